@@ -8,9 +8,17 @@ import { inject } from 'vitest';
 const DB_SOURCES = fileURLToPath(new URL('../../db/src', import.meta.url));
 const DRAFT_LOCK = 7_270_001;
 
+/** The secret from which the roles' passwords and the keys of sealed columns derive. One for all: roles belong to the whole server. */
+export const TEST_SECRET = 'only-for-tests-0123456789abcdef0123456789abcdef';
+
+/** The secret every test migrates and connects with: the roles' passwords belong to the whole server. */
+export const TEST_SECRET = 'test-secret-test-secret-test-secret-00';
+
 export interface FreshDatabase {
   /** Owner's (superuser's) URL. */
   url: string;
+  /** What the database was migrated with: connectDb({ ownerUrl: url, secret }). */
+  secret: string;
   drop(): Promise<void>;
 }
 
@@ -24,7 +32,7 @@ export async function freshDatabase(): Promise<FreshDatabase> {
   const template = await migratedTemplate(adminUrl);
   const name = `test_${randomBytes(8).toString('hex')}`;
   await asAdmin(adminUrl, (admin) => admin.query(`CREATE DATABASE ${name} TEMPLATE ${template}`));
-  return { url: withDatabase(adminUrl, name), drop: () => dropDatabase(adminUrl, name) };
+  return { url: withDatabase(adminUrl, name), secret: TEST_SECRET, drop: () => dropDatabase(adminUrl, name) };
 }
 
 /** A new database with nothing in it, for tests of the migrations themselves. */
@@ -32,7 +40,7 @@ export async function emptyDatabase(): Promise<FreshDatabase> {
   const adminUrl = inject('postgresUrl');
   const name = `test_${randomBytes(8).toString('hex')}`;
   await asAdmin(adminUrl, (admin) => admin.query(`CREATE DATABASE ${name} TEMPLATE template0`));
-  return { url: withDatabase(adminUrl, name), drop: () => dropDatabase(adminUrl, name) };
+  return { url: withDatabase(adminUrl, name), secret: TEST_SECRET, drop: () => dropDatabase(adminUrl, name) };
 }
 
 /** Removes what earlier runs left. Only databases whose names this harness gives. */
@@ -64,7 +72,7 @@ async function makeTemplate(admin: pg.Client, adminUrl: string, name: string): P
   const draft = `draft_${randomBytes(8).toString('hex')}`;
   await admin.query(`CREATE DATABASE ${draft} TEMPLATE template0`);
   try {
-    await migrate(withDatabase(adminUrl, draft));
+    await migrate(withDatabase(adminUrl, draft), TEST_SECRET);
     await admin.query(`ALTER DATABASE ${draft} RENAME TO ${name}`);
   } catch (error) {
     await admin.query(`DROP DATABASE IF EXISTS ${draft} WITH (FORCE)`);

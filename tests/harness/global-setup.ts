@@ -28,7 +28,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const starting = [postgresFor(folder), redisFor(folder)] as const;
   const stop = async (): Promise<void> => {
     const started = await Promise.allSettled(starting);
-    await Promise.all(started.map((server) => (server.status === 'fulfilled' ? server.value.stop() : null)));
+    await Promise.all(started.flatMap((server) => (server.status === 'fulfilled' ? [server.value.stop()] : [])));
     await slot.release();
   };
   const [postgres, redis] = await Promise.all(starting).catch(async (error: unknown) => {

@@ -70,7 +70,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
     throw new Error(`PostgreSQL did not get ready on port ${port}; its log is ${logFile}`, { cause: error });
   }
   const url = `postgres://${OWNER}:${password}@127.0.0.1:${port}/${DATABASE}`;
-  return { url, pid: server.serverPid, exited: server.exited, stop: server.stop };
+  return { url, pid: server.serverPid, exited: server.exited, stop: () => server.stop() };
 }
 
 function settingsFor(port: number): Record<string, string> {

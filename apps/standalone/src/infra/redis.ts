@@ -62,7 +62,7 @@ export async function startRedis(options: RedisOptions): Promise<RunningRedis> {
     await server.stop();
     throw new Error(`redis-server did not get ready on port ${port}; its log is ${logFile}`, { cause: error });
   }
-  return { url: `redis://:${password}@127.0.0.1:${port}/0`, pid: server.serverPid, exited: server.exited, stop: server.stop };
+  return { url: `redis://:${password}@127.0.0.1:${port}/0`, pid: server.serverPid, exited: server.exited, stop: () => server.stop() };
 }
 
 export function findOnPath(program: string): string | null {
