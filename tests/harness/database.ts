@@ -8,16 +8,13 @@ import { inject } from 'vitest';
 const DB_SOURCES = fileURLToPath(new URL('../../db/src', import.meta.url));
 const DRAFT_LOCK = 7_270_001;
 
-/** The secret from which the roles' passwords and the keys of sealed columns derive. One for all: roles belong to the whole server. */
-export const TEST_SECRET = 'only-for-tests-0123456789abcdef0123456789abcdef';
-
 /** The secret every test migrates and connects with: the roles' passwords belong to the whole server. */
 export const TEST_SECRET = 'test-secret-test-secret-test-secret-00';
 
 export interface FreshDatabase {
   /** Owner's (superuser's) URL. */
   url: string;
-  /** What the database was migrated with: connectDb({ ownerUrl: url, secret }). */
+  /** What the database was migrated with: connectDb({ url, secret }). */
   secret: string;
   drop(): Promise<void>;
 }
