@@ -1,0 +1,3 @@
+export * from './redis/connect.ts'
+export * from './seal.ts'
+export * from './tenancy.ts'

@@ -1,0 +1,61 @@
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomFillSync } from 'node:crypto'
+import { AppError } from '@trunkline/core'
+
+/** Encrypts what must not be readable in the database: supplier tokens and customer text. */
+export type Keyring = {
+  /** AES-256-GCM under the newest key. `context` (the tenant's id) is authenticated: a row moved to another tenant does not open. */
+  seal(plain: string | Uint8Array, context: string): Buffer
+  /** Opens with whichever known key sealed it. Throws AppError `internal` when none did or a byte was changed. */
+  open(sealed: Uint8Array, context: string): Buffer
+  /** A key for another purpose, derived from the newest secret (HMAC digests, token signatures). */
+  derive(purpose: string): Buffer
+}
+
+// Layout: version (1) | key id (4) | nonce (12) | tag (16) | ciphertext.
+const VERSION = 1
+const HEADER = 1 + 4
+const NONCE = 12
+const TAG = 16
+
+type Key = { id: Buffer; key: Buffer }
+
+const keyOf = (secret: string): Key => {
+  const key = Buffer.from(hkdfSync('sha256', secret, '', 'trunkline seal', 32))
+  return { key, id: createHash('sha256').update(key).digest().subarray(0, 4) }
+}
+
+/** `secrets`: newest first; older ones only open. Each needs 32 characters or more. */
+export function createKeyring(secrets: readonly string[]): Keyring {
+  if (secrets.length === 0 || secrets.some((secret) => secret.length < 32)) {
+    throw new AppError('internal', { message: 'Every master secret needs 32 characters or more.' })
+  }
+  const keys = secrets.map(keyOf)
+  const byId = new Map(keys.map((key) => [key.id.toString('hex'), key]))
+  const newest = keys[0]!
+
+  return {
+    seal(plain, context) {
+      const nonce = randomFillSync(Buffer.allocUnsafe(NONCE))
+      const cipher = createCipheriv('aes-256-gcm', newest.key, nonce).setAAD(Buffer.from(context))
+      const body = Buffer.concat([cipher.update(plain as Uint8Array), cipher.final()])
+      return Buffer.concat([Buffer.of(VERSION), newest.id, nonce, cipher.getAuthTag(), body])
+    },
+    open(sealed, context) {
+      const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
+      const key = byId.get(bytes.subarray(1, HEADER).toString('hex'))
+      if (bytes[0] !== VERSION || !key || bytes.length < HEADER + NONCE + TAG) throw new AppError('internal', { message: 'A sealed value has no known key.' })
+      try {
+        const decipher = createDecipheriv('aes-256-gcm', key.key, bytes.subarray(HEADER, HEADER + NONCE))
+        decipher.setAAD(Buffer.from(context)).setAuthTag(bytes.subarray(HEADER + NONCE, HEADER + NONCE + TAG))
+        return Buffer.concat([decipher.update(bytes.subarray(HEADER + NONCE + TAG)), decipher.final()])
+      } catch (cause) {
+        throw new AppError('internal', { message: 'A sealed value does not open.', cause })
+      }
+    },
+    derive: (purpose) => Buffer.from(hkdfSync('sha256', secrets[0]!, '', `trunkline ${purpose}`, 32)),
+  }
+}
+
+/** JSON in, JSON out. */
+export const sealJson = (keyring: Keyring, value: unknown, context: string): Buffer => keyring.seal(JSON.stringify(value), context)
+export const openJson = (keyring: Keyring, sealed: Uint8Array, context: string): unknown => JSON.parse(keyring.open(sealed, context).toString('utf8'))

@@ -1,0 +1,143 @@
+import { createHmac } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { AppError, Id } from '@trunkline/core'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import { migrate as runMigrations } from 'drizzle-orm/node-postgres/migrator'
+import pg from 'pg'
+
+/** One connection inside one transaction. `query` for hand-written SQL on hot paths, `orm` for everything else. */
+export type Tx = {
+  orm: NodePgDatabase
+  /** A `name` makes it a prepared statement of the connection. */
+  query<Row extends pg.QueryResultRow>(text: string, values?: unknown[], name?: string): Promise<pg.QueryResult<Row>>
+}
+
+/** Why code may look across tenants. Closed, so that a reader can find every place. */
+export type SystemReason = 'auth' | 'sign-up' | 'routing' | 'queue' | 'schedule' | 'maintenance' | 'ledger' | 'platform-admin' | 'test'
+
+/** The only two ways to a connection. */
+export type Db = {
+  /** A transaction that sees and writes this tenant's rows and no others (row level security). */
+  tenant<T>(tenantId: Id, work: (tx: Tx) => Promise<T>): Promise<T>
+  /** A transaction across tenants, for the machinery itself. Rows carry their tenant_id explicitly. */
+  system<T>(reason: SystemReason, work: (tx: Tx) => Promise<T>): Promise<T>
+  /** Throws AppError `unavailable` when Postgres does not answer in time. */
+  ping(): Promise<void>
+  close(): Promise<void>
+}
+
+export type DbOptions = {
+  /** Owner's URL; the two roles' URLs are derived from it. */
+  url: string
+  /** Derives the roles' passwords (the same for `migrate`). */
+  secret: string
+  maxConnections?: number
+  statementTimeoutMs?: number
+  /** Called once per system transaction; feeds a metric by reason. */
+  onSystem?: (reason: SystemReason) => void
+}
+
+const ROLES = ['trunkline_app', 'trunkline_system'] as const
+type Role = (typeof ROLES)[number]
+
+const rolePassword = (secret: string, role: Role) => createHmac('sha256', secret).update(`postgres role ${role}`).digest('hex')
+
+function roleUrl(ownerUrl: string, secret: string, role: Role): string {
+  const url = new URL(ownerUrl)
+  url.username = role
+  url.password = rolePassword(secret, role)
+  return url.toString()
+}
+
+/** Creates or updates the schema and the two roles. Safe to run from several processes at once: an advisory lock lets one in. */
+export async function migrate(ownerUrl: string, secret: string): Promise<void> {
+  const client = new pg.Client({ connectionString: ownerUrl })
+  await client.connect()
+  try {
+    await client.query("SELECT pg_advisory_lock(hashtext('trunkline migrations'))")
+    await runMigrations(drizzle(client), { migrationsFolder: fileURLToPath(new URL('./migrations', import.meta.url)) })
+    for (const role of ROLES) await setRolePassword(client, role, rolePassword(secret, role))
+  } finally {
+    await client.end()
+  }
+}
+
+/** Roles belong to the whole server: migrations of several databases may meet here ("tuple concurrently updated"). */
+async function setRolePassword(client: pg.Client, role: Role, password: string): Promise<void> {
+  const statement = `ALTER ROLE ${role} PASSWORD '${password}'`
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await client.query(statement)
+      return
+    } catch (error) {
+      if (attempt === 5 || !(error instanceof Error) || !error.message.includes('concurrently updated')) throw error
+    }
+  }
+}
+
+export function connectDb(options: DbOptions): Db {
+  const pools = { app: createPool(options, 'trunkline_app'), system: createPool(options, 'trunkline_system') }
+
+  return {
+    async tenant(tenantId, work) {
+      // Parsed, because it goes into the statement's text: SET takes no parameters and one round trip is worth it.
+      const id = Id.parse(tenantId)
+      return inTransaction(pools.app, `BEGIN; SET LOCAL app.tenant = '${id}'`, work)
+    },
+    async system(reason, work) {
+      options.onSystem?.(reason)
+      return inTransaction(pools.system, 'BEGIN', work)
+    },
+    async ping() {
+      await pools.app.query('SELECT 1').catch((cause: unknown) => {
+        throw new AppError('unavailable', { message: 'Postgres does not answer.', cause })
+      })
+    },
+    async close() {
+      await Promise.all([pools.app.end(), pools.system.end()])
+    },
+  }
+}
+
+function createPool(options: DbOptions, role: Role): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: roleUrl(options.url, options.secret, role),
+    max: options.maxConnections ?? 10,
+    connectionTimeoutMillis: 5_000,
+    statement_timeout: options.statementTimeoutMs ?? 15_000,
+    idle_in_transaction_session_timeout: 30_000,
+    application_name: role,
+    keepAlive: true,
+  })
+  // An idle connection that breaks (server restart) is replaced by the pool; without a listener it would end the process.
+  pool.on('error', () => {})
+  return pool
+}
+
+async function inTransaction<T>(pool: pg.Pool, begin: string, work: (tx: Tx) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  let broken: Error | undefined
+  try {
+    await client.query(begin)
+    const result = await work(txOf(client))
+    await client.query('COMMIT')
+    return result
+  } catch (error) {
+    await client.query('ROLLBACK').catch((failure: Error) => {
+      broken = failure
+    })
+    throw error
+  } finally {
+    client.release(broken)
+  }
+}
+
+function txOf(client: pg.PoolClient): Tx {
+  let orm: NodePgDatabase | undefined
+  return {
+    get orm() {
+      return (orm ??= drizzle(client))
+    },
+    query: (text, values, name) => client.query(name === undefined ? { text, values } : { text, values, name }),
+  }
+}
