@@ -22,19 +22,27 @@ export function placePostgres(dataDir: string, log: (line: string) => void): Pos
   const native = nativeFolder();
   const user = postgresUser();
   if (!user || (mayEnter(user, dataDir) && mayEnter(user, join(native, 'bin')))) {
-    return { ...programs(native), cluster: clusterIn(join(dataDir, 'cluster'), user), user };
+    return { ...programs(native), cluster: clusterIn(join(dataDir, 'cluster'), native, user), user };
   }
   const outside = join(OUTSIDE, createHash('sha256').update(dataDir).digest('hex').slice(0, 16));
   log(`the user of PostgreSQL may not enter ${dataDir}, so the database lives in ${outside}`);
   mkdirSync(outside, { recursive: true, mode: 0o755 });
-  return { ...programs(copyOnce(native)), cluster: clusterIn(join(outside, 'cluster'), user), user };
+  return { ...programs(copyOnce(native)), cluster: clusterIn(join(outside, 'cluster'), native, user), user };
 }
 
-/** The cluster gets a parent folder of the database user's own, because a new cluster is made beside it and then renamed. */
-function clusterIn(parent: string, user: SystemUser | null): string {
+/**
+ * Where the cluster goes: a folder named after the major version, since another one cannot read it. Its parent belongs
+ * to the database's user, because a new cluster is made beside its final name and then renamed.
+ */
+function clusterIn(parent: string, native: string, user: SystemUser | null): string {
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   if (user) chownSync(parent, user.uid, user.gid);
-  return join(parent, 'main');
+  return join(parent, packageVersion(native).split('.')[0] ?? '');
+}
+
+function packageVersion(native: string): string {
+  const { version } = JSON.parse(readFileSync(join(native, '..', 'package.json'), 'utf8')) as { version: string };
+  return version;
 }
 
 function programs(native: string): { initdb: string; postgres: string } {
@@ -59,8 +67,7 @@ function nativeFolder(): string {
 
 /** Copies the programs to where any user may run them; the version is part of the path, so an upgrade makes a new copy. */
 function copyOnce(native: string): string {
-  const { version } = JSON.parse(readFileSync(join(native, '..', 'package.json'), 'utf8')) as { version: string };
-  const target = join(OUTSIDE, `postgres-${version}`);
+  const target = join(OUTSIDE, `postgres-${packageVersion(native)}`);
   if (existsSync(target)) return target;
   const draft = `${target}.${process.pid}`;
   mkdirSync(OUTSIDE, { recursive: true, mode: 0o755 });

@@ -10,7 +10,7 @@ import { serverEnvironment, supervise, takeOver, type ServerExit } from './super
 
 /** Crash recovery of a large cluster is the slow case. */
 const READY_TIMEOUT_MS = 120_000;
-const OWNER = 'trunkline_owner';
+const OWNER = 'postgres';
 const DATABASE = 'trunkline';
 /** Same order and same upper/lower case on every machine, whatever locales it has: https://www.postgresql.org/docs/18/locale.html (builtin provider). */
 const LOCALE = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C'];
