@@ -76,5 +76,7 @@ function installCommand(os) {
     arch: 'sudo pacman -S redis',
     suse: 'sudo zypper install redis',
   };
-  return commands[os] ?? 'the package manager of your system (package "redis" or "redis-server"), see https://redis.io/docs/latest/operate/oss_and_stack/install/';
+  const command = commands[os];
+  if (command) return process.getuid() === 0 ? command.replace('sudo ', '') : command;
+  return 'the package manager of your system (package "redis" or "redis-server"), see https://redis.io/docs/latest/operate/oss_and_stack/install/';
 }

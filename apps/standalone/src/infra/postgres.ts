@@ -2,11 +2,12 @@ import { spawn } from 'node:child_process';
 import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { serverEnvironment } from './env.ts';
 import { placePostgres, type PostgresPlace } from './postgres-place.ts';
 import { freePort } from './port.ts';
 import { processFacts } from './process-table.ts';
 import { secretFrom } from './secret-file.ts';
-import { serverEnvironment, supervise, takeOver, type ServerExit } from './supervise.ts';
+import { supervise, takeOver, type ServerExit } from './supervise.ts';
 
 /** Crash recovery of a large cluster is the slow case. */
 const READY_TIMEOUT_MS = 120_000;

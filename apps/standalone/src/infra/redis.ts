@@ -1,10 +1,11 @@
-import { accessSync, constants, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { findOnPath, serverEnvironment } from './env.ts';
 import { freePort } from './port.ts';
 import { secretFrom } from './secret-file.ts';
-import { serverEnvironment, supervise, takeOver, type ServerExit } from './supervise.ts';
+import { supervise, takeOver, type ServerExit } from './supervise.ts';
 
 const READY_TIMEOUT_MS = 60_000;
 
@@ -63,19 +64,6 @@ export async function startRedis(options: RedisOptions): Promise<RunningRedis> {
     throw new Error(`redis-server did not get ready on port ${port}; its log is ${logFile}`, { cause: error });
   }
   return { url: `redis://:${password}@127.0.0.1:${port}/0`, pid: server.serverPid, exited: server.exited, stop: () => server.stop() };
-}
-
-export function findOnPath(program: string): string | null {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
-    const candidate = join(folder, program);
-    try {
-      accessSync(candidate, constants.X_OK);
-      return candidate;
-    } catch {
-      continue;
-    }
-  }
-  return null;
 }
 
 function configText(base: { port: number; password: string; dataDir: string }, extra: Record<string, string> = {}): string {

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { serverEnvironment } from './env.ts';
 import { processFacts, waitUntilGone } from './process-table.ts';
 
 const KEEPER = fileURLToPath(new URL('./keeper.ts', import.meta.url));
@@ -43,16 +44,6 @@ export interface Supervised {
   exited: Promise<ServerExit>;
   /** Asks politely, waits for the end. May be called twice. */
   stop(): Promise<void>;
-}
-
-/** The environment of a server: enough to run, and none of our secrets. */
-export function serverEnvironment(extra: Record<string, string> = {}): Record<string, string> {
-  const kept = ['PATH', 'HOME', 'TZ', 'LD_LIBRARY_PATH', 'TMPDIR'];
-  const inherited = kept.flatMap((name): [string, string][] => {
-    const value = process.env[name];
-    return value === undefined ? [] : [[name, value]];
-  });
-  return { ...Object.fromEntries(inherited), ...extra };
 }
 
 /** Starts a server under a keeper (see keeper.ts). Resolves when the process exists; whether it answers is for the caller to ask. */
