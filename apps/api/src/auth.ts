@@ -1,0 +1,72 @@
+import { AppError } from '@trunkline/core'
+import { ROLE_SCOPES, type Principal, type Role, type Scope } from '@trunkline/db'
+import type { FastifyRequest } from 'fastify'
+import type { ApiApp, ApiDeps } from './deps.ts'
+
+/**
+ * Who may call a route: everybody, or whoever holds the scope (and, for people, one of the roles). Every route says so in
+ * its `config`; a route that does not stops the process at boot:
+ *
+ *     app.post('/v1/things', { config: { access: { scope: 'things:write' }, idempotent: true }, schema, handler })
+ *
+ * `roles` narrows to people with these roles: API keys have none and are refused. `platformAdmin`: only the operator of the installation.
+ */
+export type AccessRule = 'public' | { scope: Scope; roles?: readonly Role[]; platformAdmin?: boolean }
+
+export type Auth = Principal & { requestId: string }
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: AccessRule
+    /** Every POST says whether it honours `Idempotency-Key`: true where it creates or sends. */
+    idempotent?: boolean
+  }
+  interface FastifyRequest {
+    /** The caller. Throws `missing_credentials` on a public route. */
+    auth: Auth
+    principal: Auth | null
+  }
+}
+
+/** Runs before the body is read: a caller without credentials costs us nothing more. */
+export function registerAuth(app: ApiApp, deps: ApiDeps): void {
+  app.decorateRequest('principal', null)
+  app.decorateRequest('auth', {
+    getter(this: FastifyRequest): Auth {
+      if (this.principal === null) throw new AppError('missing_credentials')
+      return this.principal
+    },
+  })
+  app.addHook('onRoute', (route) => {
+    if (route.config?.access === undefined) throw new Error(`${String(route.method)} ${route.url} does not say who may call it (config.access)`)
+  })
+  app.addHook('onRequest', async (request) => {
+    const rule = request.routeOptions.config.access
+    if (rule === undefined || rule === 'public') return
+    const principal = await authenticate(request, deps)
+    request.principal = { ...principal, requestId: request.id }
+    if (!allows(rule, principal)) throw new AppError('permission_denied', { details: { needs: rule.scope } })
+  })
+}
+
+async function authenticate(request: FastifyRequest, deps: ApiDeps): Promise<Principal> {
+  const credential = credentialOf(request.headers)
+  if (credential === null) throw new AppError('missing_credentials')
+  return credential.startsWith('tl_') ? deps.authenticator.apiKey(credential) : deps.authenticator.accessToken(credential)
+}
+
+/** `Authorization: Bearer` or `X-API-Key`. The `access_token` query is for sockets only: queries end up in logs of proxies. */
+function credentialOf(headers: FastifyRequest['headers']): string | null {
+  const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+  const key = headers['x-api-key']
+  return bearer ?? (typeof key === 'string' ? key : null)
+}
+
+function allows(rule: Exclude<AccessRule, 'public'>, principal: Principal): boolean {
+  if (rule.platformAdmin) return principal.platformAdmin
+  if (rule.roles !== undefined && (principal.role === null || !rule.roles.includes(principal.role))) return false
+  return principal.scopes.has(rule.scope)
+}
+
+/** What a key made by this person may be given at most. */
+export const grantable = (auth: Auth): ReadonlySet<Scope> => (auth.role === null ? auth.scopes : ROLE_SCOPES[auth.role])
