@@ -1,0 +1,67 @@
+import { newId, type Id, type Identity, type Sender } from '@trunkline/core'
+import type { Tx } from '../tenancy.ts'
+
+type Asker = { turnId: Id; tenantId: Id; address: string; sender: Sender }
+export type ResolvedContact = { contactId: Id; name: string | null; optedOut: boolean }
+type IdentityRow = { tenant_id: Id; kind: string; scope: string; value: string; contact_id: Id; name: string | null; opted_out: boolean }
+
+/** A supplier that scopes an identity to our address does not mean the same person elsewhere. */
+export const scopeOf = (identity: Identity, address: string): string => (identity.kind === 'igsid' || identity.kind === 'visitor' ? address : '')
+
+const keyOf = (tenantId: Id, kind: string, scope: string, value: string) => `${tenantId} ${kind} ${scope} ${value}`
+
+/** Finds or makes the contact of each sender. An identity that is new is added to the contact whom another of its identities names. */
+export async function resolveContacts(tx: Tx, askers: Asker[]): Promise<Map<Id, ResolvedContact>> {
+  const known = await findIdentities(tx, askers)
+  const resolved = new Map<Id, ResolvedContact>()
+  for (const asker of askers) {
+    const keys = identityKeys(asker)
+    const found = keys.map((key) => known.get(key.text)).find((row) => row !== undefined)
+    const contact = found ? { contactId: found.contact_id, name: found.name, optedOut: found.opted_out } : await createContact(tx, asker)
+    resolved.set(asker.turnId, contact)
+    for (const key of keys) {
+      if (known.has(key.text)) continue
+      await addIdentity(tx, asker.tenantId, contact.contactId, key)
+      known.set(key.text, { tenant_id: asker.tenantId, kind: key.kind, scope: key.scope, value: key.value, contact_id: contact.contactId, name: contact.name, opted_out: contact.optedOut })
+    }
+  }
+  return resolved
+}
+
+type IdentityKey = { kind: string; scope: string; value: string; text: string }
+
+function identityKeys(asker: Asker): IdentityKey[] {
+  return asker.sender.identities.map((identity) => {
+    const scope = scopeOf(identity, asker.address)
+    return { kind: identity.kind, scope, value: identity.value, text: keyOf(asker.tenantId, identity.kind, scope, identity.value) }
+  })
+}
+
+async function findIdentities(tx: Tx, askers: Asker[]): Promise<Map<string, IdentityRow>> {
+  const keys = askers.flatMap((asker) => identityKeys(asker).map((key) => ({ ...key, tenantId: asker.tenantId })))
+  const { rows } = await tx.query<IdentityRow>(
+    `SELECT ci.tenant_id, ci.kind, ci.scope, ci.value, ci.contact_id, c.name, c.opted_out_at IS NOT NULL AS opted_out
+     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS i (tenant_id, kind, scope, value)
+     JOIN contact_identities ci ON ci.tenant_id = i.tenant_id AND ci.kind = i.kind AND ci.scope = i.scope AND ci.value = i.value AND ci.ended_at IS NULL
+     JOIN contacts c ON c.id = ci.contact_id`,
+    [keys.map((key) => key.tenantId), keys.map((key) => key.kind), keys.map((key) => key.scope), keys.map((key) => key.value)],
+    'contacts_find',
+  )
+  return new Map(rows.map((row) => [keyOf(row.tenant_id, row.kind, row.scope, row.value), row]))
+}
+
+async function createContact(tx: Tx, asker: Asker): Promise<ResolvedContact> {
+  const contactId = newId()
+  const name = asker.sender.name ?? asker.sender.username ?? null
+  await tx.query('INSERT INTO contacts (id, tenant_id, name) VALUES ($1, $2, $3)', [contactId, asker.tenantId, name], 'contacts_insert')
+  return { contactId, name, optedOut: false }
+}
+
+/** A twin that commits first makes this one fail on the unique index; the turn is tried again and finds it. */
+async function addIdentity(tx: Tx, tenantId: Id, contactId: Id, key: IdentityKey): Promise<void> {
+  await tx.query(
+    "INSERT INTO contact_identities (id, tenant_id, contact_id, kind, scope, value, source) VALUES ($1, $2, $3, $4, $5, $6, 'message')",
+    [newId(), tenantId, contactId, key.kind, key.scope, key.value],
+    'contact_identities_insert',
+  )
+}

@@ -1,0 +1,107 @@
+import type { Id } from '@trunkline/core'
+import { settleMany, voidMany } from '../ledger/index.ts'
+import { retireTurns } from '../queue/index.ts'
+import type { Tx } from '../tenancy.ts'
+
+export type TurnOutcome = 'sent' | 'failed' | 'unknown' | 'parked' | 'discarded' | 'rejected' | 'silent'
+
+export type FinishTurn = {
+  turnId: Id
+  tenantId: Id
+  numberId: Id
+  epoch: number
+  seqs: number[]
+  conversationId: Id
+  inboundMessageIds: Id[]
+  outcome: TurnOutcome
+  /** A code that people see on the message, e.g. `insufficient_credit`. */
+  reason: string | null
+  holdId: Id | null
+  /** `keep`: the outcome is unknown, the hold waits for its reconciliation (or expires). */
+  money: { settleMicros: bigint; lines: Record<string, unknown>[] } | 'void' | 'keep'
+  /** A change of hands takes effect after the agent's last words have left. */
+  handover?: boolean
+  close?: boolean
+}
+
+const INBOUND_STATUS: Record<TurnOutcome, string> = {
+  sent: 'answered',
+  unknown: 'answered',
+  discarded: 'received',
+  silent: 'received',
+  failed: 'failed',
+  parked: 'parked',
+  rejected: 'rejected',
+}
+
+/** Ends many turns in one transaction: lane retired, turn closed, messages marked, money settled or given back. Answers with the fenced turns. */
+export async function finishTurns(tx: Tx, turns: FinishTurn[]): Promise<Set<Id>> {
+  const fencedNumbers = await retireTurns(tx, turns.map((turn) => ({ numberId: turn.numberId, epoch: turn.epoch, seqs: turn.seqs })))
+  const mine = turns.filter((turn) => !fencedNumbers.has(turn.numberId))
+  if (mine.length > 0) {
+    await closeTurns(tx, mine)
+    await markInbound(tx, mine)
+    await settleTurns(tx, mine)
+    await changeHands(tx, mine.filter((turn) => turn.handover || turn.close))
+  }
+  return new Set(turns.filter((turn) => fencedNumbers.has(turn.numberId)).map((turn) => turn.turnId))
+}
+
+async function closeTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
+  await tx.query(
+    `UPDATE turns t SET state = 'retired', outcome = i.outcome, reason = i.reason, cost_micros = i.cost_micros, retired_at = now()
+     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) AS i (id, outcome, reason, cost_micros) WHERE t.id = i.id`,
+    [
+      turns.map((turn) => turn.turnId),
+      turns.map((turn) => turn.outcome),
+      turns.map((turn) => turn.reason),
+      turns.map((turn) => (typeof turn.money === 'object' ? turn.money.settleMicros.toString() : '0')),
+    ],
+    'turns_close',
+  )
+}
+
+async function markInbound(tx: Tx, turns: FinishTurn[]): Promise<void> {
+  const rows = turns.flatMap((turn) => turn.inboundMessageIds.map((id) => ({ id, turn })))
+  await tx.query(
+    `UPDATE messages m SET status = i.status, reason = i.reason FROM unnest($1::uuid[], $2::text[], $3::text[]) AS i (id, status, reason) WHERE m.id = i.id`,
+    [rows.map((row) => row.id), rows.map((row) => INBOUND_STATUS[row.turn.outcome]), rows.map((row) => row.turn.reason)],
+    'turns_mark_inbound',
+  )
+}
+
+async function settleTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
+  const held = turns.flatMap((turn) => (turn.holdId === null ? [] : [{ ...turn, holdId: turn.holdId }]))
+  const settled = held.flatMap((turn) => (typeof turn.money === 'object' ? [{ turn, money: turn.money }] : []))
+  const voided = held.filter((turn) => turn.money === 'void')
+  if (settled.length > 0) {
+    await settleMany(
+      tx,
+      settled.map(({ turn, money }) => ({
+        tenantId: turn.tenantId,
+        holdId: turn.holdId,
+        amountMicros: money.settleMicros,
+        turnId: turn.turnId,
+        memo: 'turn',
+        details: { lines: money.lines },
+        idempotencyKey: `settle:${turn.turnId}`,
+      })),
+    )
+  }
+  if (voided.length > 0) {
+    await voidMany(tx, voided.map((turn) => ({ tenantId: turn.tenantId, holdId: turn.holdId, turnId: turn.turnId, memo: turn.reason ?? turn.outcome, idempotencyKey: `void:${turn.turnId}` })))
+  }
+}
+
+async function changeHands(tx: Tx, turns: FinishTurn[]): Promise<void> {
+  if (turns.length === 0) return
+  await tx.query(
+    `UPDATE conversations c SET
+       handler = CASE WHEN i.handover THEN 'human' ELSE c.handler END,
+       handler_epoch = c.handler_epoch + CASE WHEN i.handover THEN 1 ELSE 0 END,
+       status = CASE WHEN i.closing AND c.status = 'open' THEN 'closed' ELSE c.status END
+     FROM unnest($1::uuid[], $2::boolean[], $3::boolean[]) AS i (id, handover, closing) WHERE c.id = i.id`,
+    [turns.map((turn) => turn.conversationId), turns.map((turn) => turn.handover ?? false), turns.map((turn) => turn.close ?? false)],
+    'turns_change_hands',
+  )
+}

@@ -1,0 +1,160 @@
+import type { Id, RejectionPolicy } from '@trunkline/core'
+import type { Tx } from '../tenancy.ts'
+import { fencedOut } from './fence.ts'
+
+export type OutboxRow = {
+  id: Id
+  tenantId: Id
+  numberId: Id
+  conversationId: Id
+  turnId: Id | null
+  messageId: Id
+  part: number
+  state: 'pending' | 'sending' | 'accepted' | 'failed' | 'unknown' | 'parked' | 'cancelled'
+  attempt: number
+  epoch: number
+  requestSealed: Buffer
+}
+
+type RawOutboxRow = {
+  id: Id
+  tenant_id: Id
+  number_id: Id
+  conversation_id: Id
+  turn_id: Id | null
+  message_id: Id
+  part: number
+  state: OutboxRow['state']
+  attempt: number
+  epoch: string
+  request_sealed: Buffer
+}
+
+export const outboxColumns = 'o.id, o.tenant_id, o.number_id, o.conversation_id, o.turn_id, o.message_id, o.part, o.state, o.attempt, o.epoch, o.request_sealed'
+
+export const outboxRow = (row: RawOutboxRow): OutboxRow => ({
+  id: row.id,
+  tenantId: row.tenant_id,
+  numberId: row.number_id,
+  conversationId: row.conversation_id,
+  turnId: row.turn_id,
+  messageId: row.message_id,
+  part: row.part,
+  state: row.state,
+  attempt: row.attempt,
+  epoch: Number(row.epoch),
+  requestSealed: row.request_sealed,
+})
+
+/** The parts of a turn's answer in the order they leave. */
+export async function turnOutbox(tx: Tx, turnId: Id): Promise<OutboxRow[]> {
+  const { rows } = await tx.query<RawOutboxRow>(
+    `SELECT ${outboxColumns} FROM outbox o JOIN messages m ON m.id = o.message_id WHERE o.turn_id = $1 ORDER BY m.seq, o.part`,
+    [turnId],
+    'outbox_of_turn',
+  )
+  return rows.map(outboxRow)
+}
+
+export type BeginSend = { outboxId: Id; numberId: Id; epoch: number }
+/**
+ * `sending`: written and committed, the request may leave. `fenced`: another worker owns the lane. `discarded`: a person took over.
+ * `settled`: it is not pending any more (sent, cancelled, or its outcome is unknown).
+ */
+export type BeginResult = { state: 'sending'; attempt: number } | { state: 'fenced' | 'discarded' | 'settled' }
+
+/** Writes `sending` BEFORE the HTTP call, under the lane's fence and the conversation's handler epoch. */
+export async function beginSends(tx: Tx, sends: BeginSend[]): Promise<Map<Id, BeginResult>> {
+  const fenced = await fencedOut(tx, sends)
+  const results = new Map<Id, BeginResult>(sends.map((send) => [send.outboxId, { state: fenced.has(send.numberId) ? 'fenced' : 'settled' }]))
+  const mine = sends.filter((send) => !fenced.has(send.numberId))
+  if (mine.length === 0) return results
+  const { rows } = await tx.query<{ id: Id; attempt: number; current: boolean }>(
+    `UPDATE outbox o SET
+       state = CASE WHEN c.handler_epoch = o.handler_epoch THEN 'sending' ELSE 'cancelled' END,
+       attempt = o.attempt + CASE WHEN c.handler_epoch = o.handler_epoch THEN 1 ELSE 0 END,
+       epoch = i.epoch, sending_at = now()
+     FROM unnest($1::uuid[], $2::bigint[]) AS i (id, epoch), conversations c
+     WHERE o.id = i.id AND o.state = 'pending' AND c.id = o.conversation_id
+     RETURNING o.id, o.attempt, o.state = 'sending' AS current`,
+    [mine.map((send) => send.outboxId), mine.map((send) => send.epoch)],
+    'outbox_begin',
+  )
+  for (const row of rows) results.set(row.id, row.current ? { state: 'sending', attempt: row.attempt } : { state: 'discarded' })
+  return results
+}
+
+/** What became of one send. `pending` with `retryAt` tries again later under the same row. */
+export type SendRecord = {
+  outboxId: Id
+  state: 'accepted' | 'failed' | 'unknown' | 'pending' | 'parked'
+  providerMessageId?: string
+  policy?: RejectionPolicy
+  errorCode?: string
+  errorMessage?: string
+  retryAt?: Date
+}
+
+/**
+ * Writes outcomes AFTER the HTTP call. Not fenced: what happened has happened, whoever owns the lane now. Only `sending` and
+ * `unknown` rows change, so that a receipt that came first is not undone. Answers with the messages that changed.
+ */
+export async function recordSends(tx: Tx, records: SendRecord[]): Promise<void> {
+  const { rows } = await tx.query<{ message_id: Id }>(
+    `UPDATE outbox o SET state = i.state, provider_message_id = coalesce(i.provider_message_id, o.provider_message_id), policy = i.policy,
+       error_code = i.error_code, error_message = i.error_message, next_attempt_at = i.retry_at,
+       settled_at = CASE WHEN i.state = 'pending' THEN NULL ELSE now() END
+     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+       AS i (id, state, provider_message_id, policy, error_code, error_message, retry_at)
+     WHERE o.id = i.id AND o.state IN ('sending', 'unknown')
+     RETURNING o.message_id`,
+    [
+      records.map((record) => record.outboxId),
+      records.map((record) => record.state),
+      records.map((record) => record.providerMessageId ?? null),
+      records.map((record) => record.policy ?? null),
+      records.map((record) => record.errorCode ?? null),
+      records.map((record) => record.errorMessage?.slice(0, 1_000) ?? null),
+      records.map((record) => record.retryAt ?? null),
+    ],
+    'outbox_record',
+  )
+  await summariseMessages(tx, [...new Set(rows.map((row) => row.message_id))])
+}
+
+/**
+ * A message is as far as its parts: failed or unknown when one is, sent when all are accepted. Never goes backwards from what
+ * a receipt has said (`delivered`, `read`).
+ */
+export async function summariseMessages(tx: Tx, messageIds: Id[]): Promise<void> {
+  if (messageIds.length === 0) return
+  await tx.query(
+    `WITH parts AS (
+       SELECT o.message_id, bool_and(o.state = 'accepted') AS sent, bool_or(o.state = 'failed') AS failed, bool_or(o.state = 'unknown') AS unknown,
+         bool_or(o.state = 'parked') AS parked, bool_or(o.state = 'cancelled') AS cancelled,
+         min(o.provider_message_id) FILTER (WHERE o.part = 0) AS provider_message_id,
+         coalesce(min(o.policy) FILTER (WHERE o.state IN ('failed', 'parked')), min(o.error_message) FILTER (WHERE o.state = 'unknown')) AS policy,
+         min(o.error_code) FILTER (WHERE o.state IN ('failed', 'parked')) AS error_code
+       FROM outbox o WHERE o.message_id = ANY ($1::uuid[]) GROUP BY o.message_id
+     )
+     UPDATE messages m SET
+       status = CASE WHEN p.failed THEN 'failed' WHEN p.parked THEN 'parked' WHEN p.unknown THEN 'unknown' WHEN p.cancelled THEN 'discarded'
+         WHEN p.sent THEN 'sent' ELSE m.status END,
+       provider_message_id = coalesce(p.provider_message_id, m.provider_message_id),
+       reason = CASE WHEN p.failed OR p.parked OR p.unknown THEN coalesce(p.policy || coalesce(':' || p.error_code, ''), m.reason) WHEN p.cancelled THEN 'human_took_over' ELSE NULL END
+     FROM parts p WHERE m.id = p.message_id AND m.status IN ('queued', 'sending', 'unknown', 'parked')`,
+    [messageIds],
+    'messages_summarise',
+  )
+}
+
+/** `sending` rows of an older epoch: their worker died between the call and its record. The outcome is unknown, never a resend. */
+export async function markInterrupted(tx: Tx, turnId: Id, epoch: number): Promise<Id[]> {
+  const { rows } = await tx.query<{ id: Id; message_id: Id }>(
+    `UPDATE outbox SET state = 'unknown', error_message = 'interrupted', settled_at = now() WHERE turn_id = $1 AND state = 'sending' AND epoch < $2 RETURNING id, message_id`,
+    [turnId, epoch],
+    'outbox_interrupted',
+  )
+  await summariseMessages(tx, [...new Set(rows.map((row) => row.message_id))])
+  return rows.map((row) => row.id)
+}
