@@ -1,3 +1,4 @@
+export * as ledger from './ledger/index.ts'
 export * from './redis/connect.ts'
 export * from './seal.ts'
 export * from './tenancy.ts'
