@@ -31,7 +31,7 @@ export async function link(tx: Tx, agent: NewAgent): Promise<Agent> {
   const number = await lockBinding(tx, agent.numberId)
   const current = await activeOf(tx, number.id)
   if (current) throw new AppError('conflict', { message: 'This number has an agent. Relink it instead.', param: 'body.number_id', details: { agent_id: current.id } })
-  await usablePrompt(tx, agent.promptId, agent.pinnedVersion ?? null)
+  await usablePrompt(tx, agent.promptId, agent.pinnedVersion ?? null, number.projectId)
   const made = await insert(tx, { ...agent, tenantId: number.tenantId, projectId: number.projectId })
   await tx.query("UPDATE conversations SET agent_id = $2 WHERE number_id = $1 AND agent_id IS NULL AND status <> 'archived'", [number.id, made.id])
   return made
@@ -42,10 +42,11 @@ async function insert(tx: Tx, agent: NewAgent & { tenantId: Id; projectId: Id })
   return rows[0]!
 }
 
-async function usablePrompt(tx: Tx, promptId: Id, version: number | null): Promise<void> {
+async function usablePrompt(tx: Tx, promptId: Id, version: number | null, projectId: Id): Promise<void> {
   const prompt = await prompts.get(tx, promptId).catch((error: unknown) => {
     throw error instanceof AppError ? new AppError('not_found', { message: error.message, param: 'body.prompt_id' }) : error
   })
+  if (prompt.projectId !== projectId) throw new AppError('conflict', { message: 'The prompt belongs to another project than the number.', param: 'body.prompt_id' })
   if (prompt.archivedAt) throw new AppError('invalid_state', { message: 'This prompt is archived.', param: 'body.prompt_id' })
   if (version !== null) await prompts.getVersion(tx, promptId, version)
 }
@@ -110,7 +111,7 @@ export async function relink(tx: Tx, id: Id, wish: Relink): Promise<{ agent: Age
   if (old.promptId === wish.promptId && !wish.force) {
     throw new AppError('conflict', { message: 'The agent uses this prompt already. Set "force" to archive its conversations and start afresh.', param: 'body.prompt_id' })
   }
-  await usablePrompt(tx, wish.promptId, wish.pinnedVersion ?? null)
+  await usablePrompt(tx, wish.promptId, wish.pinnedVersion ?? null, old.projectId)
   const archive = await end(tx, old, wish.actor)
   const { tenantId, projectId, numberId } = old
   const agent = await insert(tx, { tenantId, projectId, numberId, name: wish.name ?? old.name, promptId: wish.promptId, pinnedVersion: wish.pinnedVersion ?? null })

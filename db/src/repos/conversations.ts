@@ -52,6 +52,7 @@ const columns = {
 }
 
 export type ConversationFilter = {
+  projectId?: Id | undefined
   numberId?: Id | undefined
   agentId?: Id | undefined
   contactId?: Id | undefined
@@ -79,6 +80,7 @@ export async function list(tx: Tx, filter: ConversationFilter, page: PageRequest
 
 function conditions(filter: ConversationFilter, page: PageRequest): SQL[] {
   const where: SQL[] = []
+  if (filter.projectId) where.push(eq(conversations.projectId, filter.projectId))
   if (filter.numberId) where.push(eq(conversations.numberId, filter.numberId))
   if (filter.agentId) where.push(eq(conversations.agentId, filter.agentId))
   if (filter.contactId) where.push(eq(conversations.contactId, filter.contactId))

@@ -1,6 +1,6 @@
 import { AppError, type Id, type MediaRef, newId } from '@trunkline/core'
-import { and, desc, eq, lt, type SQL } from 'drizzle-orm'
-import { media } from '../tables/schema.ts'
+import { and, desc, eq, getTableColumns, lt, type SQL } from 'drizzle-orm'
+import { media, phoneNumbers } from '../tables/schema.ts'
 import type { Tx } from '../tenancy.ts'
 import { type Page, type PageRequest, pageOf } from './page.ts'
 
@@ -10,6 +10,7 @@ export type MediaState = 'pending' | 'stored' | 'failed'
 export type Media = {
   id: Id
   tenantId: Id
+  projectId: Id
   numberId: Id
   messageId: Id | null
   /** Where it comes from. */
@@ -28,21 +29,28 @@ export type Media = {
   storedAt: Date | null
 }
 
-export type MediaFilter = { numberId?: Id | undefined; messageId?: Id | undefined; state?: MediaState | undefined }
+const columns = { ...getTableColumns(media), projectId: phoneNumbers.projectId }
+const select = (tx: Tx) => tx.orm.select(columns).from(media).innerJoin(phoneNumbers, eq(phoneNumbers.id, media.numberId))
+
+export type MediaFilter = { projectId?: Id | undefined; numberId?: Id | undefined; messageId?: Id | undefined; state?: MediaState | undefined }
 
 export async function list(tx: Tx, filter: MediaFilter, page: PageRequest): Promise<Page<Media>> {
   const where: SQL[] = []
+  if (filter.projectId) where.push(eq(phoneNumbers.projectId, filter.projectId))
   if (filter.numberId) where.push(eq(media.numberId, filter.numberId))
   if (filter.messageId) where.push(eq(media.messageId, filter.messageId))
   if (filter.state) where.push(eq(media.state, filter.state))
   if (page.before) where.push(lt(media.id, page.before))
-  const rows = await tx.orm.select().from(media).where(and(...where)).orderBy(desc(media.id)).limit(page.limit + 1)
+  const rows = await select(tx)
+    .where(and(...where))
+    .orderBy(desc(media.id))
+    .limit(page.limit + 1)
   return pageOf(rows as Media[], page.limit)
 }
 
 /** Throws AppError `not_found`. */
 export async function get(tx: Tx, id: Id): Promise<Media> {
-  const rows = await tx.orm.select().from(media).where(eq(media.id, id))
+  const rows = await select(tx).where(eq(media.id, id))
   return (rows[0] as Media | undefined) ?? missing()
 }
 
@@ -51,22 +59,20 @@ export type StoredFile = { storageKey: string; sha256: string; sizeBytes: number
 /** A file that is in the store already (an upload). */
 export async function insertStored(tx: Tx, file: StoredFile & { tenantId: Id; numberId: Id }): Promise<Media> {
   const source = { mimeType: file.mimeType, sha256: file.sha256, sizeBytes: file.sizeBytes }
-  const rows = await tx.orm
-    .insert(media)
-    .values({ ...file, id: newId(), source, state: 'stored', storedAt: new Date() })
-    .returning()
-  return rows[0] as Media
+  const id = newId()
+  await tx.orm.insert(media).values({ ...file, id, source, state: 'stored', storedAt: new Date() })
+  return get(tx, id)
 }
 
 /** Makes a failed download due now, with a fresh count of attempts. Throws AppError `invalid_state` unless it has failed. */
 export async function retry(tx: Tx, id: Id): Promise<Media> {
-  const rows = await tx.orm
+  const due = await tx.orm
     .update(media)
     .set({ state: 'pending', attempts: 0, nextAttemptAt: new Date(), error: null })
     .where(and(eq(media.id, id), eq(media.state, 'failed')))
-    .returning()
-  if (rows[0]) return rows[0] as Media
+    .returning({ id: media.id })
   const found = await get(tx, id)
+  if (due.length > 0) return found
   throw new AppError('invalid_state', { message: `Only a failed download can be retried; this one is ${found.state}.` })
 }
 

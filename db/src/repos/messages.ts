@@ -2,6 +2,7 @@ import { AppError, newId, type ChannelId, type Id } from '@trunkline/core'
 import { and, asc, desc, eq, getTableColumns, gt, gte, inArray, lt, type SQL } from 'drizzle-orm'
 import { conversations, effects, messageReactions, messageRevisions, messages, outbox, phoneNumbers } from '../tables/schema.ts'
 import type { Tx } from '../tenancy.ts'
+import { lockWritable } from './conversations.ts'
 import { idFloor, type Page, type PageRequest, pageOf } from './page.ts'
 
 export type Direction = 'inbound' | 'outbound'
@@ -13,6 +14,7 @@ export type MessageStatus = (typeof MESSAGE_STATUSES)[number]
 export type Message = {
   id: Id
   tenantId: Id
+  projectId: Id
   conversationId: Id
   numberId: Id
   channel: ChannelId
@@ -38,12 +40,13 @@ export type Message = {
   createdAt: Date
 }
 
-const columns = { ...getTableColumns(messages), channel: phoneNumbers.channel, contactId: conversations.contactId }
+const columns = { ...getTableColumns(messages), channel: phoneNumbers.channel, projectId: conversations.projectId, contactId: conversations.contactId }
 
 const select = (tx: Tx) =>
   tx.orm.select(columns).from(messages).innerJoin(conversations, eq(conversations.id, messages.conversationId)).innerJoin(phoneNumbers, eq(phoneNumbers.id, messages.numberId))
 
 export type MessageFilter = {
+  projectId?: Id | undefined
   contactId?: Id | undefined
   conversationId?: Id | undefined
   numberId?: Id | undefined
@@ -65,6 +68,7 @@ export async function list(tx: Tx, filter: MessageFilter, page: PageRequest): Pr
 
 function conditions(filter: MessageFilter, page: PageRequest): SQL[] {
   const where: SQL[] = []
+  if (filter.projectId) where.push(eq(conversations.projectId, filter.projectId))
   if (filter.contactId) where.push(eq(conversations.contactId, filter.contactId))
   if (filter.conversationId) where.push(eq(messages.conversationId, filter.conversationId))
   if (filter.numberId) where.push(eq(messages.numberId, filter.numberId))
@@ -173,6 +177,7 @@ export type NewOutbound = {
   author: 'human' | 'system'
   authorUserId?: Id | null | undefined
   replyTo?: string | null | undefined
+  details?: Record<string, unknown> | null | undefined
 }
 
 /** Adds a message of ours at the end of a conversation, `queued`. The caller holds the conversation (`lockWritable`) and queues the sending in the same transaction. */
@@ -198,28 +203,51 @@ export async function append(tx: Tx, message: NewOutbound): Promise<Message> {
   return get(tx, id)
 }
 
+/** What leaves for one message, in order: sealed wire requests of the channel. They wait in the outbox for the worker's direct lane. */
+export async function queueParts(tx: Tx, message: Pick<Message, 'id' | 'tenantId' | 'numberId' | 'conversationId'>, requestsSealed: Buffer[]): Promise<void> {
+  const { id: messageId, tenantId, numberId, conversationId } = message
+  await tx.orm.insert(outbox).values(requestsSealed.map((requestSealed, part) => ({ id: newId(), tenantId, numberId, conversationId, messageId, part, state: 'pending', requestSealed })))
+}
+
 const RETRYABLE: readonly MessageStatus[] = ['failed', 'unknown', 'parked']
 
 /** What a person's retry leaves on the message, so that every attempt stays visible. */
 export type RetryRecord = { by: string; at: string; was: MessageStatus; reason: string | null; attempts: unknown[] }
 
 /**
- * Puts a message of ours that did not arrive back to `queued`, with a record of who asked and of what had happened. Of two
- * people who ask at once one gets AppError `invalid_state`: there is one new attempt. An `unknown` outcome may have been
- * delivered, so it needs `confirm`.
+ * Puts what did not arrive of a message of ours back into the outbox, with a record of who asked and of what had happened.
+ * Of two people who ask at once one gets AppError `invalid_state`: there is one new attempt. An `unknown` outcome may have
+ * been delivered, so it needs `confirm`. Locks in the order of the senders: conversation, outbox, message.
  */
-export async function beginRetry(tx: Tx, id: Id, retry: { actor: string; confirm: boolean }): Promise<Message> {
+export async function retry(tx: Tx, id: Id, wish: { actor: string; confirm: boolean; check?: (message: Message) => void }): Promise<Message> {
+  const { conversationId } = await get(tx, id)
+  await lockWritable(tx, conversationId)
+  await tx.query('SELECT 1 FROM outbox WHERE message_id = $1 ORDER BY part FOR UPDATE', [id])
   await tx.query('SELECT 1 FROM messages WHERE id = $1 FOR NO KEY UPDATE', [id])
   const message = await get(tx, id)
-  assertRetryable(message, retry.confirm)
+  assertRetryable(message, wish.confirm)
+  wish.check?.(message)
   const attempts = await attemptsOf(tx, id)
-  const record: RetryRecord = { by: retry.actor, at: new Date().toISOString(), was: message.status, reason: message.reason, attempts: attempts.map(snapshot) }
+  await requeue(tx, message)
+  const record: RetryRecord = { by: wish.actor, at: new Date().toISOString(), was: message.status, reason: message.reason, attempts: attempts.map(snapshot) }
   const retries = [...((message.details?.['retries'] as RetryRecord[] | undefined) ?? []), record]
   await tx.orm
     .update(messages)
     .set({ status: 'queued', reason: null, details: { ...message.details, retries } })
     .where(eq(messages.id, id))
   return get(tx, id)
+}
+
+/** Without their turn, which has ended: the parts now belong to the direct lane. Parts that were accepted are not sent again. */
+async function requeue(tx: Tx, message: Message): Promise<void> {
+  const turn = await tx.query('SELECT 1 FROM turns WHERE id = $1 AND state <> $2', [message.turnId, 'retired'])
+  if (turn.rows.length > 0) throw new AppError('invalid_state', { message: 'The turn of this message is still under way.' })
+  const queued = await tx.query(
+    `UPDATE outbox SET state = 'pending', turn_id = NULL, next_attempt_at = NULL, policy = NULL, error_code = NULL, error_message = NULL, settled_at = NULL
+     WHERE message_id = $1 AND state IN ('failed', 'unknown', 'parked', 'pending')`,
+    [message.id],
+  )
+  if (queued.rowCount === 0) throw new AppError('invalid_state', { message: 'Nothing of this message is left to send.' })
 }
 
 function assertRetryable(message: Message, confirm: boolean): void {
