@@ -2,8 +2,8 @@ import type { OutboundContent } from '@trunkline/core'
 import { webUrl, type Json } from '../json.ts'
 import { allDiffer, allFit, cardAsText, isBlank, numbered } from '../rendering.ts'
 import { shorten } from '../text.ts'
-import type { Sheet } from './outbound.ts'
 import { linkButton, replyButtons } from './parts.ts'
+import type { Sheet } from './sheet.ts'
 import { LIMITS } from './wire.ts'
 
 /**
@@ -14,7 +14,10 @@ import { LIMITS } from './wire.ts'
 
 type Card = Extract<OutboundContent, { kind: 'cards' }>['cards'][number]
 
-const words = (card: Card): string => [`*${card.title.trim()}*`, card.text?.trim()].filter(Boolean).join('\n')
+function words(card: Card): string {
+  const title = card.title.trim()
+  return [title && `*${title}*`, card.text?.trim()].filter(Boolean).join('\n')
+}
 
 function imageOf(card: Card): string | undefined {
   const url = webUrl(card.imageUrl)
@@ -33,7 +36,7 @@ function carouselCard(card: Card, index: number): Json | null {
   const image = imageOf(card)
   const action = cardAction(card)
   const body = words(card)
-  if (!image || !action || body.length > LIMITS.cardBody || body.split('\n').length > LIMITS.cardLineBreaks + 1) return null
+  if (!image || !action || body === '' || body.length > LIMITS.cardBody || body.split('\n').length > LIMITS.cardLineBreaks + 1) return null
   return { card_index: index, type: 'cta_url', header: { type: 'image', image: { link: image } }, body: { text: body }, action }
 }
 

@@ -31,7 +31,8 @@ export const LIMITS = {
 
 /** Secrets of a number. `app_secret` signs webhooks, `verify_token` opens the handshake. */
 export const Credentials = z.object({
-  access_token: z.string().min(1).max(1024),
+  /** Goes into a header: visible ASCII only. */
+  access_token: z.string().min(1).max(1024).regex(/^[\x21-\x7e]+$/, 'Expected visible ASCII characters without spaces'),
   app_secret: z.string().min(16).max(256),
   verify_token: z.string().min(8).max(256),
   /** During a rotation webhooks signed with the old secret are still accepted. */
