@@ -1,5 +1,6 @@
 import type { Degradation, Id, ModelUsage } from '@trunkline/core'
 import { newId } from '@trunkline/core'
+import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 import { fencedOut } from './fence.ts'
 
@@ -62,7 +63,7 @@ async function claimSeqs(tx: Tx, turns: AnswerTurn[]): Promise<Map<Id, number>> 
       turns.map((turn) => turn.conversationId),
       turns.map((turn) => turn.replies.length),
       turns.map((turn) => turn.handlerEpoch),
-      turns.map((turn) => (turn.vendorState ? JSON.stringify(turn.vendorState) : null)),
+      turns.map((turn) => (turn.vendorState ? storableJson(turn.vendorState) : null)),
       turns.map((turn) => turn.summarySealed ?? null),
     ],
     'turns_claim_seqs',
@@ -130,7 +131,7 @@ async function markAnswered(tx: Tx, turns: AnswerTurn[]): Promise<void> {
       turns.map((turn) => turn.model),
       turns.map((turn) => total(turn, 'inputTokens')),
       turns.map((turn) => total(turn, 'outputTokens')),
-      turns.map((turn) => JSON.stringify(turn.details)),
+      turns.map((turn) => storableJson(turn.details)),
     ],
     'turns_answered',
   )

@@ -1,4 +1,5 @@
 import { newId, type Echo, type Id, type IdentityChange, type NumberNotice, type Reaction, type Receipt, type Revision } from '@trunkline/core'
+import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 import { scopeOf } from './contacts.ts'
 
@@ -223,7 +224,7 @@ export async function applyNotice(tx: Tx, effect: Effect<NumberNotice>): Promise
   const { event } = effect
   await tx.query(
     'INSERT INTO number_notices (id, tenant_id, number_id, topic, severity, data) VALUES ($1, $2, $3, $4, $5, $6)',
-    [newId(), effect.tenantId, effect.numberId, event.topic, event.severity, JSON.stringify(event.data)],
+    [newId(), effect.tenantId, effect.numberId, event.topic, event.severity, storableJson(event.data)],
     'notices_insert',
   )
   if (event.contact && (event.topic === 'opt_out' || event.topic === 'opt_in')) {

@@ -17,8 +17,8 @@ export type FinishTurn = {
   /** A code that people see on the message, e.g. `insufficient_credit`. */
   reason: string | null
   holdId: Id | null
-  /** `keep`: the outcome is unknown, the hold waits for its reconciliation (or expires). */
-  money: { settleMicros: bigint; lines: Record<string, unknown>[] } | 'void' | 'keep'
+  /** `keep`: the outcome is unknown, the hold waits for its reconciliation (or expires); the amount is what it will then settle. */
+  money: { action: 'settle' | 'keep'; micros: bigint; lines: Record<string, unknown>[] } | { action: 'void' }
   /** A change of hands takes effect after the agent's last words have left. */
   handover?: boolean
   close?: boolean
@@ -55,7 +55,7 @@ async function closeTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
       turns.map((turn) => turn.turnId),
       turns.map((turn) => turn.outcome),
       turns.map((turn) => turn.reason),
-      turns.map((turn) => (typeof turn.money === 'object' ? turn.money.settleMicros.toString() : '0')),
+      turns.map((turn) => (turn.money.action === 'void' ? '0' : turn.money.micros.toString())),
     ],
     'turns_close',
   )
@@ -72,15 +72,15 @@ async function markInbound(tx: Tx, turns: FinishTurn[]): Promise<void> {
 
 async function settleTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
   const held = turns.flatMap((turn) => (turn.holdId === null ? [] : [{ ...turn, holdId: turn.holdId }]))
-  const settled = held.flatMap((turn) => (typeof turn.money === 'object' ? [{ turn, money: turn.money }] : []))
-  const voided = held.filter((turn) => turn.money === 'void')
+  const settled = held.flatMap((turn) => (turn.money.action === 'settle' ? [{ turn, money: turn.money }] : []))
+  const voided = held.filter((turn) => turn.money.action === 'void')
   if (settled.length > 0) {
     await settleMany(
       tx,
       settled.map(({ turn, money }) => ({
         tenantId: turn.tenantId,
         holdId: turn.holdId,
-        amountMicros: money.settleMicros,
+        amountMicros: money.micros,
         turnId: turn.turnId,
         memo: 'turn',
         details: { lines: money.lines },
@@ -103,5 +103,26 @@ async function changeHands(tx: Tx, turns: FinishTurn[]): Promise<void> {
      FROM unnest($1::uuid[], $2::boolean[], $3::boolean[]) AS i (id, handover, closing) WHERE c.id = i.id`,
     [turns.map((turn) => turn.conversationId), turns.map((turn) => turn.handover ?? false), turns.map((turn) => turn.close ?? false)],
     'turns_change_hands',
+  )
+}
+
+/** Settles or gives back what a reconciled outcome left on hold. The amount was written when the turn was retired. */
+export async function settleReconciled(tx: Tx, rows: { turnId: Id; accepted: boolean }[]): Promise<void> {
+  const { rows: turns } = await tx.query<{ id: Id; tenant_id: Id; hold_id: Id; cost_micros: string | null }>(
+    "SELECT id, tenant_id, hold_id, cost_micros FROM turns WHERE id = ANY ($1::uuid[]) AND state = 'retired' AND hold_id IS NOT NULL",
+    [rows.map((row) => row.turnId)],
+    'turns_reconciled',
+  )
+  const accepted = new Set(rows.filter((row) => row.accepted).map((row) => row.turnId))
+  const [kept, lost] = [turns.filter((turn) => accepted.has(turn.id)), turns.filter((turn) => !accepted.has(turn.id))]
+  const base = (turn: (typeof turns)[number]) => ({ tenantId: turn.tenant_id, holdId: turn.hold_id, turnId: turn.id })
+  if (kept.length > 0) {
+    await settleMany(tx, kept.map((turn) => ({ ...base(turn), amountMicros: BigInt(turn.cost_micros ?? 0), memo: 'turn', details: { reconciled: true }, idempotencyKey: `settle:${turn.id}` })))
+  }
+  if (lost.length > 0) await voidMany(tx, lost.map((turn) => ({ ...base(turn), memo: 'failed after all', idempotencyKey: `void:${turn.id}` })))
+  await tx.query(
+    "UPDATE turns t SET outcome = CASE WHEN i.accepted THEN 'sent' ELSE 'failed' END, reason = NULL FROM unnest($1::uuid[], $2::boolean[]) AS i (id, accepted) WHERE t.id = i.id AND t.outcome = 'unknown'",
+    [rows.map((row) => row.turnId), rows.map((row) => row.accepted)],
+    'turns_reconcile',
   )
 }

@@ -1,5 +1,6 @@
-import { newId, type Id, type Sender } from '@trunkline/core'
+import { newId, type Id, type MediaRef, type Sender } from '@trunkline/core'
 import { holdMany } from '../ledger/index.ts'
+import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 import { resolveContacts } from './contacts.ts'
 import { fencedOut } from './fence.ts'
@@ -16,6 +17,8 @@ export type TurnItem = {
   details?: Record<string, unknown>
   providerAtMs: number
   receivedAtMs: number
+  /** A file that the supplier keeps: downloaded on its own, with its own retries. `mediaId` names its row. */
+  media?: MediaRef & { mediaId: Id }
 }
 
 export type OpenTurn = {
@@ -92,6 +95,7 @@ export async function openTurns(tx: Tx, turns: OpenTurn[]): Promise<Map<Id, Open
   const holds = await holdCredits(tx, open)
   await insertTurns(tx, open, conversations, holds)
   await insertMessages(tx, open, conversations)
+  await insertMedia(tx, open)
   const history = await readHistory(tx, [...conversations.values()])
   for (const turn of open) {
     const conversation = conversations.get(turn.turnId)!
@@ -186,7 +190,7 @@ function conversationParameters(turns: OpenTurn[], contacts: Contacts): unknown[
     turns.map((turn) => contacts.get(turn.turnId)!.contactId),
     turns.map((turn) => turn.items.length),
     turns.map((turn) => new Date(Math.max(...turn.items.map((item) => item.receivedAtMs)))),
-    turns.map((turn) => JSON.stringify(turn.sender.identities[0])),
+    turns.map((turn) => storableJson(turn.sender.identities[0])),
   ]
 }
 
@@ -216,11 +220,11 @@ async function beginConversations(tx: Tx, turns: OpenTurn[], contacts: Contacts)
 type Hold = { holdId: Id | null; credit: 'held' | 'insufficient' }
 
 async function holdCredits(tx: Tx, turns: OpenTurn[]): Promise<Map<Id, Hold>> {
-  const expiresAt = new Date(Date.now() + HOLD_HOURS * 3_600_000)
+  const expiresAtMs = Date.now() + HOLD_HOURS * 3_600_000
   const priced = turns.filter((turn) => turn.holdMicros > 0n).map((turn) => ({ turn, holdId: newId() }))
   const outcome = await holdMany(
     tx,
-    priced.map(({ turn, holdId }) => ({ tenantId: turn.tenantId, holdId, turnId: turn.turnId, amountMicros: turn.holdMicros, idempotencyKey: `hold:${turn.turnId}`, expiresAt })),
+    priced.map(({ turn, holdId }) => ({ tenantId: turn.tenantId, holdId, turnId: turn.turnId, amountMicros: turn.holdMicros, idempotencyKey: `hold:${turn.turnId}`, expiresAtMs })),
   )
   const holds = new Map<Id, Hold>(turns.map((turn) => [turn.turnId, { holdId: null, credit: 'held' }]))
   for (const { turn, holdId } of priced) {
@@ -280,11 +284,30 @@ async function insertMessages(tx: Tx, turns: OpenTurn[], conversations: Map<Id, 
       rows.map((row) => row.item.contentSealed),
       rows.map((row) => row.item.providerMessageId),
       rows.map((row) => row.item.replyTo ?? null),
-      rows.map((row) => (row.item.details ? JSON.stringify(row.item.details) : null)),
+      rows.map((row) => (row.item.details ? storableJson(row.item.details) : null)),
       rows.map((row) => new Date(row.item.providerAtMs)),
       rows.map((row) => new Date(row.item.receivedAtMs)),
     ],
     'turns_insert_messages',
+  )
+}
+
+async function insertMedia(tx: Tx, turns: OpenTurn[]): Promise<void> {
+  const rows = turns.flatMap((turn) => turn.items.flatMap((item) => (item.media ? [{ turn, item, media: item.media }] : [])))
+  if (rows.length === 0) return
+  await tx.query(
+    `INSERT INTO media (id, tenant_id, number_id, message_id, source, mime_type, sha256, filename, next_attempt_at)
+     SELECT id, tenant_id, number_id, message_id, source, source->>'mimeType', source->>'sha256', source->>'filename', now()
+     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::jsonb[]) AS i (id, tenant_id, number_id, message_id, source)
+     ON CONFLICT DO NOTHING`,
+    [
+      rows.map((row) => row.media.mediaId),
+      rows.map((row) => row.turn.tenantId),
+      rows.map((row) => row.turn.numberId),
+      rows.map((row) => row.item.messageId),
+      rows.map((row) => storableJson(row.media)),
+    ],
+    'turns_insert_media',
   )
 }
 

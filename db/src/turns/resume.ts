@@ -3,6 +3,8 @@ import type { Tx } from '../tenancy.ts'
 import { fencedOut } from './fence.ts'
 import { readHistory, type OpenedTurn } from './open.ts'
 
+export type ResumedTurn = OpenedTurn & { state: 'open' | 'answered'; details: Record<string, unknown> }
+
 export type ResumeTurn = { turnId: Id; numberId: Id; epoch: number }
 type Row = {
   id: Id
@@ -17,16 +19,18 @@ type Row = {
   context_start_seq: string
   attempts: number
   hold_id: Id | null
+  state: 'open' | 'answered'
+  details: Record<string, unknown> | null
 }
 
 /** Reads a turn that was opened before (by a worker that died, or by a try that failed) and counts the new attempt before any work. */
-export async function resumeTurn(tx: Tx, turn: ResumeTurn): Promise<OpenedTurn | 'fenced'> {
+export async function resumeTurn(tx: Tx, turn: ResumeTurn): Promise<ResumedTurn | 'fenced'> {
   const fenced = await fencedOut(tx, [turn])
   if (fenced.has(turn.numberId)) return 'fenced'
   const { rows } = await tx.query<Row>(
     `UPDATE turns t SET attempts = attempts + 1 FROM conversations c JOIN contacts p ON p.id = c.contact_id
      WHERE t.id = $1 AND c.id = t.conversation_id
-     RETURNING t.id, t.conversation_id, t.attempts, t.hold_id, t.handler_epoch, c.contact_id, c.handler, c.vendor_state, c.summary_sealed,
+     RETURNING t.id, t.conversation_id, t.attempts, t.hold_id, t.handler_epoch, t.state, t.details, c.contact_id, c.handler, c.vendor_state, c.summary_sealed,
        c.context_start_seq, p.name AS contact_name, p.opted_out_at IS NOT NULL AS opted_out`,
     [turn.turnId],
     'turns_resume',
@@ -47,5 +51,7 @@ export async function resumeTurn(tx: Tx, turn: ResumeTurn): Promise<OpenedTurn |
     holdId: row.hold_id,
     credit: 'held',
     history: history.get(row.conversation_id) ?? [],
+    state: row.state,
+    details: row.details ?? {},
   }
 }

@@ -97,7 +97,7 @@ export type SendRecord = {
 
 /**
  * Writes outcomes AFTER the HTTP call. Not fenced: what happened has happened, whoever owns the lane now. Only `sending` and
- * `unknown` rows change, so that a receipt that came first is not undone. Answers with the messages that changed.
+ * `unknown` rows change, so that a receipt that came first is not undone; parking also takes what has not left yet.
  */
 export async function recordSends(tx: Tx, records: SendRecord[]): Promise<void> {
   const { rows } = await tx.query<{ message_id: Id }>(
@@ -106,7 +106,7 @@ export async function recordSends(tx: Tx, records: SendRecord[]): Promise<void> 
        settled_at = CASE WHEN i.state = 'pending' THEN NULL ELSE now() END
      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
        AS i (id, state, provider_message_id, policy, error_code, error_message, retry_at)
-     WHERE o.id = i.id AND o.state IN ('sending', 'unknown')
+     WHERE o.id = i.id AND (o.state IN ('sending', 'unknown') OR (o.state = 'pending' AND i.state = 'parked'))
      RETURNING o.message_id`,
     [
       records.map((record) => record.outboxId),

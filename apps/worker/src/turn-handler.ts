@@ -1,0 +1,343 @@
+import { AppError, type Id, type Logger, type OutboundContent, type RenderContext } from '@trunkline/core'
+import {
+  answerTurns, createBatcher, finishTurns, markInterrupted, openTurns, beginSends, recordSends, resumeTurn, retireTurns, sealJson, openJson, turnOutbox,
+  type AnswerTurn, type Batcher, type BeginResult, type BeginSend, type Db, type FinishTurn, type Keyring, type OpenedTurn, type OpenResult, type OpenTurn,
+  type AnswerResult, type OutboxRow, type QueuedTurn, type SendRecord, type TurnHandler, type TurnOutcome,
+} from '@trunkline/db'
+import { newId } from '@trunkline/core'
+import { chargeFor, readCharge, storeCharge, type Charge } from './charge.ts'
+import { awaitRate, deliver, type DeliverDeps } from './deliver.ts'
+import type { RoutedNumber, Routing } from './ports.ts'
+import { historyItems, turnItem } from './turn-items.ts'
+import type { Answer, Thinker } from './think.ts'
+
+/** A turn that crashed its worker this often is poison, whatever it throws or does not throw. */
+const ATTEMPTS_MAX = 8
+
+export type TurnHandlerDeps = DeliverDeps & {
+  db: Db
+  keyring: Keyring
+  log: Logger
+  routing: Routing
+  thinker: Thinker
+  /** Puts a number out of service and tells its tenant. */
+  stopNumber(number: RoutedNumber, reason: string): Promise<void>
+  /** For metrics and live events. */
+  onRetired?: (turn: QueuedTurn, outcome: TurnOutcome, reason: string | null) => void
+}
+
+/** What this process knows of a turn between its answer and its end. A turn that comes from another process is read again. */
+type Context = {
+  number: RoutedNumber
+  opened: OpenedTurn
+  parts: OutboxRow[] | null
+  charge: Charge
+  handover: boolean
+  close: boolean
+}
+
+type Settlement = { records: SendRecord[]; finish: FinishTurn | null }
+
+/**
+ * Runs turns for the drainer: answers them (in parallel), sends the answers (in order) and ends them. Every step of many turns is
+ * one transaction: the batchers put together what happens at the same moment.
+ */
+export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
+  const { db, keyring } = deps
+  const contexts = new WeakMap<QueuedTurn, Context>()
+  const batchers = createTurnBatchers(db)
+
+  async function prepare(turn: QueuedTurn): Promise<Context | { retryAfterMs: number }> {
+    const number = await deps.routing.number(turn.numberId)
+    if (!number) throw new AppError('not_found', { message: 'The number of this lane is gone.' })
+    if (turn.resumed) return resume(turn, number, turn.resumed.id)
+    const result = await batchers.open.add(openRow(turn, number, deps))
+    if (result === 'fenced') throw new AppError('fenced')
+    if (result === 'busy') return { retryAfterMs: 250 }
+    if (result === 'rebound') {
+      await deps.routing.forget(number.id, number.tenantId)
+      return { retryAfterMs: 20 }
+    }
+    return { number, opened: result, parts: null, charge: readCharge(null), handover: false, close: false }
+  }
+
+  async function resume(turn: QueuedTurn, number: RoutedNumber, turnId: Id): Promise<Context> {
+    return db.system('queue', async (tx) => {
+      const resumed = await resumeTurn(tx, { turnId, numberId: turn.numberId, epoch: turn.epoch })
+      if (resumed === 'fenced') throw new AppError('fenced')
+      await markInterrupted(tx, turnId, turn.epoch)
+      const parts = resumed.state === 'answered' ? await turnOutbox(tx, turnId) : null
+      const { details } = resumed
+      return { number, opened: resumed, parts, charge: readCharge(details.charge), handover: details.handover === true, close: details.close === true }
+    })
+  }
+
+  async function finish(turn: QueuedTurn, context: Context, outcome: TurnOutcome, reason: string | null, records: SendRecord[], money: FinishTurn['money']): Promise<void> {
+    const row = finishRow(turn, context, outcome, reason, money)
+    const fenced = await batchers.settle.add({ records, finish: row })
+    contexts.delete(turn)
+    if (fenced) throw new AppError('fenced')
+    deps.onRetired?.(turn, outcome, reason)
+  }
+
+  return {
+    async answer(turn, signal) {
+      const context = contexts.get(turn) ?? (await prepare(turn))
+      if ('retryAfterMs' in context) return context
+      contexts.set(turn, context)
+      if (context.parts) return 'ready'
+      const refusal = whyNoAnswer(context)
+      if (refusal) {
+        await finish(turn, context, refusal.outcome, refusal.reason, [], { action: 'void' })
+        return 'retired'
+      }
+      const answer = await think(deps, turn, context, signal)
+      const stored = await batchers.answer.add(answerRow(turn, context, answer, deps))
+      if (stored === 'fenced') throw new AppError('fenced')
+      Object.assign(context, { charge: answer.charge, handover: answer.handover, close: answer.close })
+      if (stored === 'discarded') {
+        await finish(turn, context, 'discarded', 'human_took_over', [], { action: 'void' })
+        return 'retired'
+      }
+      context.parts = stored
+      return 'ready'
+    },
+
+    async send(turn, signal) {
+      const context = contexts.get(turn)
+      if (!context?.parts) throw new AppError('internal', { message: 'A turn is sent that was not answered here.' })
+      const sent = await sendParts(context, context.parts, signal, turn.epoch)
+      if (sent.retryAfterMs !== undefined) {
+        if (sent.records.length > 0) await batchers.settle.add({ records: sent.records, finish: null })
+        return { retryAfterMs: sent.retryAfterMs }
+      }
+      const { outcome, reason, money } = summarise(context)
+      await finish(turn, context, outcome, reason, sent.records, money)
+      return 'retired'
+    },
+
+    async park(turn, reason) {
+      const context = contexts.get(turn) ?? (await prepareToPark(turn))
+      if (context === null) return
+      const records = (context.parts ?? []).filter((part) => part.state === 'pending').map((part): SendRecord => ({ outboxId: part.id, state: 'parked', errorMessage: reason }))
+      const accepted = (context.parts ?? []).filter((part) => part.state === 'accepted').length
+      const money = accepted > 0 ? ({ action: 'settle', micros: chargeFor(context.charge, accepted), lines: context.charge.lines } as const) : ({ action: 'void' } as const)
+      await finish(turn, context, 'parked', reason, records, money)
+    },
+  }
+
+  /** A turn that cannot even be stored is passed; its messages stay in the inbox, which is never deleted. Null: it has been passed. */
+  async function prepareToPark(turn: QueuedTurn): Promise<Context | null> {
+    try {
+      const context = await prepare(turn)
+      if (!('retryAfterMs' in context)) return context
+    } catch (error) {
+      if (error instanceof AppError && (error.code === 'fenced' || error.code === 'unavailable')) throw error
+      deps.log.error({ numberId: turn.numberId, firstSeq: turn.firstSeq, error }, 'turn cannot be stored; its messages stay in the inbox')
+      const fenced = await db.system('queue', (tx) => retireTurns(tx, [{ numberId: turn.numberId, epoch: turn.epoch, seqs: turn.seqs }]))
+      if (fenced.has(turn.numberId)) throw new AppError('fenced')
+      return null
+    }
+    throw new AppError('unavailable', { message: 'The conversation is busy.' })
+  }
+
+  /** Sends what is pending, one after the other. Records of all but the last wait together with the turn's end. */
+  async function sendParts(context: Context, parts: OutboxRow[], signal: AbortSignal, epoch: number): Promise<{ records: SendRecord[]; retryAfterMs?: number }> {
+    const records: SendRecord[] = []
+    for (const part of parts) {
+      if (part.state !== 'pending') continue
+      const request = openJson(keyring, part.requestSealed, part.tenantId) as Stored
+      const waitMs = await awaitRate(deps, context.number, request.to, signal)
+      if (waitMs > 0) return { records, retryAfterMs: waitMs }
+      const begun = await batchers.begin.add({ outboxId: part.id, numberId: part.numberId, epoch })
+      if (begun.state === 'fenced') throw new AppError('fenced')
+      if (begun.state !== 'sending') {
+        part.state = begun.state === 'discarded' ? 'cancelled' : part.state
+        continue
+      }
+      const result = await deliver(deps, context.number, { outboxId: part.id, attempt: begun.attempt, request: request.request, to: request.to }, signal)
+      part.state = result.record.state
+      records.push(result.record)
+      if (result.stopNumber) await deps.stopNumber(context.number, result.stopNumber)
+      if (result.retryAfterMs !== undefined) return { records, retryAfterMs: result.retryAfterMs }
+    }
+    return { records }
+  }
+}
+
+/** The outbox keeps the request as it leaves, and the address that its rate is counted by. */
+type Stored = { request: { kind: OutboundContent['kind']; body: Record<string, unknown>; text: string }; to: string }
+
+function createTurnBatchers(db: Db) {
+  const shape = { maxSize: 100, maxInFlight: 2, isolate: (error: unknown) => !(error instanceof AppError && error.code === 'unavailable') }
+  const inOrder = <Key, Value>(keys: Key[], results: Map<Key, Value>) => keys.map((key) => results.get(key)!)
+  const open: Batcher<OpenTurn, OpenResult> = createBatcher({
+    ...shape,
+    run: async (rows) => inOrder(rows.map((row) => row.turnId), await db.system('queue', (tx) => openTurns(tx, [...rows]))),
+  })
+  const answer: Batcher<AnswerTurn, AnswerOutcome> = createBatcher({
+    ...shape,
+    run: (rows) => db.system('queue', async (tx) => {
+      const results = await answerTurns(tx, [...rows])
+      return rows.map((row) => storedParts(row, results.get(row.turnId)!))
+    }),
+  })
+  const begin: Batcher<BeginSend, BeginResult> = createBatcher({
+    ...shape,
+    run: async (rows) => inOrder(rows.map((row) => row.outboxId), await db.system('queue', (tx) => beginSends(tx, [...rows]))),
+  })
+  const settle: Batcher<Settlement, boolean> = createBatcher({
+    ...shape,
+    run: (rows) => db.system('queue', async (tx) => {
+      const records = rows.flatMap((row) => row.records)
+      if (records.length > 0) await recordSends(tx, records)
+      const finishes = rows.flatMap((row) => row.finish ?? [])
+      const fenced = finishes.length > 0 ? await finishTurns(tx, finishes) : new Set<Id>()
+      return rows.map((row) => row.finish !== null && fenced.has(row.finish.turnId))
+    }),
+  })
+  return { open, answer, begin, settle }
+}
+
+type AnswerOutcome = OutboxRow[] | Exclude<AnswerResult, 'ready'>
+
+/** What was just written, as `turnOutbox` would read it. */
+function storedParts(row: AnswerTurn, result: AnswerResult): AnswerOutcome {
+  if (result !== 'ready') return result
+  return row.replies.flatMap((reply) =>
+    reply.parts.map((part): OutboxRow => ({
+      id: part.outboxId,
+      tenantId: row.tenantId,
+      numberId: row.numberId,
+      conversationId: row.conversationId,
+      turnId: row.turnId,
+      messageId: reply.messageId,
+      part: part.part,
+      state: 'pending',
+      attempt: 0,
+      epoch: row.epoch,
+      requestSealed: part.requestSealed,
+    })),
+  )
+}
+
+function openRow(turn: QueuedTurn, number: RoutedNumber, deps: TurnHandlerDeps): OpenTurn {
+  const last = turn.items.at(-1)!.message
+  return {
+    turnId: newId(),
+    tenantId: turn.tenantId,
+    projectId: number.projectId,
+    numberId: turn.numberId,
+    address: number.address,
+    epoch: turn.epoch,
+    firstSeq: turn.firstSeq,
+    seqs: turn.seqs,
+    agentId: number.agent?.id ?? null,
+    promptId: number.agent?.promptId ?? null,
+    promptVersion: number.agent?.promptVersion ?? null,
+    sender: last.from,
+    items: turn.items.map((item) => turnItem(item, deps.keyring, turn.tenantId)),
+    holdMicros: canAnswer(number) ? deps.thinker.estimate(number) : 0n,
+  }
+}
+
+const canAnswer = (number: RoutedNumber) => number.agent !== null && number.status === 'active' && number.tenantStatus === 'active'
+
+/** Reasons that are visible on the message. Null: the agent answers. */
+function whyNoAnswer({ number, opened }: Context): { outcome: TurnOutcome; reason: string } | null {
+  if (number.tenantStatus === 'suspended') return { outcome: 'parked', reason: 'tenant_suspended' }
+  if (number.status !== 'active') return { outcome: 'parked', reason: `number_${number.status}` }
+  if (opened.credit === 'insufficient') return { outcome: 'rejected', reason: 'insufficient_credit' }
+  if (opened.handler === 'human') return { outcome: 'silent', reason: 'human_handles' }
+  if (number.agent === null) return { outcome: 'silent', reason: 'no_agent' }
+  if (opened.attempts > ATTEMPTS_MAX) return { outcome: 'parked', reason: 'poison' }
+  return null
+}
+
+function think(deps: TurnHandlerDeps, turn: QueuedTurn, context: Context, signal: AbortSignal): Promise<Answer> {
+  const { opened, number } = context
+  const items = historyItems(opened.history, deps.keyring, turn.tenantId)
+  const incomingIds = new Set(turn.items.map((item) => item.messageId))
+  const last = turn.items.at(-1)!
+  return deps.thinker.answer(
+    {
+      number,
+      opened,
+      history: items.filter((item) => !incomingIds.has(item.messageId)),
+      incoming: items.filter((item) => incomingIds.has(item.messageId)),
+      replyTo: { to: last.message.from.identities[0]!, inReplyTo: last.message.providerMessageId },
+    },
+    signal,
+  )
+}
+
+function answerRow(turn: QueuedTurn, { number, opened }: Context, answer: Answer, deps: TurnHandlerDeps): AnswerTurn {
+  const to = turn.items.at(-1)!.message.from.identities[0]!
+  return {
+    turnId: opened.turnId,
+    tenantId: turn.tenantId,
+    projectId: number.projectId,
+    numberId: turn.numberId,
+    epoch: turn.epoch,
+    conversationId: opened.conversationId,
+    agentId: number.agent!.id,
+    promptId: number.agent!.promptId,
+    promptVersion: number.agent!.promptVersion,
+    handlerEpoch: opened.handlerEpoch,
+    replies: answer.replies.map((content) => replyRow(content, { to }, number, deps)),
+    usage: answer.usage,
+    vendorState: answer.vendorState,
+    ...(answer.summary ? { summarySealed: sealJson(deps.keyring, answer.summary, turn.tenantId) } : {}),
+    vendor: answer.vendor,
+    model: answer.model,
+    details: { ...answer.details, charge: storeCharge(answer.charge), ...(answer.handover ? { handover: true } : {}), ...(answer.close ? { close: true } : {}) },
+  }
+}
+
+/** Rendered when it is answered, so that what is stored is what leaves, byte for byte, also after a crash. */
+function replyRow(content: OutboundContent, context: RenderContext, number: RoutedNumber, deps: TurnHandlerDeps): AnswerTurn['replies'][number] {
+  const rendered = deps.channels[number.channel].render(content, context)
+  return {
+    messageId: newId(),
+    kind: content.kind,
+    contentSealed: sealJson(deps.keyring, content, number.tenantId),
+    degradations: rendered.degradations,
+    parts: rendered.requests.map((request, part) => ({
+      outboxId: newId(),
+      part,
+      requestSealed: sealJson(deps.keyring, { request, to: context.to.value } satisfies Stored, number.tenantId),
+    })),
+  }
+}
+
+function finishRow(turn: QueuedTurn, context: Context, outcome: TurnOutcome, reason: string | null, money: FinishTurn['money']): FinishTurn {
+  return {
+    turnId: context.opened.turnId,
+    tenantId: turn.tenantId,
+    numberId: turn.numberId,
+    epoch: turn.epoch,
+    seqs: turn.seqs,
+    conversationId: context.opened.conversationId,
+    inboundMessageIds: turn.items.map((item) => item.messageId),
+    outcome,
+    reason,
+    holdId: context.opened.holdId,
+    money,
+    ...(context.handover ? { handover: true } : {}),
+    ...(context.close ? { close: true } : {}),
+  }
+}
+
+/** What became of the turn, from what became of its parts. Nothing accepted costs nothing; an unknown part keeps the hold. */
+function summarise({ parts, charge }: Context): { outcome: TurnOutcome; reason: string | null; money: FinishTurn['money'] } {
+  const states = (parts ?? []).map((part) => part.state)
+  const accepted = states.filter((state) => state === 'accepted').length
+  const amount = { micros: chargeFor(charge, accepted), lines: charge.lines }
+  if (states.includes('unknown')) return { outcome: 'unknown', reason: 'outcome_unknown', money: { action: 'keep', micros: chargeFor(charge, states.length), lines: charge.lines } }
+  if (states.includes('failed') || states.includes('parked')) {
+    const reason = states.includes('failed') ? 'send_failed' : 'window_closed'
+    return { outcome: states.includes('failed') ? 'failed' : 'parked', reason, money: accepted > 0 ? { action: 'settle', ...amount } : { action: 'void' } }
+  }
+  if (accepted === 0 && states.includes('cancelled')) return { outcome: 'discarded', reason: 'human_took_over', money: { action: 'void' } }
+  return { outcome: accepted > 0 ? 'sent' : 'silent', reason: null, money: { action: 'settle', ...amount } }
+}

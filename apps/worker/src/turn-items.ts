@@ -1,0 +1,52 @@
+import { contentAsText, MessageContent, newId, type Id, type InboundContent, type InboundMessage, type MediaRef } from '@trunkline/core'
+import type { HistoryItem } from '@trunkline/agents'
+import { openJson, sealJson, type HistoryRow, type Keyring, type TurnItem } from '@trunkline/db'
+
+type QueuedItem = { seq: number; messageId: Id; receivedAtMs: number; message: InboundMessage }
+
+/** What waits in the inbox becomes what is stored: the content sealed alone, the rest beside it. */
+export function turnItem(item: QueuedItem, keyring: Keyring, tenantId: Id): TurnItem {
+  const { message } = item
+  const details = detailsOf(message)
+  const { content, media } = withMediaId(message.content)
+  return {
+    messageId: item.messageId,
+    seq: item.seq,
+    providerMessageId: message.providerMessageId,
+    kind: content.kind,
+    contentSealed: sealJson(keyring, content, tenantId),
+    ...(media ? { media } : {}),
+    ...(message.replyTo === undefined ? {} : { replyTo: message.replyTo }),
+    ...(details === undefined ? {} : { details }),
+    providerAtMs: message.atMs,
+    receivedAtMs: item.receivedAtMs,
+  }
+}
+
+/** A file gets the id of its own row here, so that the message names it before it is downloaded. */
+function withMediaId(content: InboundContent): { content: InboundContent; media?: MediaRef & { mediaId: Id } } {
+  if (!('media' in content) || content.media.mediaId !== undefined) return { content }
+  const media = { ...content.media, mediaId: newId() }
+  return { content: { ...content, media }, media }
+}
+
+function detailsOf(message: InboundMessage): Record<string, unknown> | undefined {
+  const details = {
+    ...(message.referral ? { referral: message.referral } : {}),
+    ...(message.forwarded ? { forwarded: true } : {}),
+    ...(message.providerData ? { provider_data: message.providerData } : {}),
+  }
+  return Object.keys(details).length === 0 ? undefined : details
+}
+
+const ROLES = { customer: 'customer', agent: 'agent', human: 'human', system: 'agent' } as const
+
+/** Sealed rows of the archive as a model may read them, oldest first. */
+export function historyItems(rows: HistoryRow[], keyring: Keyring, tenantId: Id): HistoryItem[] {
+  return rows.map((row) => ({
+    messageId: row.id,
+    role: ROLES[row.author],
+    text: contentAsText(MessageContent.parse(openJson(keyring, row.contentSealed, tenantId))),
+    atMs: row.createdAt.getTime(),
+  }))
+}
