@@ -21,6 +21,8 @@ export type ModelRequest = {
   /** The whole context, always: a vendor with memory of its own decides what it still has to send. */
   items: readonly ModelItem[]
   tools: readonly ModelTool[]
+  /** `none`: the tools are shown (their earlier calls are in the items) but may not be called any more. */
+  toolChoice?: 'none'
   temperature?: number
   maxOutputTokens: number
   /** Strict JSON schema of the answer. */

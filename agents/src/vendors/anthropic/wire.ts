@@ -14,6 +14,7 @@ export function toAnthropicParams(request: ModelRequest): Anthropic.MessageCreat
     // Their scale ends at 1, ours (OpenAI's) at 2.
     ...(request.temperature === undefined ? {} : { temperature: Math.min(1, request.temperature) }),
     ...(request.tools.length > 0 ? { tools: request.tools.map(toTool) } : {}),
+    ...(request.toolChoice && request.tools.length > 0 ? { tool_choice: { type: request.toolChoice } } : {}),
     ...(request.responseFormat ? { output_config: { format: { type: 'json_schema' as const, schema: request.responseFormat.schema } } } : {}),
     ...(request.safetyIdentifier ? { metadata: { user_id: request.safetyIdentifier } } : {}),
   }

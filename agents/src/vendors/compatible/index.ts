@@ -53,7 +53,7 @@ async function* complete(client: OpenAI, request: ModelRequest, signal: AbortSig
       messages: toChatMessages(request),
       max_tokens: request.maxOutputTokens,
       ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
-      ...(request.tools.length > 0 ? { tools: toChatTools(request) } : {}),
+      ...(request.tools.length > 0 ? { tools: toChatTools(request), tool_choice: request.toolChoice ?? 'auto' } : {}),
       ...toChatFormat(request),
     },
     { signal },

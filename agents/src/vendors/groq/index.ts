@@ -46,7 +46,7 @@ async function* complete(client: Groq, request: ModelRequest, signal: AbortSigna
       messages: toChatMessages(request),
       max_completion_tokens: request.maxOutputTokens,
       ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
-      ...(request.tools.length > 0 ? { tools: toChatTools(request) } : {}),
+      ...(request.tools.length > 0 ? { tools: toChatTools(request), tool_choice: request.toolChoice ?? 'auto' } : {}),
       ...toChatFormat(request),
       ...(request.safetyIdentifier ? { user: request.safetyIdentifier } : {}),
     },

@@ -11,6 +11,7 @@ export function toResponsesParams(request: ModelRequest, input: readonly ModelIt
     input: input.map(toInputItem),
     ...(conversationId ? { conversation: conversationId } : {}),
     ...(request.tools.length > 0 ? { tools: request.tools.map(toFunctionTool), parallel_tool_calls: true } : {}),
+    ...(request.toolChoice && request.tools.length > 0 ? { tool_choice: request.toolChoice } : {}),
     max_output_tokens: request.maxOutputTokens,
     ...(request.temperature === undefined || request.legacyPrompt ? {} : { temperature: request.temperature }),
     ...(request.responseFormat ? { text: { format: { type: 'json_schema' as const, strict: true, ...request.responseFormat } } } : {}),
