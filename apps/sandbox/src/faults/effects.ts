@@ -18,7 +18,8 @@ export async function strikeBefore(fault: Fault, reply: FastifyReply, refuse: Re
     void reply.code(200).header('content-type', 'text/html').send('<html><body>502 upstream connect error</body></html>')
     return 200
   }
-  if (action.status === undefined && action.errorCode === undefined) return null
+  const refuses = action.status !== undefined || (action.errorCode !== undefined && action.modelOutcome === undefined)
+  if (!refuses) return null
   if (action.retryAfter !== undefined) void reply.header('retry-after', String(action.retryAfter))
   if (action.body === undefined) refuse(reply, action)
   else void reply.code(action.status ?? 400).send(action.body)

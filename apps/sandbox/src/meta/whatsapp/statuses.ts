@@ -29,7 +29,8 @@ export class StatusTeller {
     void this.#play(number, message, told, script)
   }
 
-  close(): void {
+  /** Stops what is still to be told. */
+  reset(): void {
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
   }

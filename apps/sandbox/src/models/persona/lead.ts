@@ -34,7 +34,7 @@ export function findLead(turns: readonly Turn[], instructions: string): FoundLea
   const text = said.map((line) => line.text).join('\n')
   const details = learn(lines)
   const intent = intentOf(said)
-  const urgency = LOW.test(text) ? 'low' : HIGH.test(text) ? 'high' : MEDIUM.test(text) ? 'medium' : null
+  const urgency: FoundLead['urgency'] = LOW.test(text) ? 'low' : HIGH.test(text) ? 'high' : MEDIUM.test(text) ? 'medium' : null
   const demoTime = MEETING.test(text) ? (findTime(text, nowOf(`${instructions}\n${turns[0]?.text ?? ''}`)) ?? null) : null
   const { name = null, email = null, phone = null, company = null, budget = null } = details
   const lead = { name, email, phone, company, budget, intent, urgency, demoTime, fit: fitOf(details, intent), engagement: engagementOf(said) }
