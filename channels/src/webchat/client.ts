@@ -9,7 +9,7 @@ import { joinedId, record } from '../json.ts'
  */
 async function send(deps: ChannelClientDeps, config: NumberConfig, request: WireRequest, options: SendOptions): Promise<SendOutcome> {
   const { visitor_id: visitorId, ...message } = request.body
-  const providerMessageId = joinedId('web', options.callbackData)
+  const providerMessageId = joinedId('web-out', options.callbackData)
   if (typeof visitorId !== 'string' || !record(message.content)) {
     return { status: 'rejected', policy: 'final', code: 'invalid_request', message: 'The request names no visitor or has no content.' }
   }

@@ -28,7 +28,8 @@ function readMedia(media: NonNullable<Of<'message'>['media']>): InboundContent {
 
 function readContent(message: Of<'message'>): InboundContent {
   if (message.choice) return { kind: 'choice', via: 'button', ...message.choice }
-  if (message.media) return readMedia(message.media)
+  const media = message.media ?? (message.media_id === undefined ? undefined : { media_id: message.media_id })
+  if (media) return readMedia(media)
   return { kind: 'text', text: message.text! }
 }
 

@@ -61,14 +61,16 @@ export const VisitorMessage = z
     text: shown(LIMITS.text).optional(),
     choice: Choice.optional(),
     media: Media.optional(),
-    reply_to: Token.optional(),
+    /** Short for `media` with nothing else known. */
+    media_id: z.uuid().optional(),
+    reply_to: z.string().min(1).max(512).optional(),
     page_url: z.url({ protocol: /^https?$/ }).max(4096).optional(),
     page_title: text(512).optional(),
     name: text(512).optional(),
     /** What the visitor filled in before the chat. Claims, not proofs: they never become identities. */
     pre_chat: z.record(z.string().max(40), text(512)).refine((fields) => Object.keys(fields).length <= LIMITS.preChatFields, `At most ${LIMITS.preChatFields} fields`).optional(),
   })
-  .refine((message) => [message.text, message.choice, message.media].filter((part) => part !== undefined).length === 1, { message: 'Expected exactly one of text, choice and media', path: ['text'] })
+  .refine((message) => [message.text, message.choice, message.media ?? message.media_id].filter((part) => part !== undefined).length === 1, { message: 'Expected exactly one of text, choice and media', path: ['text'] })
 
 /** The visitor saw everything up to a time, or one message. */
 export const VisitorReceipt = z.strictObject({ ...base, type: z.enum(['delivered', 'read']), message_id: z.string().min(1).max(512).optional(), up_to_ms: z.number().int().min(0).max(8.64e15).optional() }).refine((receipt) => receipt.message_id !== undefined || receipt.up_to_ms !== undefined, { message: 'Expected message_id or up_to_ms', path: ['message_id'] })
