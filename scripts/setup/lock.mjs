@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 import { ROOT } from './root.mjs';
@@ -35,7 +35,10 @@ function take() {
 
 function holderIsAlive() {
   try {
-    process.kill(Number(readFileSync(LOCK_FILE, 'utf8')), 0);
+    const pid = Number(readFileSync(LOCK_FILE, 'utf8'));
+    // Made a moment ago and not written yet, or left empty by a crash: only its age can tell.
+    if (!pid) return Date.now() - statSync(LOCK_FILE).mtimeMs < 5_000;
+    process.kill(pid, 0);
     return true;
   } catch (error) {
     return error.code === 'EPERM';

@@ -51,9 +51,23 @@ function installedAsLocked() {
   return Object.entries(JSON.parse(readFileSync(LOCK, 'utf8')).packages).every(([path, wanted]) => {
     if (!path.includes('node_modules/')) return true; // Our own workspaces.
     const found = installed[path];
-    if (!found) return Boolean(wanted.optional || wanted.devOptional); // For another platform.
+    if (!found) return Boolean(wanted.optional) && !fitsThisMachine(wanted);
     return wanted.link ? Boolean(found.link) : found.version === wanted.version && found.integrity === wanted.integrity;
   });
+}
+
+/**
+ * A native package for another platform is rightly absent, and so is what only that one needs (it names no platform).
+ * One for this platform is absent when an old Node ran npm.
+ */
+function fitsThisMachine({ os, cpu, libc }) {
+  if (!os && !cpu) return false;
+  const allows = (list, own) => !list || (list.some((name) => name.startsWith('!')) ? !list.includes(`!${own}`) : list.includes(own));
+  return allows(os, process.platform) && allows(cpu, process.arch) && (process.platform !== 'linux' || allows(libc, ownLibc()));
+}
+
+function ownLibc() {
+  return process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl';
 }
 
 function readIfThere(file) {
