@@ -58,8 +58,8 @@ WITH asked AS MATERIALIZED (
     t.kind = r.kind AND t.hold_id = r.hold_id AND (r.kind = 'void' OR t.amount_micros = r.amount) AS same,
     (t.details->>'overrun_micros')::bigint AS past_overrun
   FROM json_to_recordset($1::json) AS r(n int, kind text, becomes text, tenant_id uuid, hold_id uuid, transfer_id uuid, turn_id uuid, message_id uuid, amount bigint, key text, memo text, details jsonb)
-  LEFT JOIN transfers t ON t.tenant_id = r.tenant_id AND t.idempotency_key = r.key
-  LEFT JOIN holds h ON h.id = r.hold_id AND h.tenant_id = r.tenant_id
+  LEFT JOIN LATERAL (SELECT * FROM transfers WHERE tenant_id = r.tenant_id AND idempotency_key = r.key LIMIT 1) t ON true
+  LEFT JOIN LATERAL (SELECT * FROM holds WHERE id = r.hold_id AND tenant_id = r.tenant_id LIMIT 1) h ON true
 ), ready AS MATERIALIZED (
   SELECT *, CASE WHEN state = 'held' THEN reserved ELSE 0 END AS from_held, greatest(amount - CASE WHEN state = 'held' THEN reserved ELSE 0 END, 0) AS overrun
   FROM asked WHERE NOT known AND (state = 'held' OR (state = 'expired' AND kind = 'settle'))
@@ -88,7 +88,7 @@ SELECT asked.hold_id,
   COALESCE(wallet.balance_micros, 0) + COALESCE(change.total, 0) AS available
 FROM asked
 LEFT JOIN ready ON ready.n = asked.n
-LEFT JOIN accounts wallet ON wallet.tenant_id = asked.tenant_id AND wallet.kind = 'available'
+LEFT JOIN LATERAL (SELECT balance_micros FROM accounts WHERE tenant_id = asked.tenant_id AND kind = 'available' LIMIT 1) wallet ON true
 LEFT JOIN change ON change.tenant_id = asked.tenant_id AND change.account = 'available'`
 
 /**

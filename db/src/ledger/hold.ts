@@ -24,7 +24,8 @@ export type HoldRow = {
 export type HoldOutcome = 'held' | 'insufficient' | 'replayed' | 'closed' | 'mismatch'
 
 // `place` numbers a tenant's new rows in the order asked; `granted` walks the places of all tenants side by side and carries what
-// is left, so a row that does not fit is passed over and a smaller one behind it may still fit.
+// is left, so a row that does not fit is passed over and a smaller one behind it may still fit. LATERAL ... LIMIT 1 keeps the look-ups
+// index probes, whatever the planner thinks of the tables' size.
 const HOLD = `
 WITH RECURSIVE asked AS MATERIALIZED (
   SELECT r.*,
@@ -35,8 +36,8 @@ WITH RECURSIVE asked AS MATERIALIZED (
       ELSE 'closed'
     END AS past
   FROM json_to_recordset($1::json) AS r(n int, tenant_id uuid, hold_id uuid, turn_id uuid, transfer_id uuid, amount bigint, key text, expires_ms float8)
-  LEFT JOIN transfers t ON t.tenant_id = r.tenant_id AND t.idempotency_key = r.key
-  LEFT JOIN holds h ON h.id = r.hold_id AND h.tenant_id = r.tenant_id
+  LEFT JOIN LATERAL (SELECT * FROM transfers WHERE tenant_id = r.tenant_id AND idempotency_key = r.key LIMIT 1) t ON true
+  LEFT JOIN LATERAL (SELECT * FROM holds WHERE id = r.hold_id AND tenant_id = r.tenant_id LIMIT 1) h ON true
 ), fresh AS MATERIALIZED (
   SELECT *, row_number() OVER (PARTITION BY tenant_id ORDER BY n) AS place FROM asked WHERE past IS NULL
 ), granted AS (

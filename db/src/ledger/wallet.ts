@@ -22,10 +22,14 @@ export async function openAccounts(tx: Tx, tenantId: Id): Promise<void> {
  *
  * The lock is a statement of its own: the one after it has a snapshot taken when the lock was held (READ COMMITTED), and so sees
  * every transfer and hold that an earlier owner of the lock has committed.
+ *
+ * It also forbids sequential scans for the rest of the transaction: the plans of the next statements are kept by the connection, and
+ * one that was made while the tables were nearly empty would read them whole when they are full (until the next ANALYZE).
  */
 export async function lockWallets(tx: Tx, tenantIds: Iterable<Id>): Promise<void> {
   await tx.query(
-    `SELECT tenant_id FROM accounts WHERE kind = 'available' AND tenant_id = ANY($1::uuid[]) ORDER BY tenant_id FOR NO KEY UPDATE`,
+    `WITH plans AS MATERIALIZED (SELECT set_config('enable_seqscan', 'off', true))
+     SELECT a.tenant_id FROM plans, accounts a WHERE a.kind = 'available' AND a.tenant_id = ANY($1::uuid[]) ORDER BY a.tenant_id FOR NO KEY UPDATE OF a`,
     [[...new Set(tenantIds)]],
     'ledger-lock',
   )
