@@ -9,6 +9,8 @@ export type Keyring = {
   open(sealed: Uint8Array, context: string): Buffer
   /** A key for another purpose, derived from the newest secret (HMAC digests, token signatures). */
   derive(purpose: string): Buffer
+  /** The same from every known secret, newest first: to check what an older one signed. */
+  deriveAll(purpose: string): Buffer[]
 }
 
 // Layout: version (1) | key id (4) | nonce (12) | tag (16) | ciphertext.
@@ -53,6 +55,7 @@ export function createKeyring(secrets: readonly string[]): Keyring {
       }
     },
     derive: (purpose) => Buffer.from(hkdfSync('sha256', secrets[0]!, '', `trunkline ${purpose}`, 32)),
+    deriveAll: (purpose) => secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', `trunkline ${purpose}`, 32))),
   }
 }
 

@@ -56,7 +56,9 @@ const isExplorer = (url: string) => url === '/docs' || url.startsWith('/docs/')
 async function authenticate(request: FastifyRequest, deps: ApiDeps): Promise<Principal> {
   const credential = credentialOf(request.headers)
   if (credential === null) throw new AppError('missing_credentials')
-  return credential.startsWith('tl_') ? deps.authenticator.apiKey(credential) : deps.authenticator.accessToken(credential)
+  if (credential.startsWith('tl_')) return deps.access.keys.check(credential)
+  const { sessionId } = await deps.tokens.verify(credential)
+  return deps.access.sessions.check(sessionId)
 }
 
 /** `Authorization: Bearer` or `X-API-Key`. The `access_token` query is for sockets only: queries end up in logs of proxies. */

@@ -1,22 +1,23 @@
 import type { Channel, ChannelClient, ChannelId, Clock, Logger } from '@trunkline/core'
-import type { Cache, Db, Keyring, Limiter, Principal, Redis, Tx } from '@trunkline/db'
+import type { Access, Cache, Db, Keyring, Limiter, Redis, Tx } from '@trunkline/db'
 import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Registry } from 'prom-client'
 import type { ApiConfig } from './config.ts'
+import type { AccessTokens } from './tokens.ts'
+import type { BusinessPorts } from './ports.ts'
 
 /** The server every `registerX` gets: Fastify 5 whose schemas are zod 4. */
 export type ApiApp = FastifyInstance<RawServerDefault, RawRequestDefaultExpression, RawReplyDefaultExpression, FastifyBaseLogger, ZodTypeProvider>
 
-/** Turns credentials into a principal. Throws AppError `invalid_api_key`, `invalid_token`, `tenant_suspended` or `unavailable`. */
-export type Authenticator = {
-  apiKey(text: string): Promise<Principal>
-  accessToken(jwt: string): Promise<Principal>
-}
-
 /** One mail in plain text. `to` is an address. */
 export type Mail = { to: string; subject: string; text: string }
-export type Mailer = { send(mail: Mail): Promise<void> }
+export type Mailer = {
+  /** Takes the mail and returns at once: how long a delivery takes must not tell whether an address is known. Failures are logged. */
+  send(mail: Mail): void
+  /** Waits for what is on its way. */
+  close(): Promise<void>
+}
 
 /** What a new tenant gets in the transaction of its sign-up: a ready receptionist, the starting credit. */
 export type Provisioner = (tx: Tx, place: { tenantId: string; projectId: string }) => Promise<void>
@@ -28,7 +29,8 @@ export type ApiDeps = {
   keyring: Keyring
   cache: Cache
   limiter: Limiter
-  authenticator: Authenticator
+  access: Access
+  tokens: AccessTokens
   log: Logger
   clock: Clock
   config: ApiConfig
@@ -37,4 +39,6 @@ export type ApiDeps = {
   mailer: Mailer
   provision: Provisioner
   metrics: Registry
+  /** What the business routes need from other rooms. */
+  ports: BusinessPorts
 }
