@@ -9,7 +9,7 @@ import type { Breakers } from './vendors/breaker.ts'
 const SUMMARY_DEADLINES: Deadlines = { firstTokenMs: 3_000, perFollowerMs: 0, failoverMs: 3_000, stallMs: 2_000, totalMs: 8_000 }
 const SUMMARY_TOKENS_MAX = 400
 
-export type Context = { items: HistoryItem[]; summary: Summary | null; /** New: to be stored. */ compressed: boolean; usage: ModelUsage[] }
+export type Context = { items: HistoryItem[]; /** The same without compression, for the rules: they look for what was asked. */ whole: HistoryItem[]; summary: Summary | null; /** New: to be stored. */ compressed: boolean; usage: ModelUsage[] }
 export type ContextDeps = { clock: Clock; breakers: Breakers; log: Logger }
 
 /**
@@ -24,10 +24,10 @@ export async function readContext(
 ): Promise<Context> {
   const present = presentContext(input.history, input.summary, input.nowMs)
   const split = toCompress(present.items)
-  if (!split) return { ...present, compressed: false, usage: [] }
+  if (!split) return { ...present, whole: present.items, compressed: false, usage: [] }
   const { text, usage } = await condense(split.older, present.summary, links, deps, signal)
   const summary = text ? { text, throughMessageId: split.older.at(-1)!.messageId } : extractiveSummary(split.older, present.summary)
-  return { items: split.recent, summary, compressed: true, usage }
+  return { items: split.recent, whole: present.items, summary, compressed: true, usage }
 }
 
 async function condense(older: readonly HistoryItem[], previous: Summary | null, links: readonly Link[], deps: ContextDeps, signal: AbortSignal): Promise<{ text: string; usage: ModelUsage[] }> {

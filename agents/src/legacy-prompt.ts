@@ -7,11 +7,12 @@ import { AppError, PromptContent } from '@trunkline/core'
  *  - request code or JSON as the dashboard shows it (`{model, input | instructions | messages, tools, ...}`);
  *  - plain text: the instructions themselves.
  */
+type Defaults = { model: string; promptId?: string; version?: string }
 export type LegacyImport = { content: PromptContent; /** What could not be taken over, in plain words. */ notes: string[] }
 
 const BYTES_MAX = 1_000_000
 
-export function importLegacyPrompt(pasted: string, defaults: { model: string; promptId?: string; version?: string }): LegacyImport {
+export function importLegacyPrompt(pasted: string, defaults: Defaults): LegacyImport {
   if (pasted.length > BYTES_MAX) throw new AppError('payload_too_large', { param: 'content', message: 'The pasted prompt is larger than 1 MB.' })
   const text = pasted.trim()
   if (text === '') throw new AppError('invalid_request', { param: 'content', message: 'The pasted prompt is empty.' })
@@ -33,7 +34,7 @@ function parseObject(text: string): Json {
 
 const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
 
-function fromJson(json: Json, defaults: Parameters<typeof finish>[2]): LegacyImport {
+function fromJson(json: Json, defaults: Defaults): LegacyImport {
   const notes: string[] = []
   const prompt = isObject(json.prompt) ? json.prompt : json
   const instructions = instructionsOf(json, notes)
@@ -91,7 +92,7 @@ function noteTools(tools: unknown, notes: string[]): void {
 
 const numberField = (name: string, value: unknown, min: number, max: number): Json => (typeof value === 'number' && value >= min && value <= max ? { [name]: value } : {})
 
-function finish(raw: Json, notes: string[], defaults: { promptId?: string; version?: string }): LegacyImport {
+function finish(raw: Json, notes: string[], defaults: Pick<Defaults, 'promptId' | 'version'>): LegacyImport {
   const legacyPrompt = defaults.promptId ? { legacyPrompt: { id: defaults.promptId, ...(defaults.version ? { version: defaults.version } : {}) } } : {}
   const parsed = PromptContent.safeParse({ vendor: 'openai', ...raw, ...legacyPrompt })
   if (!parsed.success) {

@@ -234,7 +234,7 @@ class Run {
   }
 
   #politeRefusal(context: Context): string {
-    return PHRASES[languageOf([...context.items, ...this.#input.incoming], this.#input.prompt.rules)].refusal
+    return PHRASES[languageOf([...context.whole, ...this.#input.incoming], this.#input.prompt.rules)].refusal
   }
 
   /** The rules answer. When a tool has already handed the conversation over, they only say so. */
@@ -243,7 +243,7 @@ class Run {
     const startMs = this.#deps.clock.nowMs()
     const known = { ...contact.known, ...(contact.name ? { name: contact.known?.name ?? contact.name } : {}) }
     const handedOver = this.#belt.effects.some((effect) => effect.type === 'handover')
-    const answer = respondByRules({ rules: prompt.rules, history: context.items, incoming, known, nowMs, standIn: prompt.vendor !== 'rules' })
+    const answer = respondByRules({ rules: prompt.rules, history: context.whole, incoming, known, nowMs, standIn: prompt.vendor !== 'rules' })
     this.result.replies.push({ kind: 'text', text: handedOver ? PHRASES[answer.language].handover : answer.text })
     if (!handedOver) this.#belt.effects.push(...answer.effects)
     this.result.usage.push(rulesUsage(this.#deps.clock.nowMs() - startMs))

@@ -1,0 +1,6 @@
+export { anthropicText } from './anthropic-wire.ts'
+export { chatText } from './chat-wire.ts'
+export { ManualClock } from './clock.ts'
+export { openaiCall, openaiResponse, openaiText } from './openai-wire.ts'
+export { errorStep, garbage, hang, reset, sendJson, startScriptedVendor } from './server.ts'
+export type { ScriptedVendor, SeenRequest, Step } from './server.ts'
