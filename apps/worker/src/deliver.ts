@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, type Channel, type ChannelClient, type Id, type RejectionPolicy, type SendOutcome, type WireRequest } from '@trunkline/core'
-import type { Buckets, SendRecord } from '@trunkline/db'
-import type { RoutedNumber } from './ports.ts'
+import type { Bucket, Buckets, RoutedNumber, SendRecord } from '@trunkline/db'
+
 
 /** Suppliers' published rates. WhatsApp: 80 messages a second per number, one per 6 s per customer with a burst of 45; Instagram 300/s for text. */
 const RATES = {
@@ -23,7 +23,7 @@ export type DeliverDeps = { clients: Record<RoutedNumber['channel'], ChannelClie
 /** Waits for the number's and the pair's bucket. Milliseconds left to wait when that is too long to sleep here. */
 export async function awaitRate(deps: DeliverDeps, number: RoutedNumber, to: string, signal: AbortSignal): Promise<number> {
   const rate = RATES[number.channel]
-  const buckets = [{ key: `n:${number.id}`, perSecond: rate.perSecond, burst: rate.burst }]
+  const buckets: Bucket[] = [{ key: `n:${number.id}`, perSecond: rate.perSecond, burst: rate.burst }]
   if (rate.pair) buckets.push({ key: `p:${number.id}:${to}`, ...rate.pair })
   for (;;) {
     const waitMs = await deps.buckets.take(buckets)

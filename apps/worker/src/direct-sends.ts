@@ -1,12 +1,12 @@
 import type { Logger } from '@trunkline/core'
-import { markStaleDirectSends, openJson, recordSends, takeDirectSends, type Db, type Keyring, type SendRecord } from '@trunkline/db'
+import { markStaleDirectSends, openJson, recordSends, takeDirectSends, type Db, type Keyring, type NumberRouting, type RoutedNumber, type SendRecord } from '@trunkline/db'
 import { awaitRate, deliver, type DeliverDeps } from './deliver.ts'
-import type { RoutedNumber, Routing } from './ports.ts'
+
 
 const BATCH = 20
 const STALE_MS = 120_000
 
-type Deps = DeliverDeps & { db: Db; keyring: Keyring; log: Logger; routing: Routing; stopNumber(number: RoutedNumber, reason: string): Promise<void> }
+type Deps = DeliverDeps & { db: Db; keyring: Keyring; log: Logger; routing: NumberRouting; stopNumber(number: RoutedNumber, reason: string): Promise<void> }
 type Taken = Awaited<ReturnType<typeof takeDirectSends>>[number]
 
 export type DirectSends = {
@@ -17,7 +17,7 @@ export type DirectSends = {
 /** Sends what people write, templates and manual retries: messages that answer no turn and wait for no model. */
 export function createDirectSends(deps: Deps): DirectSends {
   async function sendOne(row: Taken, signal: AbortSignal): Promise<SendRecord> {
-    const number = await deps.routing.number(row.numberId)
+    const number = await deps.routing.numberForRouting(row.numberId)
     if (!number || number.status !== 'active') return { outboxId: row.id, state: 'failed', errorCode: 'number_not_active' }
     const stored = openJson(deps.keyring, row.requestSealed, row.tenantId) as { request: { kind: 'text'; body: Record<string, unknown>; text: string }; to: string }
     const waitMs = await awaitRate(deps, number, stored.to, signal)

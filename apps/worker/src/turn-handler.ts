@@ -1,13 +1,13 @@
-import { AppError, type Id, type Logger, type OutboundContent, type RenderContext } from '@trunkline/core'
+import { AppError, newId, type Id, type Logger, type OutboundContent, type RenderContext } from '@trunkline/core'
 import {
   answerTurns, createBatcher, finishTurns, markInterrupted, openTurns, beginSends, recordSends, resumeTurn, retireTurns, sealJson, openJson, turnOutbox,
   type AnswerTurn, type Batcher, type BeginResult, type BeginSend, type Db, type FinishTurn, type Keyring, type OpenedTurn, type OpenResult, type OpenTurn,
-  type AnswerResult, type OutboxRow, type QueuedTurn, type SendRecord, type TurnHandler, type TurnOutcome,
+  type AnswerResult, type NumberRouting, type OutboxRow, type QueuedTurn, type RoutedNumber, type SendRecord, type TurnHandler, type TurnOutcome,
 } from '@trunkline/db'
-import { newId } from '@trunkline/core'
+
 import { chargeFor, readCharge, storeCharge, type Charge } from './charge.ts'
 import { awaitRate, deliver, type DeliverDeps } from './deliver.ts'
-import type { RoutedNumber, Routing } from './ports.ts'
+
 import { historyItems, turnItem } from './turn-items.ts'
 import type { Answer, Thinker } from './think.ts'
 
@@ -18,10 +18,11 @@ export type TurnHandlerDeps = DeliverDeps & {
   db: Db
   keyring: Keyring
   log: Logger
-  routing: Routing
+  routing: NumberRouting
   thinker: Thinker
   /** Puts a number out of service and tells its tenant. */
   stopNumber(number: RoutedNumber, reason: string): Promise<void>
+  leadIdleMs: number
   /** For metrics and live events. */
   onRetired?: (turn: QueuedTurn, outcome: TurnOutcome, reason: string | null) => void
 }
@@ -48,14 +49,14 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
   const batchers = createTurnBatchers(db)
 
   async function prepare(turn: QueuedTurn): Promise<Context | { retryAfterMs: number }> {
-    const number = await deps.routing.number(turn.numberId)
+    const number = await deps.routing.numberForRouting(turn.numberId)
     if (!number) throw new AppError('not_found', { message: 'The number of this lane is gone.' })
     if (turn.resumed) return resume(turn, number, turn.resumed.id)
     const result = await batchers.open.add(openRow(turn, number, deps))
     if (result === 'fenced') throw new AppError('fenced')
     if (result === 'busy') return { retryAfterMs: 250 }
     if (result === 'rebound') {
-      await deps.routing.forget(number.id, number.tenantId)
+      await deps.routing.invalidateNumber(number.id)
       return { retryAfterMs: 20 }
     }
     return { number, opened: result, parts: null, charge: readCharge(null), handover: false, close: false }
@@ -238,6 +239,7 @@ function openRow(turn: QueuedTurn, number: RoutedNumber, deps: TurnHandlerDeps):
     sender: last.from,
     items: turn.items.map((item) => turnItem(item, deps.keyring, turn.tenantId)),
     holdMicros: canAnswer(number) ? deps.thinker.estimate(number) : 0n,
+    leadIdleMs: deps.leadIdleMs,
   }
 }
 
@@ -290,6 +292,8 @@ function answerRow(turn: QueuedTurn, { number, opened }: Context, answer: Answer
     ...(answer.summary ? { summarySealed: sealJson(deps.keyring, answer.summary, turn.tenantId) } : {}),
     vendor: answer.vendor,
     model: answer.model,
+    contactId: opened.contactId,
+    contactFields: answer.contactFields,
     details: { ...answer.details, charge: storeCharge(answer.charge), ...(answer.handover ? { handover: true } : {}), ...(answer.close ? { close: true } : {}) },
   }
 }

@@ -27,6 +27,9 @@ export type AnswerTurn = {
   vendor: string
   model: string
   details: Record<string, unknown>
+  contactId: Id
+  /** What the agent noted about the contact; merged into what is known. */
+  contactFields: Record<string, string>
 }
 
 /** `discarded`: a person took the conversation over while the model was writing; nothing of the answer is kept to be sent. */
@@ -48,6 +51,7 @@ export async function answerTurns(tx: Tx, turns: AnswerTurn[]): Promise<Map<Id, 
   await insertReplies(tx, kept, seqs)
   await insertOutbox(tx, kept)
   await markAnswered(tx, kept)
+  await noteContactFields(tx, kept.filter((turn) => Object.keys(turn.contactFields).length > 0))
   return results
 }
 
@@ -138,7 +142,7 @@ async function markAnswered(tx: Tx, turns: AnswerTurn[]): Promise<void> {
 }
 
 /** Measured vendor calls are kept also when their answer was thrown away: they were paid for. */
-export async function insertUsage(tx: Tx, turns: Pick<AnswerTurn, 'tenantId' | 'projectId' | 'conversationId' | 'turnId' | 'usage'>[]): Promise<void> {
+export async function insertUsage(tx: Tx, turns: (Pick<AnswerTurn, 'tenantId' | 'projectId' | 'conversationId' | 'usage'> & { turnId: Id | null })[]): Promise<void> {
   const rows = turns.flatMap((turn) => turn.usage.map((usage) => ({ turn, usage })))
   if (rows.length === 0) return
   await tx.query(
@@ -163,5 +167,14 @@ export async function insertUsage(tx: Tx, turns: Pick<AnswerTurn, 'tenantId' | '
       rows.map((row) => row.usage.requestId),
     ],
     'usage_insert',
+  )
+}
+
+async function noteContactFields(tx: Tx, turns: AnswerTurn[]): Promise<void> {
+  if (turns.length === 0) return
+  await tx.query(
+    "UPDATE contacts c SET fields = c.fields || i.fields, name = coalesce(c.name, i.fields->>'name') FROM unnest($1::uuid[], $2::jsonb[]) AS i (id, fields) WHERE c.id = i.id",
+    [turns.map((turn) => turn.contactId), turns.map((turn) => storableJson(turn.contactFields))],
+    'contacts_note',
   )
 }

@@ -2,8 +2,8 @@ import { newId, type Id, type Identity, type Sender } from '@trunkline/core'
 import type { Tx } from '../tenancy.ts'
 
 type Asker = { turnId: Id; tenantId: Id; address: string; sender: Sender }
-export type ResolvedContact = { contactId: Id; name: string | null; optedOut: boolean }
-type IdentityRow = { tenant_id: Id; kind: string; scope: string; value: string; contact_id: Id; name: string | null; opted_out: boolean }
+export type ResolvedContact = { contactId: Id; name: string | null; fields: Record<string, unknown>; optedOut: boolean }
+type IdentityRow = { tenant_id: Id; kind: string; scope: string; value: string; contact_id: Id; name: string | null; fields: Record<string, unknown>; opted_out: boolean }
 
 /** A supplier that scopes an identity to our address does not mean the same person elsewhere. */
 export const scopeOf = (identity: Identity, address: string): string => (identity.kind === 'igsid' || identity.kind === 'visitor' ? address : '')
@@ -17,12 +17,12 @@ export async function resolveContacts(tx: Tx, askers: Asker[]): Promise<Map<Id, 
   for (const asker of askers) {
     const keys = identityKeys(asker)
     const found = keys.map((key) => known.get(key.text)).find((row) => row !== undefined)
-    const contact = found ? { contactId: found.contact_id, name: found.name, optedOut: found.opted_out } : await createContact(tx, asker)
+    const contact = found ? { contactId: found.contact_id, name: found.name, fields: found.fields, optedOut: found.opted_out } : await createContact(tx, asker)
     resolved.set(asker.turnId, contact)
     for (const key of keys) {
       if (known.has(key.text)) continue
       await addIdentity(tx, asker.tenantId, contact.contactId, key)
-      known.set(key.text, { tenant_id: asker.tenantId, kind: key.kind, scope: key.scope, value: key.value, contact_id: contact.contactId, name: contact.name, opted_out: contact.optedOut })
+      known.set(key.text, { tenant_id: asker.tenantId, kind: key.kind, scope: key.scope, value: key.value, contact_id: contact.contactId, name: contact.name, fields: contact.fields, opted_out: contact.optedOut })
     }
   }
   return resolved
@@ -40,7 +40,7 @@ function identityKeys(asker: Asker): IdentityKey[] {
 async function findIdentities(tx: Tx, askers: Asker[]): Promise<Map<string, IdentityRow>> {
   const keys = askers.flatMap((asker) => identityKeys(asker).map((key) => ({ ...key, tenantId: asker.tenantId })))
   const { rows } = await tx.query<IdentityRow>(
-    `SELECT ci.tenant_id, ci.kind, ci.scope, ci.value, ci.contact_id, c.name, c.opted_out_at IS NOT NULL AS opted_out
+    `SELECT ci.tenant_id, ci.kind, ci.scope, ci.value, ci.contact_id, c.name, c.fields, c.opted_out_at IS NOT NULL AS opted_out
      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS i (tenant_id, kind, scope, value)
      JOIN contact_identities ci ON ci.tenant_id = i.tenant_id AND ci.kind = i.kind AND ci.scope = i.scope AND ci.value = i.value AND ci.ended_at IS NULL
      JOIN contacts c ON c.id = ci.contact_id`,
@@ -54,7 +54,7 @@ async function createContact(tx: Tx, asker: Asker): Promise<ResolvedContact> {
   const contactId = newId()
   const name = asker.sender.name ?? asker.sender.username ?? null
   await tx.query('INSERT INTO contacts (id, tenant_id, name) VALUES ($1, $2, $3)', [contactId, asker.tenantId, name], 'contacts_insert')
-  return { contactId, name, optedOut: false }
+  return { contactId, name, fields: {}, optedOut: false }
 }
 
 /** A twin that commits first makes this one fail on the unique index; the turn is tried again and finds it. */

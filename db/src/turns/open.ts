@@ -38,6 +38,8 @@ export type OpenTurn = {
   items: TurnItem[]
   /** Upper bound of what the turn may cost. */
   holdMicros: bigint
+  /** Silence after which the conversation is looked at for a lead. */
+  leadIdleMs: number
 }
 
 export type HistoryRow = { id: Id; seq: number; author: 'customer' | 'agent' | 'human' | 'system'; contentSealed: Buffer; status: string; createdAt: Date }
@@ -47,6 +49,7 @@ export type OpenedTurn = {
   conversationId: Id
   contactId: Id
   contactName: string | null
+  contactFields: Record<string, unknown>
   optedOut: boolean
   handler: 'agent' | 'human'
   handlerEpoch: number
@@ -106,6 +109,7 @@ export async function openTurns(tx: Tx, turns: OpenTurn[]): Promise<Map<Id, Open
       conversationId: conversation.id,
       contactId: contact.contactId,
       contactName: contact.name,
+      contactFields: contact.fields,
       optedOut: contact.optedOut,
       handler: conversation.handler,
       handlerEpoch: conversation.handler_epoch,
@@ -170,8 +174,8 @@ async function joinConversations(tx: Tx, turns: OpenTurn[], contacts: Contacts):
        vendor_state = CASE WHEN c.last_message_at < now() - interval '21 days' THEN NULL ELSE c.vendor_state END,
        summary_sealed = CASE WHEN c.last_message_at < now() - interval '21 days' THEN NULL ELSE c.summary_sealed END,
        first_unextracted_at = coalesce(c.first_unextracted_at, now()),
-       extraction_due_at = coalesce(c.extraction_due_at, now() + interval '5 minutes')
-     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::jsonb[]) AS i (turn_id, number_id, contact_id, added, received_at, reply_to)
+       extraction_due_at = coalesce(c.extraction_due_at, now() + make_interval(secs => i.lead_idle_ms / 1000))
+     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::jsonb[], $7::float8[]) AS i (turn_id, number_id, contact_id, added, received_at, reply_to, lead_idle_ms)
      WHERE c.number_id = i.number_id AND c.contact_id = i.contact_id AND c.status = 'open'
      RETURNING ${conversationColumns}`,
     conversationParameters(turns, contacts),
@@ -191,6 +195,7 @@ function conversationParameters(turns: OpenTurn[], contacts: Contacts): unknown[
     turns.map((turn) => turn.items.length),
     turns.map((turn) => new Date(Math.max(...turn.items.map((item) => item.receivedAtMs)))),
     turns.map((turn) => storableJson(turn.sender.identities[0])),
+    turns.map((turn) => turn.leadIdleMs),
   ]
 }
 
@@ -198,11 +203,11 @@ async function beginConversations(tx: Tx, turns: OpenTurn[], contacts: Contacts)
   if (turns.length === 0) return []
   const { rows } = await tx.query<ConversationRow>(
     `WITH i AS (
-       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::jsonb[], $7::uuid[], $8::uuid[], $9::uuid[], $10::uuid[])
-         AS i (turn_id, number_id, contact_id, added, received_at, reply_to, id, tenant_id, project_id, agent_id)
+       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::jsonb[], $7::float8[], $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[])
+         AS i (turn_id, number_id, contact_id, added, received_at, reply_to, lead_idle_ms, id, tenant_id, project_id, agent_id)
      ), c AS (
        INSERT INTO conversations (id, tenant_id, project_id, number_id, agent_id, contact_id, reply_to, last_seq, last_inbound_at, first_unextracted_at, extraction_due_at)
-       SELECT id, tenant_id, project_id, number_id, agent_id, contact_id, reply_to, added, received_at, now(), now() + interval '5 minutes' FROM i
+       SELECT id, tenant_id, project_id, number_id, agent_id, contact_id, reply_to, added, received_at, now(), now() + make_interval(secs => lead_idle_ms / 1000) FROM i
        RETURNING *
      ) SELECT ${conversationColumns} FROM c JOIN i ON i.id = c.id`,
     [

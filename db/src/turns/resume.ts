@@ -11,6 +11,7 @@ type Row = {
   conversation_id: Id
   contact_id: Id
   contact_name: string | null
+  contact_fields: Record<string, unknown>
   opted_out: boolean
   handler: 'agent' | 'human'
   handler_epoch: number
@@ -31,7 +32,7 @@ export async function resumeTurn(tx: Tx, turn: ResumeTurn): Promise<ResumedTurn 
     `UPDATE turns t SET attempts = attempts + 1 FROM conversations c JOIN contacts p ON p.id = c.contact_id
      WHERE t.id = $1 AND c.id = t.conversation_id
      RETURNING t.id, t.conversation_id, t.attempts, t.hold_id, t.handler_epoch, t.state, t.details, c.contact_id, c.handler, c.vendor_state, c.summary_sealed,
-       c.context_start_seq, p.name AS contact_name, p.opted_out_at IS NOT NULL AS opted_out`,
+       c.context_start_seq, p.name AS contact_name, p.fields AS contact_fields, p.opted_out_at IS NOT NULL AS opted_out`,
     [turn.turnId],
     'turns_resume',
   )
@@ -42,6 +43,7 @@ export async function resumeTurn(tx: Tx, turn: ResumeTurn): Promise<ResumedTurn 
     conversationId: row.conversation_id,
     contactId: row.contact_id,
     contactName: row.contact_name,
+    contactFields: row.contact_fields,
     optedOut: row.opted_out,
     handler: row.handler,
     handlerEpoch: row.handler_epoch,
