@@ -1,5 +1,5 @@
 import { AppError, type Id, type IdentityKind } from '@trunkline/core'
-import { and, asc, desc, eq, ilike, isNotNull, isNull, lt, sql, type SQL } from 'drizzle-orm'
+import { and, asc, desc, eq, getTableColumns, ilike, isNotNull, isNull, lt, sql, type SQL } from 'drizzle-orm'
 import { contactIdentities, contacts } from '../tables/schema.ts'
 import type { Tx } from '../tenancy.ts'
 import { type Page, type PageRequest, pageOf } from './page.ts'
@@ -48,7 +48,8 @@ export async function update(tx: Tx, id: Id, patch: { name?: string | null | und
 
 /** Live and former, oldest first. */
 export async function identities(tx: Tx, contactId: Id): Promise<ContactIdentity[]> {
-  const rows = await tx.orm.select().from(contactIdentities).where(eq(contactIdentities.contactId, contactId)).orderBy(asc(contactIdentities.id)).limit(200)
+  const { tenantId: _, ...columns } = getTableColumns(contactIdentities)
+  const rows = await tx.orm.select(columns).from(contactIdentities).where(eq(contactIdentities.contactId, contactId)).orderBy(asc(contactIdentities.id)).limit(200)
   return rows as ContactIdentity[]
 }
 

@@ -6,7 +6,7 @@ import type { Db, Tx } from '../tenancy.ts'
 import type { NumberStatus, OrderMode } from './numbers.ts'
 
 /** The prompt that answers on a number, at the version that counts now. */
-export type RoutedAgent = { agentId: Id; promptId: Id; promptVersion: number; content: PromptContent }
+export type RoutedAgent = { id: Id; promptId: Id; promptVersion: number; content: PromptContent }
 
 /** Everything a webhook or a worker has to know about a number. Credentials are opened: never log it, never cache it outside the process. */
 export type RoutedNumber = {
@@ -16,6 +16,7 @@ export type RoutedNumber = {
   tenantStatus: 'active' | 'suspended'
   channel: ChannelId
   address: string
+  name: string
   status: NumberStatus
   credentials: Record<string, unknown>
   settings: Record<string, unknown>
@@ -103,6 +104,7 @@ type Row = {
   tenant_status: RoutedNumber['tenantStatus']
   channel: ChannelId
   address: string
+  name: string
   status: NumberStatus
   credentials_sealed: Buffer
   settings: Record<string, unknown>
@@ -118,7 +120,7 @@ type Row = {
 
 async function loadNumber(tx: Tx, numberId: Id): Promise<CachedNumber | undefined> {
   const { rows } = await tx.query<Row>(
-    `SELECT n.id, n.tenant_id, n.project_id, t.status AS tenant_status, n.channel, n.address, n.status, n.credentials_sealed, n.settings,
+    `SELECT n.id, n.tenant_id, n.project_id, t.status AS tenant_status, n.channel, n.address, n.name, n.status, n.credentials_sealed, n.settings,
        n.order_mode, n.window_size, n.coalesce_ms, n.head_deadline_ms, a.id AS agent_id, a.prompt_id, v.version, v.content
      FROM phone_numbers n
      JOIN tenants t ON t.id = n.tenant_id
@@ -138,6 +140,7 @@ const cachedNumber = (row: Row): CachedNumber => ({
   tenantStatus: row.tenant_status,
   channel: row.channel,
   address: row.address,
+  name: row.name,
   status: row.status,
   credentials: row.credentials_sealed.toString('base64'),
   settings: row.settings,
@@ -145,5 +148,5 @@ const cachedNumber = (row: Row): CachedNumber => ({
   windowSize: row.window_size,
   coalesceMs: row.coalesce_ms,
   headDeadlineMs: row.head_deadline_ms,
-  agent: row.agent_id === null ? null : { agentId: row.agent_id, promptId: row.prompt_id, promptVersion: row.version, content: row.content },
+  agent: row.agent_id === null ? null : { id: row.agent_id, promptId: row.prompt_id, promptVersion: row.version, content: row.content },
 })
