@@ -2,7 +2,7 @@ import { extractLead, nextExtraction, type Breakers, type Intervals } from '@tru
 import { estimateLead, rateLead } from '@trunkline/billing'
 import { newId, type Clock, type Id, type Logger } from '@trunkline/core'
 import {
-  holdMany, insertUsage, leadTranscript, postponeExtraction, settleMany, storeExtraction, takeDueConversations, voidMany,
+  insertUsage, leadTranscript, ledger, postponeExtraction, storeExtraction, takeDueConversations,
   type Db, type DueConversation, type Keyring, type NumberRouting,
 } from '@trunkline/db'
 import { historyItems } from './turn-items.ts'
@@ -65,8 +65,8 @@ async function extractAndStore(deps: Deps, due: DueConversation, signal: AbortSi
     const usage = found.usage.map((each, index) => ({ ...each, costMicros: charge.callMicros[index] ?? 0n }))
     await insertUsage(tx, [{ tenantId: due.tenantId, projectId: due.projectId, conversationId: due.id, turnId: null, usage }])
     const base = { tenantId: due.tenantId, holdId: hold.holdId, turnId: null }
-    if (fresh) await settleMany(tx, [{ ...base, amountMicros: charge.totalMicros, memo: 'lead', details: { conversation_id: due.id }, idempotencyKey: `settle:${hold.key}` }])
-    else await voidMany(tx, [{ ...base, memo: 'extracted before', idempotencyKey: `void:${hold.key}` }])
+    if (fresh) await ledger.settleMany(tx, [{ ...base, amountMicros: charge.totalMicros, memo: 'lead', details: { conversation_id: due.id }, idempotencyKey: `settle:${hold.key}` }])
+    else await ledger.voidMany(tx, [{ ...base, memo: 'extracted before', idempotencyKey: `void:${hold.key}` }])
     return fresh
   })
   if (stored) deps.onLead?.(due.id, due.tenantId)
@@ -78,6 +78,6 @@ async function holdLead(deps: Deps, due: DueConversation, amountMicros: bigint):
   const holdId = newId()
   const key = `lead:${due.id}:${due.lastSeq}:${holdId}`
   const expiresAtMs = deps.clock.nowMs() + LEASE_MS * 2
-  const outcome = await deps.db.system('ledger', (tx) => holdMany(tx, [{ tenantId: due.tenantId, holdId, turnId: null, amountMicros, idempotencyKey: `hold:${key}`, expiresAtMs }]))
+  const outcome = await deps.db.system('ledger', (tx) => ledger.holdMany(tx, [{ tenantId: due.tenantId, holdId, turnId: null, amountMicros, idempotencyKey: `hold:${key}`, expiresAtMs }]))
   return outcome.get(holdId) === 'insufficient' ? null : { holdId, key }
 }

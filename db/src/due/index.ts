@@ -1,2 +1,3 @@
 export * from './leads.ts'
 export * from './media.ts'
+export * from './maintenance.ts'

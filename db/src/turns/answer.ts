@@ -2,7 +2,7 @@ import type { Degradation, Id, ModelUsage } from '@trunkline/core'
 import { newId } from '@trunkline/core'
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
-import { fencedOut } from './fence.ts'
+import { checkFence } from '../queue/lanes.ts'
 
 export type ReplyPart = { outboxId: Id; part: number; requestSealed: Buffer }
 export type Reply = { messageId: Id; kind: string; contentSealed: Buffer; degradations: Degradation[]; parts: ReplyPart[] }
@@ -38,7 +38,7 @@ export type AnswerResult = 'ready' | 'fenced' | 'discarded'
 /** Stores many answers in one transaction: messages `queued`, their outbox rows `pending`, usage, the vendor's state. */
 export async function answerTurns(tx: Tx, turns: AnswerTurn[]): Promise<Map<Id, AnswerResult>> {
   const results = new Map<Id, AnswerResult>()
-  const fenced = await fencedOut(tx, turns)
+  const fenced = await checkFence(tx, turns)
   for (const turn of turns) if (fenced.has(turn.numberId)) results.set(turn.turnId, 'fenced')
   const mine = turns.filter((turn) => !results.has(turn.turnId))
   if (mine.length === 0) return results

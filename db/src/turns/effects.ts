@@ -2,6 +2,7 @@ import { newId, type Echo, type Id, type IdentityChange, type NumberNotice, type
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 import { scopeOf } from './contacts.ts'
+import { summariseMessages } from './send.ts'
 
 /** `waiting`: the message it speaks of is not known yet (its send is not recorded); tried again. `ignored`: nothing of ours is meant. */
 export type EffectOutcome = 'applied' | 'ignored' | 'waiting'
@@ -118,25 +119,29 @@ async function applyWatermark(tx: Tx, effect: Effect<Receipt>): Promise<EffectOu
   return rowCount ? 'applied' : 'ignored'
 }
 
-/** An echo of a message of ours settles an unknown outcome; an echo of somebody else's (the business's own phone) is history, written by a person. */
-export async function matchEcho(tx: Tx, effect: Effect<Echo>): Promise<'ours' | 'waiting' | 'foreign'> {
+/** `ours`: a send of ours, perhaps one whose outcome was unknown until now. `waiting`: it may be a send that is being recorded. */
+export type EchoMatch = { kind: 'ours'; reconciledTurnId: Id | null } | { kind: 'waiting' | 'foreign' }
+
+/** An echo of a message of ours settles an unknown outcome; an echo of somebody else's (the business's own phone) is history. */
+export async function matchEcho(tx: Tx, effect: Effect<Echo>): Promise<EchoMatch> {
   const known = await tx.query('SELECT 1 FROM outbox WHERE number_id = $1 AND provider_message_id = $2', [effect.numberId, effect.event.providerMessageId], 'echo_known')
-  if (known.rowCount) return 'ours'
+  if (known.rowCount) return { kind: 'ours', reconciledTurnId: null }
   const callback = uuidOrNull(effect.event.callbackData)
   if (callback === null) {
     // Our own send may be on its way back to be recorded: only an echo that stays unmatched is foreign.
-    const onItsWay = await tx.query("SELECT 1 FROM outbox WHERE number_id = $1 AND state IN ('sending', 'unknown') LIMIT 1", [effect.numberId], 'echo_on_its_way')
-    return onItsWay.rowCount ? 'waiting' : 'foreign'
+    const onItsWay = await tx.query("SELECT 1 FROM outbox WHERE number_id = $1 AND state = 'sending' LIMIT 1", [effect.numberId], 'echo_on_its_way')
+    return { kind: onItsWay.rowCount ? 'waiting' : 'foreign' }
   }
-  const settled = await tx.query<{ message_id: Id }>(
-    "UPDATE outbox SET state = 'accepted', provider_message_id = $3, settled_at = now() WHERE id = $1 AND number_id = $2 AND state IN ('unknown', 'sending') RETURNING message_id",
+  const settled = await tx.query<{ message_id: Id; turn_id: Id | null }>(
+    "UPDATE outbox SET state = 'accepted', provider_message_id = $3, settled_at = now() WHERE id = $1 AND number_id = $2 AND state IN ('unknown', 'sending') RETURNING message_id, turn_id",
     [callback, effect.numberId, effect.event.providerMessageId],
     'echo_settle',
   )
-  return settled.rowCount ? 'ours' : 'foreign'
+  const row = settled.rows[0]
+  if (!row) return { kind: 'foreign' }
+  await summariseMessages(tx, [row.message_id])
+  return { kind: 'ours', reconciledTurnId: row.turn_id }
 }
-
-export type ForeignEcho = { contactId: Id; conversationId: Id | null; contentSealed: Buffer; kind: string }
 
 /** Stores what a person of the business wrote from another app. It makes the conversation theirs. */
 export async function storeForeignEcho(tx: Tx, effect: Effect<Echo>, contentSealed: Buffer, kind: string): Promise<EffectOutcome> {

@@ -1,6 +1,6 @@
 import type { Id } from '@trunkline/core'
 import { settleMany, voidMany } from '../ledger/index.ts'
-import { retireTurns } from '../queue/index.ts'
+import { retireTurns } from '../queue/lanes.ts'
 import type { Tx } from '../tenancy.ts'
 
 export type TurnOutcome = 'sent' | 'failed' | 'unknown' | 'parked' | 'discarded' | 'rejected' | 'silent'

@@ -3,7 +3,7 @@ import { holdMany } from '../ledger/index.ts'
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 import { resolveContacts } from './contacts.ts'
-import { fencedOut } from './fence.ts'
+import { checkFence } from '../queue/lanes.ts'
 
 /** One message of a customer, as the turn stores it. */
 export type TurnItem = {
@@ -76,7 +76,7 @@ const HISTORY_LIMIT = 80
  */
 export async function openTurns(tx: Tx, turns: OpenTurn[]): Promise<Map<Id, OpenResult>> {
   const results = new Map<Id, OpenResult>()
-  const fenced = await fencedOut(tx, turns)
+  const fenced = await checkFence(tx, turns)
   for (const turn of turns) if (fenced.has(turn.numberId)) results.set(turn.turnId, 'fenced')
   const ended = await endedAgents(tx, turns)
   for (const turn of turns) if (turn.agentId !== null && ended.has(turn.agentId)) results.set(turn.turnId, 'rebound')

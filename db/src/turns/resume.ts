@@ -1,6 +1,6 @@
 import type { Id } from '@trunkline/core'
 import type { Tx } from '../tenancy.ts'
-import { fencedOut } from './fence.ts'
+import { checkFence } from '../queue/lanes.ts'
 import { readHistory, type OpenedTurn } from './open.ts'
 
 export type ResumedTurn = OpenedTurn & { state: 'open' | 'answered'; details: Record<string, unknown> }
@@ -26,7 +26,7 @@ type Row = {
 
 /** Reads a turn that was opened before (by a worker that died, or by a try that failed) and counts the new attempt before any work. */
 export async function resumeTurn(tx: Tx, turn: ResumeTurn): Promise<ResumedTurn | 'fenced'> {
-  const fenced = await fencedOut(tx, [turn])
+  const fenced = await checkFence(tx, [turn])
   if (fenced.has(turn.numberId)) return 'fenced'
   const { rows } = await tx.query<Row>(
     `UPDATE turns t SET attempts = attempts + 1 FROM conversations c JOIN contacts p ON p.id = c.contact_id

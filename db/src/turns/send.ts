@@ -1,6 +1,6 @@
 import type { Id, RejectionPolicy } from '@trunkline/core'
 import type { Tx } from '../tenancy.ts'
-import { fencedOut } from './fence.ts'
+import { checkFence } from '../queue/lanes.ts'
 
 export type OutboxRow = {
   id: Id
@@ -65,7 +65,7 @@ export type BeginResult = { state: 'sending'; attempt: number } | { state: 'fenc
 
 /** Writes `sending` BEFORE the HTTP call, under the lane's fence and the conversation's handler epoch. */
 export async function beginSends(tx: Tx, sends: BeginSend[]): Promise<Map<Id, BeginResult>> {
-  const fenced = await fencedOut(tx, sends)
+  const fenced = await checkFence(tx, sends)
   const results = new Map<Id, BeginResult>(sends.map((send) => [send.outboxId, { state: fenced.has(send.numberId) ? 'fenced' : 'settled' }]))
   const mine = sends.filter((send) => !fenced.has(send.numberId))
   if (mine.length === 0) return results
