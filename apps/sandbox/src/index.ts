@@ -109,13 +109,12 @@ function createWorld(options: SandboxOptions, publicUrl: () => string): World {
 }
 
 function resetWorld(world: World): void {
-  for (const part of [world.journal, world.meta, world.media, world.webhooks, world.statuses, world.conversations, world.responses, world.mail]) part.reset()
+  for (const part of [world.journal, world.meta, world.media, world.webhooks, world.conversations, world.responses, world.mail]) part.reset()
   world.faults.clear()
 }
 
 async function closeWorld(world: World, closeServer: () => PromiseLike<unknown>): Promise<void> {
   world.journal.close()
-  world.statuses.reset()
   await Promise.all([closeServer(), world.mail.close(), world.webhooks.close()])
 }
 

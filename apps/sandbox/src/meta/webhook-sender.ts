@@ -47,7 +47,7 @@ export class WebhookSender {
     const delivery = this.#open(destination, kind)
     const fault = this.#faults.pick('webhook.out', { number: destination.number, text: body })
     if (fault?.action.drop) return this.#dropped(delivery, fault.id)
-    if (fault?.action.delayMs) await this.#pause(fault.action.delayMs)
+    if (fault?.action.delayMs) await this.pause(fault.action.delayMs)
     await new Promise<void>((onFirst) => {
       const pending = { delivery, destination, body, badSignature: fault?.action.badSignature ?? false, copies: fault?.action.copies ?? 0, onFirst }
       void this.#attempt(pending, fault?.id)
@@ -138,11 +138,11 @@ export class WebhookSender {
       return
     }
     const waitMs = Math.min(this.#policy.maxMs, this.#policy.firstMs * this.#policy.factor ** (delivery.attempts - 1))
-    void this.#pause(waitMs).then(() => this.#attempt(pending))
+    void this.pause(waitMs).then(() => this.#attempt(pending))
   }
 
-  /** A pause that `reset` and `close` cut off for ever. */
-  #pause(ms: number): Promise<void> {
+  /** A pause that never ends once `reset` or `close` came: what waits in it is forgotten. */
+  pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.#timers.delete(timer)

@@ -51,7 +51,7 @@ async function tellBack(world: World, account: InstagramAccount, to: string, bod
   const { attachment, metadata: _own, quick_replies: _asked, ...said } = message
   const echo = { ...said, ...(attachment === undefined ? {} : { attachments: [attachment] }), mid, is_echo: true, ...(metadata === undefined ? {} : { metadata }) }
   const destination = accountDestination(account)
-  await new Promise((resolve) => setTimeout(resolve, Math.max(1, fault?.action.delayMs ?? 1)))
+  await world.webhooks.pause(Math.max(1, fault?.action.delayMs ?? 1))
   if (account.echoes) {
     const event = { sender: { id: account.ig_id }, recipient: { id: to }, timestamp: Date.now(), message: echo }
     await world.webhooks.deliver(destination, 'echo', instagramEnvelope(account, [event]))

@@ -9,7 +9,7 @@ export function interactiveFault(value: unknown): Fault100 | null {
   const kind = value.type
   if (typeof kind !== 'string') return missing("interactive['type']")
   if (!isObject(value.action)) return missing("interactive['action']")
-  const check = byKind[kind]
+  const check = Object.hasOwn(byKind, kind) ? byKind[kind] : undefined
   if (!check) return invalid(`Param interactive['type'] must be one of {${Object.keys(byKind).join(', ')}}.`)
   return firstFault(() => framesFault(value, kind), () => check(value.action as Loose, value))
 }

@@ -13,7 +13,6 @@ type Script = Exclude<StatusScript, false>
 export class StatusTeller {
   readonly #sender: WebhookSender
   readonly #faults: FaultTable
-  readonly #timers = new Set<NodeJS.Timeout>()
 
   constructor(sender: WebhookSender, faults: FaultTable) {
     this.#sender = sender
@@ -29,30 +28,14 @@ export class StatusTeller {
     void this.#play(number, message, told, script)
   }
 
-  /** Stops what is still to be told. */
-  reset(): void {
-    for (const timer of this.#timers) clearTimeout(timer)
-    this.#timers.clear()
-  }
-
   async #play(number: WhatsAppNumber, message: AcceptedMessage, told: string[], script: Script): Promise<void> {
     // Real statuses come after the answer to the send; the pause gives the caller that head start.
-    await this.#pause(Math.max(1, script.delayMs))
+    await this.#sender.pause(Math.max(1, script.delayMs))
     for (const [index, status] of told.entries()) {
-      if (index > 0 && script.delayMs > 0) await this.#pause(script.delayMs)
+      if (index > 0 && script.delayMs > 0) await this.#sender.pause(script.delayMs)
       const payload = statusPayload(number, message, status, script.errorCode)
       await this.#sender.deliver({ number: number.phone_number_id, url: number.webhook_url!, secret: number.app_secret }, `status.${status}`, payload)
     }
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer)
-        resolve()
-      }, ms)
-      this.#timers.add(timer)
-    })
   }
 }
 

@@ -12,7 +12,7 @@ export function validateSend(body: unknown, media: MediaStore): GraphRefusal | n
   if (!isObject(body)) return knownRefusal(100, { details: 'The body must be a JSON object.' })
   if (body.messaging_product !== 'whatsapp') return plain('The parameter messaging_product is required.')
   const type = body.type ?? 'text'
-  if (typeof type !== 'string' || !(type in byType)) return refusal({ code: 131009, details: `Param type must be one of {${Object.keys(byType).join(', ')}} - got "${String(type)}".` })
+  if (typeof type !== 'string' || !Object.hasOwn(byType, type)) return refusal({ code: 131009, details: `Param type must be one of {${Object.keys(byType).join(', ')}} - got "${String(type)}".` })
   return addressRefusal(body) ?? refusal(firstFault(() => extrasFault(body), () => byType[type]!(body[type], media)))
 }
 

@@ -4,19 +4,19 @@ import type { Turn } from '../transcript.ts'
 export type Details = { name?: string; email?: string; phone?: string; company?: string; budget?: string }
 export type DetailKey = 'name' | 'email' | 'phone'
 
-const EMAIL = /[\w.+-]+@[\w-]+(?:\.[\w-]+)+/
-const PHONE = /(?:\+|\b00)?\(?\d(?:[\s().\-/]?\d){6,14}\b/g
+const EMAIL = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/
+const PHONE = /(?:\+|\b00)?\(?\d(?:[\s().\-/]{0,2}\d){6,14}\b/g
 const DATE = /^\d{4}-\d{2}-\d{2}|^\d{1,2}[./]\d{1,2}[./]\d{2,4}$/
 const NAME_WORD = "[\\p{Lu}][\\p{L}'’-]*"
 const ANY_NAME_WORD = "[\\p{L}][\\p{L}'’-]+"
-const SAID_NAME = new RegExp(`(?:my (?:full )?name(?:'s| is|:)|name:|call me|i am called)\\s+(${ANY_NAME_WORD}(?:\\s+(?:(?:de|van|von|der|la|bin|al)\\s+)*${NAME_WORD}){0,3})`, 'iu')
-const SELF_NAME = new RegExp(`(?:\\b[Ii](?:'m|’m| am)|\\b[Tt]his is|\\b[Hh]ier ist|\\b[Ii]t's)\\s+(${NAME_WORD}(?:\\s+(?:(?:de|van|von|der|la|bin|al)\\s+)*${NAME_WORD}){0,3})`, 'u')
-const HERE_NAME = new RegExp(`^(?:hi|hello|hey)?,?\\s*(${NAME_WORD}(?:\\s+${NAME_WORD}){0,2}) here\\b`, 'iu')
+const SAID_NAME = new RegExp(`(?:my (?:full )?name(?:'s| is|:)|name:)\\s+(${ANY_NAME_WORD}(?:\\s+(?:(?:de|van|von|der|la|bin|al)\\s+)*${NAME_WORD}){0,3})`, 'iu')
+const SELF_NAME = new RegExp(`(?:\\b[Ii](?:'m|’m| am)(?: called)?|\\b[Cc]all me|\\b[Tt]his is|\\b[Ii]t's)\\s+(${NAME_WORD}(?:\\s+(?:(?:de|van|von|der|la|bin|al)\\s+)*${NAME_WORD}){0,3})`, 'u')
+const HERE_NAME = new RegExp(`^(?:[Hh]i|[Hh]ello|[Hh]ey)?,?\\s*(${NAME_WORD}(?:\\s+${NAME_WORD}){0,2}) here\\b`, 'u')
 const ONLY_NAME = new RegExp(`^(?:it's |it is |sure,? |yes,? )?(${ANY_NAME_WORD}(?:\\s+${ANY_NAME_WORD}){0,3})(?:[.,!\\n]|\\s*$)`, 'iu')
 const NOT_NAMES = new Set(
   'a an the not no yes ok okay sure hi hello hey thanks thank please looking interested trying just very so here from in on at happy good great fine maybe later why what how when where who which can could do does is are i we you it my our your and or but monday tuesday wednesday thursday friday saturday sunday today tomorrow need want have calling writing wondering glad sorry new back still also email phone number none nothing never rather prefer skip'.split(' '),
 )
-const COMPANY_WORD = "[\\p{Lu}\\d][\\p{L}\\d&.'’-]*"
+const COMPANY_WORD = "[\\p{Lu}\\d](?:[\\p{L}\\d&'’-]|\\.(?=[\\p{L}\\d]))*"
 const COMPANY = new RegExp(
   `(?:\\b(?:I work (?:for|at|with)|I run|I own|we(?:'re| are)(?: called)?|company(?: name)?(?: is|'s|:)|on behalf of|employed (?:at|by)|(?:founder|owner|manager|director|head|CEO|CTO|COO)\\b[^.,!?]{0,30}?\\b(?:at|of)|calling from|writing from|\\bfrom|\\bat))\\s+(${COMPANY_WORD}(?:\\s+(?:&|and|of|${COMPANY_WORD})){0,4})`,
   'u',

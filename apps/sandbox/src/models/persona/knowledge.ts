@@ -5,7 +5,8 @@ export type Knowledge = { business: string | null; greeting: string | null; assi
 const STOP = new Set('a about am an and any are as at be been but by can could did do does for from get give had has have hello hey hi how i if in is it its just know like may me much my need no not of on one or our please should so some tell than thank thanks that the their them then there these they this to us was we were what when where which who why will with would yes you your'.split(' '))
 /** Sentences that speak to the model and not to the customer. */
 const DIRECTION = /^(?:you(?:'re| are| must| should| will| can| may)|your (?:job|task|role|goal|name|tone)|(?:always|never|only|do not|don't|be|ask|keep|use|speak|answer|reply|respond|greet|collect|capture|confirm|make sure|ensure|avoid|remember|act|call|if (?:the|a|they|someone|asked|you)|when (?:the|a|they|asked|you)|after|before|at the end|offer|help|extract|return|today is|current)\b)/i
-const QUOTED = /["“”«»]([^"“”«»]{3,300})["“”«»]/
+const QUOTED_GREETING = /(?:\bgreet(?:ing)?\b|\bwelcome (?:them|customers|callers|visitors|everyone)|\b(?:start|open|begin) (?:every|each|the|a)?[^.\n"“«]{0,40}with\b|say hello)[^.\n"“«]{0,80}["“«]([^"“”«»]{3,300})["”»]/i
+const NAMED_GREETING = /^\W*greeting:\s*["“]?([^\n"”]{3,300})/im
 
 const cache = new Map<string, Knowledge>()
 
@@ -37,7 +38,7 @@ function scoreOf(fact: Fact, asked: ReadonlySet<string>, rarity: ReadonlyMap<str
 function read(instructions: string): Knowledge {
   const sentences = sentencesOf(instructions)
   const facts = sentences.filter((sentence) => !DIRECTION.test(sentence) && sentence.length >= 12).map((sentence) => ({ sentence: asFact(sentence), stems: stemsOf(sentence) }))
-  return { business: businessOf(instructions), greeting: greetingOf(sentences), assistantName: /\byour name is ([\p{Lu}]\p{L}+)/iu.exec(instructions)?.[1] ?? null, facts, rarity: rarityOf(facts) }
+  return { business: businessOf(instructions), greeting: greetingOf(instructions), assistantName: /\byour name is ([\p{Lu}]\p{L}+)/iu.exec(instructions)?.[1] ?? null, facts, rarity: rarityOf(facts) }
 }
 
 function sentencesOf(text: string): string[] {
@@ -58,15 +59,13 @@ function rarityOf(facts: readonly Fact[]): Map<string, number> {
   return counts
 }
 
-const BUSINESS = /(?:receptionist|assistant|agent|concierge|representative|bot|support|team|host|working|work)\s+(?:of|for|at|from)\s+(?:the\s+)?((?:[\p{Lu}\d][\p{L}\d&.'’-]*)(?:\s+(?:&|and|of|the|[\p{Lu}\d][\p{L}\d&.'’-]*))*)/u
+const BUSINESS = /(?:receptionist|assistant|agent|concierge|representative|bot|support|team|host|working|work)\s+(?:of|for|at|from)\s+(?:the\s+)?((?:[\p{Lu}\d](?:[\p{L}\d&'’-]|\.(?=[\p{L}\d]))*)(?:\s+(?:&|and|of|the|[\p{Lu}\d](?:[\p{L}\d&'’-]|\.(?=[\p{L}\d]))*))*)/u
 const WELCOME = /welcome to ((?:[\p{Lu}][\p{L}\d&'’-]*)(?:\s+(?:&|and|of|the|[\p{Lu}\d][\p{L}\d&'’-]*))*)/u
 
 const businessOf = (text: string): string | null => (BUSINESS.exec(text)?.[1] ?? WELCOME.exec(text)?.[1])?.replace(/(?:\s+(?:and|of|the))+$|[.,]+$/g, '') ?? null
 
-function greetingOf(sentences: readonly string[]): string | null {
-  const sentence = sentences.find((line) => /greet|greeting|welcome (?:them|customers|callers|visitors)|start with|open with|say hello/i.test(line) && QUOTED.test(line))
-  if (sentence) return QUOTED.exec(sentence)![1]!.trim()
-  return sentences.map((line) => /^greeting:\s*(.{3,300})$/i.exec(line)?.[1]?.replace(/^["“]|["”]$/g, '')).find(Boolean) ?? null
+function greetingOf(instructions: string): string | null {
+  return (QUOTED_GREETING.exec(instructions)?.[1] ?? NAMED_GREETING.exec(instructions)?.[1])?.trim() ?? null
 }
 
 const SYNONYMS: Record<string, string> = {
