@@ -11,8 +11,9 @@ export const Credentials = z.object({})
 const ORIGIN = /^(?:https:\/\/(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9](?::\d{1,5})?|http:\/\/(?:localhost|127\.0\.0\.1)(?::\d{1,5})?)$/
 const Origin = z.string().max(300).regex(ORIGIN, 'Expected an origin such as https://shop.example.com or https://*.example.com')
 
+const FieldName = z.string().regex(/^[a-z][a-z0-9_]{0,39}$/, 'Expected lower-case letters, digits and _')
 const PreChatField = z.object({
-  name: z.string().regex(/^[a-z][a-z0-9_]{0,39}$/, 'Expected lower-case letters, digits and _'),
+  name: FieldName,
   label: z.string().min(1).max(80),
   type: z.enum(['text', 'email', 'phone']),
   required: z.boolean().default(false),
@@ -35,9 +36,12 @@ const Token = z.string().regex(/^[\w-]{1,128}$/, 'Expected 1 to 128 letters, dig
 const text = (max: number) => z.string().max(max).refine((value) => value.isWellFormed() && !value.includes('\u0000'), 'Expected well-formed text without U+0000')
 const shown = (max: number) => text(max).refine((value) => value.trim().length > 0, 'Expected visible text')
 
+/** Ids that others gave: anything visible that can be stored. */
+const Reference = shown(512).regex(/^[^\u0000-\u001f\u007f]+$/, 'Expected no control characters')
+
 const base = {
   /** Our number's id: the session token says which chat it is, the app adds it. */
-  number_id: z.string().min(1).max(255),
+  number_id: Token,
   visitor_id: Token,
   at_ms: z.number().int().min(0).max(8.64e15).optional(),
 }
@@ -63,19 +67,19 @@ export const VisitorMessage = z
     media: Media.optional(),
     /** Short for `media` with nothing else known. */
     media_id: z.uuid().optional(),
-    reply_to: z.string().min(1).max(512).optional(),
-    page_url: z.url({ protocol: /^https?$/ }).max(4096).optional(),
+    reply_to: Reference.optional(),
+    page_url: z.url({ protocol: /^https?$/ }).max(4096).refine((value) => value.isWellFormed(), 'Expected well-formed text').optional(),
     page_title: text(512).optional(),
     name: text(512).optional(),
     /** What the visitor filled in before the chat. Claims, not proofs: they never become identities. */
-    pre_chat: z.record(z.string().max(40), text(512)).refine((fields) => Object.keys(fields).length <= LIMITS.preChatFields, `At most ${LIMITS.preChatFields} fields`).optional(),
+    pre_chat: z.record(FieldName, text(512)).refine((fields) => Object.keys(fields).length <= LIMITS.preChatFields, `At most ${LIMITS.preChatFields} fields`).optional(),
   })
   .refine((message) => [message.text, message.choice, message.media ?? message.media_id].filter((part) => part !== undefined).length === 1, { message: 'Expected exactly one of text, choice and media', path: ['text'] })
 
 /** The visitor saw everything up to a time, or one message. */
-export const VisitorReceipt = z.strictObject({ ...base, type: z.enum(['delivered', 'read']), message_id: z.string().min(1).max(512).optional(), up_to_ms: z.number().int().min(0).max(8.64e15).optional() }).refine((receipt) => receipt.message_id !== undefined || receipt.up_to_ms !== undefined, { message: 'Expected message_id or up_to_ms', path: ['message_id'] })
+export const VisitorReceipt = z.strictObject({ ...base, type: z.enum(['delivered', 'read']), message_id: Reference.optional(), up_to_ms: z.number().int().min(0).max(8.64e15).optional() }).refine((receipt) => receipt.message_id !== undefined || receipt.up_to_ms !== undefined, { message: 'Expected message_id or up_to_ms', path: ['message_id'] })
 
-export const VisitorReaction = z.strictObject({ ...base, type: z.literal('reaction'), message_id: z.string().min(1).max(512), client_message_id: Token, emoji: text(64).min(1).nullable() })
+export const VisitorReaction = z.strictObject({ ...base, type: z.literal('reaction'), message_id: Reference, client_message_id: Token, emoji: text(64).min(1).nullable() })
 
 /** Without a `type` a body is a message. */
 export const VisitorEvent = z.discriminatedUnion('type', [VisitorMessage, VisitorReceipt, VisitorReaction])

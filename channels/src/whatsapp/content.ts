@@ -143,7 +143,7 @@ function readOrder(message: Json): ReadContent | undefined {
 
 function readUnsupported(message: Json): ReadContent {
   const error = record(list(message.errors)[0])
-  const note = text(record(error?.error_data)?.details, 1024) ?? text(error?.title, 1024)
+  const note = text(record(error?.error_data)?.details, 1024) ?? text(error?.details, 1024) ?? text(error?.title, 1024)
   // Since v24.0 the object names what the person sent (webhooks/reference/messages/unsupported).
   return unsupported(text(record(message.unsupported)?.type, 255) ?? text(message.type, 255) ?? 'unknown', note)
 }

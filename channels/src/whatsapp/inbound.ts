@@ -127,7 +127,11 @@ function readEcho(item: unknown, contacts: unknown[], origin: Origin): InboundEv
 function standbyNotice(item: unknown, contacts: unknown[], origin: Origin): InboundEvent {
   const message = record(item)
   const eventId = message && id(message.id)
-  return notice('standby_message', item, origin, { contact: message && senderOf(message, contacts)?.identities[0], ...(eventId && { eventId }) })
+  return notice('standby_message', item, origin, {
+    contact: message && senderOf(message, contacts)?.identities[0],
+    atMs: timeMs(message?.timestamp, origin.atMs),
+    ...(eventId && { eventId }),
+  })
 }
 
 function readMessagesField(value: Json, origin: Origin, into: EventList, isStandby: boolean): void {

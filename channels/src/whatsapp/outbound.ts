@@ -64,22 +64,28 @@ function renderLocation(content: Of<'location'>, sheet: Sheet): void {
   sheet.send('location', { type: 'location', location: { latitude, longitude, ...(name && { name }), ...(place && { address: place }) } }, [name, place, `${latitude},${longitude}`].filter(Boolean).join(', '))
 }
 
-function contactPayload(card: Of<'contacts'>['contacts'][number]): Json {
+type ContactPayload = { name: { formatted_name: string; first_name: string } } & Json
+
+/** Null for a card with nothing on it. */
+function contactPayload(card: Of<'contacts'>['contacts'][number]): ContactPayload | null {
   const phones = card.phones.filter((phone) => !isBlank(phone))
   const emails = card.emails.filter((email) => !isBlank(email))
-  // The platform wants the full name and at least one of its parts.
-  const name = [card.name, phones[0], emails[0]].find((value) => value && !isBlank(value)) ?? 'Contact'
+  const organisation = card.organisation && !isBlank(card.organisation) ? card.organisation : undefined
+  const name = [card.name, organisation, phones[0], emails[0]].find((value) => value && !isBlank(value))
+  if (!name) return null
   return {
+    // The platform wants the full name and at least one of its parts.
     name: { formatted_name: name, first_name: name },
     ...(phones.length > 0 && { phones: phones.map((phone) => ({ phone })) }),
     ...(emails.length > 0 && { emails: emails.map((email) => ({ email })) }),
-    ...(card.organisation && !isBlank(card.organisation) && { org: { company: card.organisation } }),
+    ...(organisation && { org: { company: organisation } }),
   }
 }
 
 function renderContacts(content: Of<'contacts'>, sheet: Sheet): void {
-  if (content.contacts.length === 0) return sheet.degrade('contacts', 'nothing', 'there are none')
-  sheet.send('contacts', { type: 'contacts', contacts: content.contacts.map(contactPayload) }, content.contacts.map((card) => card.name).join(', '))
+  const contacts = content.contacts.map(contactPayload).filter((card) => card !== null)
+  if (contacts.length === 0) return sheet.degrade('contacts', 'nothing', 'there is nothing on them')
+  sheet.send('contacts', { type: 'contacts', contacts }, contacts.map((card) => card.name.formatted_name).join(', '))
 }
 
 function renderButtons(content: Of<'buttons'>, sheet: Sheet): void {
