@@ -124,10 +124,10 @@ async function compare(ids: Ids, book: Book): Promise<void> {
     await db.tenant(tenantId, async (tx) => {
       expect(await ledger.balance(tx, tenantId)).toEqual({ fundedMicros: -funding, availableMicros: available, heldMicros: held, spentMicros: spent })
       expect((await ledger.verifyLedger(tx, tenantId)).differences).toEqual([])
-      const { rows: holds } = await ledger.listHolds(tx, tenantId, {}, { limit: 1_000 })
+      const { items: holds } = await ledger.listHolds(tx, tenantId, {}, { limit: 1_000 })
       const expectedHolds = [...book.holds].filter(([, record]) => record.tenant === tenantId)
       expect(new Map(holds.map((each) => [each.id, each.state]))).toEqual(new Map(expectedHolds.map(([id, record]) => [id, record.state])))
-      const { rows: transfers } = await ledger.listTransfers(tx, tenantId, {}, { limit: 1_000 })
+      const { items: transfers } = await ledger.listTransfers(tx, tenantId, {}, { limit: 1_000 })
       const flat = (entries: { account: string; amountMicros: bigint }[]) => entries.map((entry) => `${entry.account} ${entry.amountMicros}`).toSorted().join()
       const ours = [...book.transfers.values()].filter((each) => each.tenant === tenantId)
       expect(transfers.map((each) => `${each.kind} ${each.amountMicros} ${each.holdId} ${flat(each.entries)}`).toSorted())
