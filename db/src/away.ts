@@ -9,3 +9,12 @@ export function isDatabaseAway(error: unknown): boolean {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   return AWAY.test(code) || AWAY_TEXT.test(error.message) || (error.cause !== undefined && isDatabaseAway(error.cause))
 }
+
+/** Two requests met: unique and exclusion violations, serialisation failures and deadlocks (PostgreSQL Appendix A). */
+const COLLISION = /^(23505|23P01|40001|40P01)$/
+
+/** Whether a statement failed because another one was there first. The text of the error stays here: it may quote rows. */
+export function isDatabaseCollision(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return ('code' in error && typeof error.code === 'string' && COLLISION.test(error.code)) || (error.cause !== undefined && isDatabaseCollision(error.cause))
+}

@@ -2,12 +2,16 @@
 export type ApiConfig = {
   /** Where the outside reaches this process, without a slash at the end. */
   publicUrl: string
+  /** Where links in mails lead: the dashboard. */
+  appUrl: string
   /** Proxies whose X-Forwarded-For is believed: their addresses, all (true) or none (false). */
   trustProxy: boolean | string[]
   bodyLimitBytes: number
   requestTimeoutMs: number
   /** Requests a minute; 0 turns a level off. A project's own figure replaces `project`. */
   rateLimits: { global: number; tenant: number; project: number; publicPerIp: number }
+  /** Tries within 15 minutes, by one address against one account, by one address, and against one account from anywhere; sign-ups an hour by one address. */
+  guessing: { perAccountAndIp: number; perIp: number; perAccount: number; signUpsPerIp: number }
   /** Origins that browsers may call the API from. */
   corsOrigins: string[]
 }

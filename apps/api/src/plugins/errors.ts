@@ -1,5 +1,5 @@
 import { AppError, toWireError, type Logger } from '@trunkline/core'
-import { isDatabaseAway } from '@trunkline/db'
+import { isDatabaseAway, isDatabaseCollision } from '@trunkline/db'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import type { ApiApp } from '../deps.ts'
@@ -36,7 +36,9 @@ function answer(error: AppError, cause: unknown, request: FastifyRequest, reply:
 function toAppError(error: FastifyError, request: FastifyRequest): AppError {
   if (error instanceof AppError) return error
   if (hasZodFastifySchemaValidationErrors(error)) return fromValidation(error)
-  return fromFastify(error, request) ?? (isDatabaseAway(error) ? new AppError('unavailable', { cause: error, retryAfterMs: 1_000 }) : new AppError('internal', { cause: error }))
+  if (isDatabaseAway(error)) return new AppError('unavailable', { cause: error, retryAfterMs: 1_000 })
+  if (isDatabaseCollision(error)) return new AppError('conflict', { cause: error })
+  return fromFastify(error, request) ?? new AppError('internal', { cause: error })
 }
 
 type Invalid = { validationContext?: string; validation: { instancePath: string; message?: string; params?: Record<string, unknown> }[] }

@@ -1,8 +1,27 @@
 import type { ApiApp, ApiDeps } from '../deps.ts'
+import { registerAccount } from './account.ts'
+import { registerAuditRoutes } from './audit.ts'
+import { registerAuthRoutes } from './auth.ts'
 import { registerHealth } from './health.ts'
+import { registerKeys } from './keys.ts'
+import { registerMembers } from './members.ts'
+import { registerProjects } from './projects.ts'
+import { registerTenants } from './tenants.ts'
+import { registerToolSecrets, registerVendorKeys } from './vendor-keys.ts'
 
 /** Every route of the process, by hand: what is not in this list does not exist. */
-const ROUTES: ((app: ApiApp, deps: ApiDeps) => void)[] = [registerHealth]
+const ROUTES: ((app: ApiApp, deps: ApiDeps) => void)[] = [
+  registerHealth,
+  registerAuthRoutes,
+  registerAccount,
+  registerTenants,
+  registerProjects,
+  registerKeys,
+  registerMembers,
+  registerAuditRoutes,
+  registerVendorKeys,
+  registerToolSecrets,
+]
 
 export function registerRoutes(app: ApiApp, deps: ApiDeps): void {
   for (const register of ROUTES) register(app, deps)
