@@ -1,0 +1,161 @@
+import { AppError, type Id } from '@trunkline/core'
+import type { Tx } from '../tenancy.ts'
+import type { BegunTurn, LaneSettings } from './order.ts'
+
+/** Says that some messages of a number are done with: `seqs` under the `epoch` that was claimed. */
+export type Retirement = { numberId: Id; epoch: number; seqs: readonly number[] }
+export type Fenced = Pick<Retirement, 'numberId' | 'epoch'>
+
+/** The line of a new number. In the transaction that creates the number. */
+export async function createLane(tx: Tx, tenantId: Id, numberId: Id): Promise<void> {
+  await tx.query('INSERT INTO lanes (number_id, tenant_id) VALUES ($1, $2)', [numberId, tenantId])
+}
+
+const RETIRE = `
+  WITH asked AS (
+    SELECT number_id, min(epoch) AS epoch, array_agg(DISTINCT seq) AS seqs FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS a(number_id, epoch, seq)
+    GROUP BY 1 HAVING min(epoch) = max(epoch)
+  ), mine AS (
+    SELECT l.number_id, l.cursor_seq, l.ahead || a.seqs AS done FROM lanes l JOIN asked a ON a.number_id = l.number_id
+    WHERE l.epoch = a.epoch AND NOT l.ahead && a.seqs AND l.cursor_seq < ALL (a.seqs)
+    ORDER BY l.number_id FOR NO KEY UPDATE OF l
+  ), next AS (
+    SELECT m.number_id, m.cursor_seq + count(*) FILTER (WHERE s.seq - s.place = m.cursor_seq) AS cursor_seq,
+      coalesce(array_agg(s.seq ORDER BY s.seq) FILTER (WHERE s.seq - s.place <> m.cursor_seq), '{}') AS ahead
+    FROM mine m CROSS JOIN LATERAL (SELECT seq, row_number() OVER (ORDER BY seq) AS place FROM unnest(m.done) AS d(seq)) s
+    GROUP BY m.number_id, m.cursor_seq
+  )
+  UPDATE lanes l SET cursor_seq = n.cursor_seq, ahead = n.ahead FROM next n WHERE l.number_id = n.number_id
+  RETURNING l.number_id`
+
+/**
+ * Retires messages in the transaction that holds their outcome: one update of each lane's row, whatever the size of the log.
+ * Answers the numbers that were REFUSED, because another owner has claimed them since or because one of their messages is
+ * retired already; the caller must write nothing for those (retire first, then write). All rows of a number are taken or
+ * refused together, so rows of two epochs are refused. Locks the lanes in the order of their ids.
+ */
+export async function retireTurns(tx: Tx, rows: readonly Retirement[]): Promise<Set<Id>> {
+  const columns: [Id[], number[], number[]] = [[], [], []]
+  for (const row of rows) {
+    for (const seq of row.seqs) {
+      columns[0].push(row.numberId)
+      columns[1].push(row.epoch)
+      columns[2].push(seq)
+    }
+  }
+  const { rows: updated } = await tx.query<{ number_id: Id }>(RETIRE, columns, 'queue-retire')
+  const taken = new Set(updated.map((row) => row.number_id))
+  return new Set(rows.map((row) => row.numberId).filter((id) => !taken.has(id)))
+}
+
+/**
+ * Checks the epoch and keeps it true until the transaction ends: a claim by somebody else waits for the commit. Answers the
+ * numbers that are refused. For commits that do not retire (an answer that is ready, an outbox row that goes to `sending`).
+ */
+export async function checkFence(tx: Tx, rows: readonly Fenced[]): Promise<Set<Id>> {
+  const { rows: held } = await tx.query<{ number_id: Id; epoch: string }>(
+    'SELECT number_id, epoch FROM lanes WHERE number_id = ANY($1::uuid[]) ORDER BY number_id FOR NO KEY UPDATE',
+    [[...new Set(rows.map((row) => row.numberId))]],
+    'queue-fence',
+  )
+  const epochs = new Map(held.map((lane) => [lane.number_id, Number(lane.epoch)]))
+  return new Set(rows.filter((row) => epochs.get(row.numberId) !== row.epoch).map((row) => row.numberId))
+}
+
+/** As `checkFence`; throws AppError `fenced` when any row is refused. */
+export async function assertFence(tx: Tx, rows: readonly Fenced[]): Promise<void> {
+  if ((await checkFence(tx, rows)).size > 0) throw new AppError('fenced')
+}
+
+export type LogRow = { numberId: Id; seq: number; messageId: Id; conversationKey: string; receivedAtMs: number; sealed: Buffer }
+export type ClaimedLane = {
+  numberId: Id
+  tenantId: Id
+  epoch: number
+  settings: LaneSettings
+  rows: LogRow[]
+  begun: BegunTurn[]
+  /** The log has been read up to here; more may follow. */
+  readUpTo: number
+  more: boolean
+}
+
+// Only lanes where something waits: a spurious wake-up costs no write and no epoch.
+const CLAIM = `
+  WITH mine AS (
+    SELECT number_id FROM lanes WHERE number_id = ANY($1::uuid[]) AND next_seq - 1 > cursor_seq + cardinality(ahead)
+    ORDER BY number_id FOR NO KEY UPDATE
+  )
+  UPDATE lanes l SET epoch = l.epoch + 1, owner = $2, claimed_at = now()
+  FROM mine JOIN phone_numbers p ON p.id = mine.number_id WHERE l.number_id = mine.number_id
+  RETURNING l.number_id, l.tenant_id, l.epoch, l.cursor_seq, p.order_mode, p.window_size, p.coalesce_ms, p.head_deadline_ms`
+type ClaimRow = { number_id: Id; tenant_id: Id; epoch: string; cursor_seq: string; order_mode: LaneSettings['orderMode']; window_size: number; coalesce_ms: number; head_deadline_ms: number }
+
+const LOG_COLUMNS = "number_id, seq, message_id, conversation_key, (extract(epoch FROM received_at) * 1000)::float8 AS received_ms, payload_sealed"
+const READ = `
+  SELECT i.* FROM unnest($1::uuid[], $2::bigint[]) AS a(number_id, seq) JOIN lanes l ON l.number_id = a.number_id
+  CROSS JOIN LATERAL (
+    SELECT ${LOG_COLUMNS} FROM inbox WHERE number_id = l.number_id AND seq > a.seq AND NOT seq = ANY (l.ahead) ORDER BY seq LIMIT $3
+  ) i`
+const READ_EXACTLY = `
+  SELECT ${LOG_COLUMNS} FROM inbox WHERE (number_id, seq) IN (SELECT number_id, seq FROM unnest($1::uuid[], $2::bigint[]) AS a(number_id, seq))`
+type LogSqlRow = { number_id: Id; seq: string; message_id: Id; conversation_key: string; received_ms: number; payload_sealed: Buffer }
+
+const BEGUN = `
+  SELECT t.number_id, t.id, t.seqs, t.state, t.attempts FROM lanes l JOIN turns t ON t.number_id = l.number_id
+  WHERE l.number_id = ANY($1::uuid[]) AND t.first_seq > l.cursor_seq AND t.state <> 'retired' AND NOT t.first_seq = ANY (l.ahead)`
+type BegunRow = { number_id: Id; id: Id; seqs: string[]; state: 'open' | 'answered'; attempts: number }
+
+/** Raises the epoch of those numbers where something waits and reads what waits: the fence is up from the commit on. */
+export async function claimLanes(tx: Tx, numberIds: readonly Id[], owner: string, limit: number): Promise<ClaimedLane[]> {
+  const { rows } = await tx.query<ClaimRow>(CLAIM, [numberIds, owner], 'queue-claim')
+  if (rows.length === 0) return []
+  const lanes = new Map(rows.map((row) => [row.number_id, claimedOf(row)]))
+  const ids = rows.map((row) => row.number_id)
+  const begun = await tx.query<BegunRow>(BEGUN, [ids])
+  for (const row of begun.rows) lanes.get(row.number_id)!.begun.push({ id: row.id, seqs: row.seqs.map(Number), state: row.state, attempts: row.attempts })
+  for (const row of await readLog(tx, [...lanes.values()].map((lane) => ({ numberId: lane.numberId, after: lane.readUpTo })), limit)) lanes.get(row.numberId)!.rows.push(row)
+  for (const lane of lanes.values()) {
+    lane.more = lane.rows.length === limit
+    lane.readUpTo = lane.rows.at(-1)?.seq ?? lane.readUpTo
+  }
+  await addRowsOfBegun(tx, lanes)
+  return [...lanes.values()]
+}
+
+function claimedOf(row: ClaimRow): ClaimedLane {
+  const settings = { orderMode: row.order_mode, windowSize: row.window_size, coalesceMs: row.coalesce_ms, headDeadlineMs: row.head_deadline_ms }
+  return { numberId: row.number_id, tenantId: row.tenant_id, epoch: Number(row.epoch), settings, rows: [], begun: [], readUpTo: Number(row.cursor_seq), more: false }
+}
+
+/** A begun turn's messages may lie further ahead than what is read at once. */
+async function addRowsOfBegun(tx: Tx, lanes: Map<Id, ClaimedLane>): Promise<void> {
+  const [ids, seqs]: [Id[], number[]] = [[], []]
+  for (const lane of lanes.values()) {
+    for (const seq of lane.begun.flatMap((turn) => turn.seqs).filter((seq) => seq > lane.readUpTo)) {
+      ids.push(lane.numberId)
+      seqs.push(seq)
+    }
+  }
+  if (ids.length === 0) return
+  const { rows } = await tx.query<LogSqlRow>(READ_EXACTLY, [ids, seqs])
+  for (const row of rows) lanes.get(row.number_id)!.rows.push(logRowOf(row))
+}
+
+/**
+ * The next messages of each log, in order, that are not retired. Not a prepared statement: a plan made while the log was
+ * small (a scan) would be kept when it is large.
+ */
+export async function readLog(tx: Tx, after: readonly { numberId: Id; after: number }[], limit: number): Promise<LogRow[]> {
+  const { rows } = await tx.query<LogSqlRow>(READ, [after.map((lane) => lane.numberId), after.map((lane) => lane.after), limit])
+  return rows.map(logRowOf)
+}
+
+const logRowOf = (row: LogSqlRow): LogRow => ({
+  numberId: row.number_id,
+  seq: Number(row.seq),
+  messageId: row.message_id,
+  conversationKey: row.conversation_key,
+  receivedAtMs: row.received_ms,
+  sealed: row.payload_sealed,
+})
