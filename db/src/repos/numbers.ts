@@ -1,5 +1,6 @@
 import { type ChannelId, AppError, newId, type Id } from '@trunkline/core'
 import { and, desc, eq, getTableColumns, isNull, lt, ne, type SQL } from 'drizzle-orm'
+import { createLane } from '../queue/lanes.ts'
 import { phoneNumbers } from '../tables/schema.ts'
 import type { Tx } from '../tenancy.ts'
 import { archiveNumber, type Archive } from './archives.ts'
@@ -32,7 +33,7 @@ const { credentialsSealed: _, ...columns } = getTableColumns(phoneNumbers)
 export type NewNumber = Pick<PhoneNumber, 'projectId' | 'channel' | 'address' | 'name' | 'settings'> &
   Partial<Pick<PhoneNumber, 'id' | 'orderMode' | 'windowSize' | 'coalesceMs' | 'headDeadlineMs'>> & { tenantId: Id; credentialsSealed: Buffer }
 
-/** Throws AppError `conflict` when the tenant has this address on this channel already. The caller makes the lane in the same transaction. */
+/** A number with its lane. Throws AppError `conflict` when the tenant has this address on this channel already. */
 export async function insert(tx: Tx, number: NewNumber): Promise<PhoneNumber> {
   const rows = await tx.orm
     .insert(phoneNumbers)
@@ -40,6 +41,7 @@ export async function insert(tx: Tx, number: NewNumber): Promise<PhoneNumber> {
     .onConflictDoNothing()
     .returning(columns)
   if (rows.length === 0) throw new AppError('conflict', { message: 'This address is in use by another number of yours.', param: 'body.address' })
+  await createLane(tx, number.tenantId, rows[0]!.id)
   return rows[0] as PhoneNumber
 }
 

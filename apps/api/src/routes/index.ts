@@ -1,11 +1,20 @@
 import type { ApiApp, ApiDeps } from '../deps.ts'
 import { registerAccount } from './account.ts'
+import { registerAgents } from './agents.ts'
+import { registerArchives } from './archives.ts'
 import { registerAuditRoutes } from './audit.ts'
 import { registerAuthRoutes } from './auth.ts'
+import { registerContacts } from './contacts.ts'
+import { registerConversations } from './conversations.ts'
 import { registerHealth } from './health.ts'
 import { registerKeys } from './keys.ts'
+import { registerLeads } from './leads.ts'
+import { registerMedia } from './media.ts'
 import { registerMembers } from './members.ts'
+import { registerMessages } from './messages.ts'
+import { registerNumbers } from './numbers.ts'
 import { registerProjects } from './projects.ts'
+import { registerPrompts } from './prompts.ts'
 import { registerTenants } from './tenants.ts'
 import { registerToolSecrets, registerVendorKeys } from './vendor-keys.ts'
 
@@ -21,6 +30,15 @@ const ROUTES: ((app: ApiApp, deps: ApiDeps) => void)[] = [
   registerAuditRoutes,
   registerVendorKeys,
   registerToolSecrets,
+  registerNumbers,
+  registerPrompts,
+  registerAgents,
+  registerConversations,
+  registerMessages,
+  registerArchives,
+  registerContacts,
+  registerMedia,
+  registerLeads,
 ]
 
 export function registerRoutes(app: ApiApp, deps: ApiDeps): void {

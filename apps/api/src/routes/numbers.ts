@@ -60,7 +60,7 @@ const CreateNumber = z
   .meta({ examples: [{ type: 'whatsapp', address: '106540352242922', name: 'Front desk', credentials: { access_token: 'EAAG…', app_secret: '…' } }] })
 const UpdateNumber = z.strictObject({ name: Name.optional(), settings: OpaqueJson.optional().meta({ description: 'Replaces all settings' }) }).extend(z.object(order).partial().shape)
 const RotateCredentials = z.strictObject({ credentials: OpaqueJson.meta({ description: 'The secrets that change; the others stay' }), verify: Verify })
-const StopNumber = z.strictObject({ reason: z.string().trim().min(1).max(500).default('stopped by a person') })
+const StopNumber = z.strictObject({ reason: z.string().trim().min(1).max(500).default('stopped by a person') }).prefault({})
 const ListQuery = PageQuery.extend({ project_id: Id.optional(), type: ChannelId.optional(), status: z.enum(['active', 'stopped']).optional() })
 
 const Notice = z
@@ -132,7 +132,6 @@ function registerCreate(app: ApiApp, deps: ApiDeps, desk: Desk): void {
       const place = { tenantId: auth.tenantId, projectId: await projectFor(tx, auth, projectId) }
       const credentialsSealed = sealJson(deps.keyring, credentials, auth.tenantId)
       const number = await numbers.insert(tx, { ...place, id, channel: body.type, address, name: body.name, settings, credentialsSealed, orderMode, windowSize, coalesceMs, headDeadlineMs })
-      await deps.ports.createLane(tx, auth.tenantId, id)
       await audit(tx, request, { action: 'number.created', target: { kind: 'number', id }, changes: { type: body.type, address, name: body.name } })
       return desk.detail(tx, request, number)
     })
