@@ -28,7 +28,7 @@ const FUZZ_SEED = 20_261_120
 /** Three channels: 105,000 bodies in a normal run. */
 const FUZZ_BODIES = 35_000
 /** Fixed, so that a run is a run; fast-check prints the counterexample. */
-const PROPERTY = { numRuns: 400, seed: FUZZ_SEED }
+const PROPERTY = { numRuns: 1000, seed: FUZZ_SEED }
 
 type Check = (name: string, run: () => void) => void
 
@@ -193,6 +193,16 @@ function renderChecks(channel: Channel, { to, accepts, asShown = (text) => text 
           expect(measure(request.text, can.textUnit)).toBeLessThanOrEqual(can.textMax)
           expect(request.text.isWellFormed()).toBe(true)
         }
+      }),
+      PROPERTY,
+    )
+  })
+  check('keeps the words above buttons, lists and links whole, wherever they are split', () => {
+    fc.assert(
+      fc.property(outboundContent, (content) => {
+        if (content.kind !== 'buttons' && content.kind !== 'list' && content.kind !== 'link') return
+        const sent = channel.render(content, { to }).requests.map((request) => request.text).join('')
+        expect(squeeze(sent)).toContain(squeeze(asShown(content.text.toWellFormed().replaceAll('\u0000', ''))))
       }),
       PROPERTY,
     )
