@@ -248,7 +248,7 @@ describe('the statement', () => {
   it('lists holds by state', async () => {
     const tenantId = await tenantWith(100n)
     const rows = [holdOf(tenantId, 1n), holdOf(tenantId, 2n)]
-    await hold(...items)
+    await hold(...rows)
     await release(voidOf(rows[0]!))
     const list = (state?: 'held' | 'voided') => db.tenant(tenantId, (tx) => listHolds(tx, tenantId, { state }, { limit: 10 }))
     expect((await list('held')).items.map((each) => each.id)).toEqual([rows[1]!.holdId])

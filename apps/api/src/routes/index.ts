@@ -6,6 +6,7 @@ import { registerAuditRoutes } from './audit.ts'
 import { registerAuthRoutes } from './auth.ts'
 import { registerContacts } from './contacts.ts'
 import { registerConversations } from './conversations.ts'
+import { registerCredits } from './credits.ts'
 import { registerHealth } from './health.ts'
 import { registerKeys } from './keys.ts'
 import { registerLeads } from './leads.ts'
@@ -16,6 +17,7 @@ import { registerNumbers } from './numbers.ts'
 import { registerProjects } from './projects.ts'
 import { registerPrompts } from './prompts.ts'
 import { registerTenants } from './tenants.ts'
+import { registerUsage } from './usage.ts'
 import { registerToolSecrets, registerVendorKeys } from './vendor-keys.ts'
 
 /** Every route of the process, by hand: what is not in this list does not exist. */
@@ -39,6 +41,8 @@ const ROUTES: ((app: ApiApp, deps: ApiDeps) => void)[] = [
   registerContacts,
   registerMedia,
   registerLeads,
+  registerCredits,
+  registerUsage,
 ]
 
 export function registerRoutes(app: ApiApp, deps: ApiDeps): void {
