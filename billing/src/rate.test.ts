@@ -16,6 +16,8 @@ const call = (over: Partial<ModelUsage> = {}): ModelUsage => ({
   latencyMs: 1, firstTokenMs: null, outcome: 'ok', requestId: null, ...over,
 })
 
+const callPrice = (usage: ModelUsage) => rateTurn({ atMs: NOW, channel: 'webchat', usage: [usage], messagesSent: 0 }).totalMicros
+
 const anyCall = fc.record({
   which: fc.constantFrom(...MODELS),
   inputTokens: fc.nat(BOUNDS.maxInputTokens),
@@ -23,7 +25,7 @@ const anyCall = fc.record({
   cachedInputTokens: fc.nat(BOUNDS.maxInputTokens * 2),
   outputTokens: fc.nat(BOUNDS.maxOutputTokens),
   outcome: fc.constantFrom('ok', 'failed', 'refused', 'incomplete', 'aborted'),
-}).map(({ which, ...rest }) => call({ ...which, ...rest } as Partial<ModelUsage>))
+}).map(({ which, ...rest }) => call({ ...which, ...rest }))
 
 const anyWork = fc.record({
   usage: fc.array(anyCall, { maxLength: BOUNDS.maxCalls }),
@@ -56,8 +58,8 @@ describe('rating a turn', () => {
   })
 
   it('bills WhatsApp service messages since 1 October 2026 only', () => {
-    const on = (atMs: number) => rateTurn({ atMs, channel: 'whatsapp', usage: [], messagesSent: 1 }).totalMicros
-    expect([on(Date.UTC(2026, 8, 30, 23, 59, 59, 999)), on(Date.UTC(2026, 9, 1))]).toEqual([0n, 5_000n])
+    const prices = [Date.UTC(2026, 8, 30, 23, 59, 59, 999), Date.UTC(2026, 9, 1)].map((atMs) => rateTurn({ atMs, channel: 'whatsapp', usage: [], messagesSent: 1 }).totalMicros)
+    expect(prices).toEqual([0n, 5_000n])
   })
 
   it('adds the extraction fee to the tokens of a lead', () => {
@@ -80,12 +82,12 @@ describe('the rate card', () => {
   })
 
   it('refuses a time before the first card instead of giving work away', () => {
-    expect(() => cardAt(RATE_CARDS[0]!.validFromMs - 1)).toThrow()
+    expect(() => cardAt(RATE_CARDS[0]!.validFromMs - 1)).toThrow('Something went wrong on our side.')
   })
 
   it('is in order, and every card has a default for every vendor', () => {
     expect(RATE_CARDS.toSorted((a, b) => a.validFromMs - b.validFromMs)).toEqual(RATE_CARDS)
-    for (const card of RATE_CARDS) for (const vendor of ['openai', 'anthropic', 'groq', 'compatible'] as const) expect(() => priceOf(card, vendor, '?')).not.toThrow()
+    for (const card of RATE_CARDS) for (const vendor of ['openai', 'anthropic', 'groq', 'compatible'] as const) expect(priceOf(card, vendor, '?').outputMicros >= 0n).toBe(true)
   })
 })
 
@@ -115,9 +117,8 @@ describe('properties of rating', () => {
       expect(rateTurn(more).totalMicros >= rateTurn(work).totalMicros).toBe(true)
     }), { numRuns: 1_000 })
     fc.assert(fc.property(anyCall, fc.nat(1_000), fc.nat(1_000), (one, input, output) => {
-      const price = (usage: ModelUsage) => rateTurn({ atMs: NOW, channel: 'webchat', usage: [usage], messagesSent: 0 }).totalMicros
       const bigger = { ...one, inputTokens: one.inputTokens + input, outputTokens: one.outputTokens + output, cachedInputTokens: Math.min(one.cachedInputTokens, one.inputTokens) }
-      expect(price(bigger) >= price(one)).toBe(true)
+      expect(callPrice(bigger) >= callPrice(one)).toBe(true)
     }), { numRuns: 1_000 })
   })
 

@@ -115,6 +115,8 @@ async function step(plan: Plan, crash: boolean, ids: Ids, book: Book): Promise<v
   expect(actual).toEqual(expected)
 }
 
+const flat = (entries: { account: string; amountMicros: bigint }[]) => entries.map((entry) => `${entry.account} ${entry.amountMicros}`).toSorted().join()
+
 const copy = (book: Book): Book => ({ accounts: new Map(book.accounts), holds: new Map(book.holds), transfers: new Map(book.transfers) })
 
 async function compare(ids: Ids, book: Book): Promise<void> {
@@ -128,7 +130,6 @@ async function compare(ids: Ids, book: Book): Promise<void> {
       const expectedHolds = [...book.holds].filter(([, record]) => record.tenant === tenantId)
       expect(new Map(holds.map((each) => [each.id, each.state]))).toEqual(new Map(expectedHolds.map(([id, record]) => [id, record.state])))
       const { items: transfers } = await ledger.listTransfers(tx, tenantId, {}, { limit: 1_000 })
-      const flat = (entries: { account: string; amountMicros: bigint }[]) => entries.map((entry) => `${entry.account} ${entry.amountMicros}`).toSorted().join()
       const ours = [...book.transfers.values()].filter((each) => each.tenant === tenantId)
       expect(transfers.map((each) => `${each.kind} ${each.amountMicros} ${each.holdId} ${flat(each.entries)}`).toSorted())
         .toEqual(ours.map((each) => `${each.kind} ${each.amountMicros} ${each.hold} ${flat(each.entries)}`).toSorted())
@@ -137,6 +138,7 @@ async function compare(ids: Ids, book: Book): Promise<void> {
 }
 
 it(`the ledger on Postgres and its pure model agree on every outcome and every entry (${RUNS} random histories)`, async () => {
+  expect.hasAssertions()
   await fc.assert(fc.asyncProperty(fc.array(fc.record({ plan: anyPlan, crash: fc.nat(9).map((n) => n === 0) }), { minLength: 6, maxLength: 25 }), async (steps) => {
     const ids: Ids = { tenants: Array.from({ length: TENANTS }, () => newId()), holds: Array.from({ length: TENANTS * HOLDS }, () => newId()) }
     const book = emptyBook()

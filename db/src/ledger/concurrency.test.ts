@@ -30,10 +30,12 @@ async function crowd(jobs: (() => Promise<void>)[]): Promise<void> {
 }
 
 /** Deterministic, so that a failure can be repeated. */
+const rank = (index: number) => Math.imul(index + 1, 2_654_435_761) >>> 0
 function shuffled<T>(items: readonly T[]): T[] {
-  const rank = (index: number) => Math.imul(index + 1, 2_654_435_761) >>> 0
   return items.map((item, index) => ({ item, rank: rank(index) })).toSorted((a, b) => a.rank - b.rank).map(({ item }) => item)
 }
+
+const done = (results: Map<Id, { outcome: string }>): number => [...results.values()].filter((each) => each.outcome === 'done').length
 
 const chunks = <T>(items: readonly T[], size: number): T[][] => Array.from({ length: Math.ceil(items.length / size) }, (_, n) => items.slice(n * size, (n + 1) * size))
 
@@ -96,11 +98,19 @@ describe('the ledger under concurrency', () => {
     const rows = Array.from({ length: 600 }, () => holdOf(tenantId!, 100n, { expiresAtMs: 1_000 }))
     await db.system('ledger', (tx) => holdMany(tx, rows))
     const closed = { settle: 0, void: 0, expire: 0 }
-    const done = (results: Map<Id, { outcome: string }>) => [...results.values()].filter((each) => each.outcome === 'done').length
     await crowd(shuffled(chunks(rows, 5).flatMap((batch) => [
-      () => db.system('ledger', (tx) => voidMany(tx, batch.map((row) => voidOf(row)))).then((results) => { closed.void += done(results) }),
-      () => db.system('ledger', (tx) => settleMany(tx, batch.map((row) => settleOf(row, 60n)))).then((results) => { closed.settle += done(results) }),
-      () => db.system('ledger', (tx) => expireHolds(tx, 2_000, 5)).then((expired) => { closed.expire += expired.length }),
+      async () => {
+        const results = await db.system('ledger', (tx) => voidMany(tx, batch.map((row) => voidOf(row))))
+        closed.void += done(results)
+      },
+      async () => {
+        const results = await db.system('ledger', (tx) => settleMany(tx, batch.map((row) => settleOf(row, 60n))))
+        closed.settle += done(results)
+      },
+      async () => {
+        const expired = await db.system('ledger', (tx) => expireHolds(tx, 2_000, 5))
+        closed.expire += expired.length
+      },
     ])))
     // A settlement after expiry charges too: so a hold may expire and be settled, and nothing else may happen twice.
     const { rows: kinds } = await db.system('test', (tx) => tx.query<{ kind: string; n: string }>("SELECT kind, count(*) AS n FROM transfers WHERE tenant_id = $1 AND kind IN ('settle', 'void') GROUP BY kind", [tenantId]))
