@@ -50,7 +50,7 @@ function normalisePhone(raw: string): string {
   return international ? `+${digits.replace(/^00/, '')}` : digits
 }
 
-const PARTICLES = "von|van|de|der|den|del|della|di|da|dos|das|du|la|le|el|al|bin|ten|zu|zum|af|y|e"
+const PARTICLES = "von|van|de|der|den|del|della|di|da|dos|das|du|la|le|el|al|bin|ten|zu|zum|af"
 const WORD = "\\p{L}[\\p{L}'’.-]*"
 /** Said as one's name and nothing else: any case is believed. */
 const STRONG =

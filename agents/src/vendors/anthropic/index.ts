@@ -29,6 +29,7 @@ function buildClient(connection: Connection): Anthropic {
   return new Anthropic({
     apiKey: connection.apiKey ?? 'none',
     authToken: null,
+    webhookKey: null,
     baseURL: connection.baseUrl,
     maxRetries: 0,
     timeout: connection.timeoutMs ?? DEFAULT_TIMEOUT_MS,
