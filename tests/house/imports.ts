@@ -29,6 +29,7 @@ function faultOf(path: string, specifier: string): string | null {
   if (specifier.startsWith('.')) {
     const target = posix.normalize(posix.join(posix.dirname(path), specifier));
     if (!/\.(ts|tsx|mjs|js|json)$/.test(target)) return 'a relative import names its file with the extension (.ts)';
+    if (isProof(target)) return 'the product does not import what was made for tests (tests/, bench/, testing, conformance, *.test.ts)';
     return workspaceOf(target) === room ? null : 'a relative import stays in its room; go through the package (@trunkline/...)';
   }
   if (specifier.startsWith('@trunkline/')) return roomFault(room, specifier);
@@ -120,7 +121,7 @@ function undeclared(file: SourceFile, declared: Map<string, Set<string>>): Viola
   return importsOf(file.text).flatMap(({ specifier, line }) => {
     const name = packageOf(specifier);
     if (/^(\.|node:|@trunkline\/)/.test(specifier) || known.has(name)) return [];
-    return [{ path: `${file.path}:${line}`, message: `imports ${name}, which ${workspace}/package.json does not list; run: npm install -w ${workspace} ${name}` }];
+    return [{ path: `${file.path}:${line}`, message: `imports ${name}, which ${workspace}/package.json does not list; run: npm install -w ${workspace} ${name} (or, if this serves tests only, move it to a file or folder named testing)` }];
   });
 }
 

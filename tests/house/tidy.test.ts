@@ -28,6 +28,7 @@ const rules: { name: string; rule: Rule; bad: [SourceFile[], RegExp][]; good: So
       [[file('apps/api/src/main.ts', `const pg = await import('pg')`)], /used in db\/ only/],
       [[file('channels/src/webchat/client.ts', `import { WebSocketServer } from 'ws'`)], /used in apps\/ only/],
       [[file('agents/src/turn.ts', `import OpenAI from 'openai'`)], /used in agents\/src\/vendors\/openai\/ .*only/],
+      [[file('db/src/index.ts', `import { rows } from './queue/testing.ts'`)], /does not import what was made for tests/],
       [[file('db/src/index.ts', `import { connect } from './tenancy'`)], /names its file with the extension/],
     ],
     good: [
@@ -37,6 +38,7 @@ const rules: { name: string; rule: Rule; bad: [SourceFile[], RegExp][]; good: So
       file('apps/standalone/src/main.ts', `import { startSandbox } from '@trunkline/app-sandbox'`),
       file('agents/src/vendors/openai/index.ts', `import OpenAI from 'openai'\nimport { toFile } from 'openai/uploads'`),
       file('channels/src/whatsapp/client.test.ts', `import { startSandbox } from '@trunkline/app-sandbox'`),
+      file('db/src/queue/testing.ts', `import { freshDatabase } from '../../../tests/harness/database.ts'`),
       file('agents/src/says.ts', `const text = "import x from 'pg'"`),
     ],
   },

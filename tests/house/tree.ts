@@ -35,8 +35,12 @@ export function readTree(root: string): SourceFile[] {
 export const isCode = (file: SourceFile): boolean => /\.(ts|tsx|mjs|js)$/.test(file.path);
 export const isTypeScript = (file: SourceFile): boolean => /\.tsx?$/.test(file.path);
 
-/** Tests, benchmarks and the tools around the product: they may look into any room. */
-export const isProof = (path: string): boolean => /^(tests|bench|scripts)\//.test(path) || /\.test\.tsx?$/.test(path) || /^[^/]+$/.test(path);
+/**
+ * Tests, benchmarks and the tools around the product: they may look into any room. Inside a room, what several tests
+ * need lives in a file or folder named `testing`, the suite that all channels pass in `conformance`.
+ */
+export const isProof = (path: string): boolean =>
+  /^(tests|bench|scripts)\//.test(path) || /\.test\.tsx?$/.test(path) || /\/(testing|conformance)(\/|\.ts$)/.test(path) || /^[^/]+$/.test(path);
 
 export interface Import {
   specifier: string;

@@ -1,0 +1,169 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { checkPrompt } from '@trunkline/agents'
+import { channels } from '@trunkline/channels'
+import { newId, silentLogger, systemClock, type ChannelClient, type ChannelId } from '@trunkline/core'
+import { connectDb, connectRedis, createAccess, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
+import { Registry } from 'prom-client'
+import { buildApp } from '../../apps/api/src/app.ts'
+import type { ApiApp, ApiDeps, Mail } from '../../apps/api/src/deps.ts'
+import { prepareKey, storeKey } from '../../apps/api/src/new-key.ts'
+import { issueSession } from '../../apps/api/src/session.ts'
+import { createAccessTokens } from '../../apps/api/src/tokens.ts'
+import { freshDatabase, TEST_SECRET, type FreshDatabase } from '../harness/database.ts'
+import { freshRedis } from '../harness/redis.ts'
+
+/** The real API on a real Postgres and Redis, called in process. Only the mail is caught, and suppliers' clients are the tests' own. */
+export type World = {
+  app: ApiApp
+  deps: ApiDeps
+  db: Db
+  redis: Redis
+  database: FreshDatabase
+  mails: Mail[]
+  /** One request. `as` is an API key or an access token. */
+  call(method: string, url: string, options?: CallOptions): Promise<Answer>
+  newTenant(name: string): Promise<TestTenant>
+  close(): Promise<void>
+}
+
+export type CallOptions = { as?: string; body?: unknown; headers?: Record<string, string> }
+export type Answer = { status: number; headers: Record<string, unknown>; text: string; body: AnswerBody }
+/** What tests look into without a schema. */
+export type AnswerBody = { [key: string]: AnswerBody } & { [index: number]: AnswerBody }
+
+export type TestTenant = {
+  id: string
+  name: string
+  projectId: string
+  /** An API key with every scope. */
+  key: string
+  /** Access tokens of one person per role. */
+  as: Record<Role, string>
+  userIds: Record<Role, string>
+  /** Another API key, with these scopes only. */
+  keyWith(scopes: Scope[]): Promise<string>
+}
+
+export const TEST_CONFIG: ApiDeps['config'] = {
+  publicUrl: 'http://api.test',
+  appUrl: 'http://app.test',
+  trustProxy: false,
+  bodyLimitBytes: 1_048_576,
+  requestTimeoutMs: 30_000,
+  rateLimits: { global: 0, tenant: 0, project: 0, publicPerIp: 0 },
+  guessing: { perAccountAndIp: 1_000, perIp: 10_000, perAccount: 1_000, signUpsPerIp: 1_000 },
+  corsOrigins: [],
+}
+
+/** Accepts every number's credentials; what is sent is the business of other tests. */
+const quietClient: ChannelClient = {
+  send: async () => ({ status: 'accepted', providerMessageId: `test-${newId()}` }),
+  typing: async () => {},
+  fetchMedia: async () => ({ bytes: new Uint8Array(0), mimeType: 'application/octet-stream' }),
+  check: async () => {},
+}
+
+export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<World> {
+  const database = await freshDatabase()
+  const { url, prefix } = freshRedis()
+  const [redis, subscriber] = [connectRedis({ url, prefix }), connectRedis({ url, prefix })]
+  await Promise.all([redis.connect(), subscriber.connect()])
+  const db = connectDb({ url: database.url, secret: TEST_SECRET })
+  const folder = await mkdtemp(join(tmpdir(), 'trunkline-test-'))
+  const mails: Mail[] = []
+  const keyring = createKeyring([TEST_SECRET])
+  const [clock, log, cache] = [systemClock, silentLogger, createCache(redis)]
+  const access = createAccess({ db, redis, subscriber, keyring, clock, log })
+  const deps: ApiDeps = {
+    db,
+    redis,
+    keyring,
+    cache,
+    access,
+    clock,
+    log,
+    channels,
+    tokens: createAccessTokens(keyring, clock),
+    limiter: createLimiter({ redis }),
+    config: TEST_CONFIG,
+    clients: Object.fromEntries(Object.keys(channels).map((id) => [id, quietClient])) as Record<ChannelId, ChannelClient>,
+    mailer: { send: (mail) => void mails.push(mail), close: async () => {} },
+    provision: async (tx, { tenantId }) => ledger.openAccounts(tx, tenantId),
+    metrics: new Registry(),
+    ports: {
+      mediaStore: createFolderStore(folder),
+      routing: createNumberRouting({ db, redis, cache, keyring, clock }),
+      wakeDirectSends: async () => {},
+      wakeMedia: async () => {},
+      checkPrompt: (content) => checkPrompt(content),
+    },
+    ...overrides,
+  }
+  const app = await buildApp(deps)
+  const world: World = {
+    app,
+    deps,
+    db,
+    redis,
+    database,
+    mails,
+    call: (method, url, options) => call(app, method, url, options),
+    newTenant: (name) => newTenant(deps, name),
+    async close() {
+      await app.close()
+      await access.close()
+      redis.disconnect()
+      subscriber.disconnect()
+      await db.close()
+      await database.drop()
+      await rm(folder, { recursive: true })
+    },
+  }
+  return world
+}
+
+async function call(app: ApiApp, method: string, url: string, { as, body, headers }: CallOptions = {}): Promise<Answer> {
+  const response = await app.inject({
+    method: method as 'GET',
+    url,
+    headers: { ...(as === undefined ? {} : { authorization: `Bearer ${as}` }), ...headers },
+    ...(body === undefined ? {} : { payload: body as object }),
+  })
+  const json = String(response.headers['content-type'] ?? '').startsWith('application/json')
+  return { status: response.statusCode, headers: response.headers, text: response.body, body: (json ? response.json() : {}) as AnswerBody }
+}
+
+async function newTenant(deps: ApiDeps, name: string): Promise<TestTenant> {
+  const [id, projectId] = [newId(), newId()]
+  const roles = Role.options
+  const prepare = () => prepareKey({ keyring: deps.keyring, passwords: deps.access.passwords }, 'production')
+  const prepared = await prepare()
+  const order = { tenantId: id, projectId, name: 'Test', expiresAt: null, createdBy: null }
+  const made = await deps.db.system('test', async (tx) => {
+    await insertTenant(tx, { id, name })
+    await insertProject(tx, { id: projectId, tenantId: id, name: 'Production', environment: 'production' })
+    await ledger.openAccounts(tx, id)
+    const people = []
+    for (const role of roles) {
+      const userId = newId()
+      await insertUser(tx, { id: userId, email: `${role}.${userId}@example.com`, name: `${name} ${role}`, passwordHash: '!' })
+      await insertMembership(tx, { tenantId: id, userId, role })
+      people.push({ role, userId, token: (await issueSession(tx, deps, { userId, tenantId: id })).access_token })
+    }
+    return { people, key: (await storeKey(tx, prepared, { ...order, scopes: [...SCOPES] })).key }
+  })
+  return {
+    id,
+    name,
+    projectId,
+    key: made.key,
+    as: Object.fromEntries(made.people.map(({ role, token }) => [role, token])) as Record<Role, string>,
+    userIds: Object.fromEntries(made.people.map(({ role, userId }) => [role, userId])) as Record<Role, string>,
+    async keyWith(scopes) {
+      const prepared = await prepare()
+      return (await deps.db.system('test', (tx) => storeKey(tx, prepared, { ...order, scopes }))).key
+    },
+  }
+}
