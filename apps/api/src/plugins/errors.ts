@@ -16,7 +16,8 @@ export function registerErrors(app: ApiApp, log: Logger): void {
     const allowed = [...new Set(routes.filter((route) => route.pattern.test(path)).map((route) => route.method))]
     if (allowed.length === 0) throw new AppError('not_found', { message: 'There is no such route.' })
     const error = new AppError('invalid_request', { message: `${request.method} is not possible here. Possible: ${allowed.join(', ')}.`, param: 'method' })
-    void reply.code(405).header('allow', allowed.join(', ')).serializer(JSON.stringify).send(toWireError(error, request.id))
+    void reply.header('allow', allowed.join(', '))
+    send(reply, 405, error, request)
   })
 }
 
@@ -30,7 +31,12 @@ function answer(error: AppError, cause: unknown, request: FastifyRequest, reply:
   if (error.status >= 500) log.error({ requestId: request.id, code: error.code, route: request.routeOptions.url, err: cause }, 'a request failed')
   if (error.retryAfterMs !== undefined) void reply.header('retry-after', Math.max(1, Math.ceil(error.retryAfterMs / 1000)))
   if (error.status === 401) void reply.header('www-authenticate', 'Bearer')
-  void reply.code(error.status).serializer(JSON.stringify).send(toWireError(error, request.id))
+  send(reply, error.status, error, request)
+}
+
+/** Past the route's own serializer: this shape is ours and needs no schema. */
+const send = (reply: FastifyReply, status: number, error: AppError, request: FastifyRequest): void => {
+  void reply.code(status).type('application/json; charset=utf-8').serializer(JSON.stringify).send(toWireError(error, request.id))
 }
 
 function toAppError(error: FastifyError, request: FastifyRequest): AppError {

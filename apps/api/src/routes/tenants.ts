@@ -63,6 +63,7 @@ async function setStatus(deps: ApiDeps, request: FastifyRequest, id: string, sta
     return changed
   })
   await deps.access.dropTenant(id)
+  await deps.ports.routing.invalidateTenant(id)
   await deps.cache.invalidate(id, 'tenant')
   return tenant
 }

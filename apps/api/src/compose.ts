@@ -1,0 +1,89 @@
+import { checkPrompt } from '@trunkline/agents'
+import { channels } from '@trunkline/channels'
+import { systemClock, type ChannelClient, type ChannelId, type Logger } from '@trunkline/core'
+import { connectDb, connectRedis, createAccess, createBell, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, redisReady, type Db, type Keyring, type Redis } from '@trunkline/db'
+import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
+import type { ApiDeps } from './deps.ts'
+import type { ApiEnv } from './env.ts'
+import { createMailer } from './mailer.ts'
+import type { BusinessPorts } from './ports.ts'
+import { createProvisioner } from './provision.ts'
+import { createAccessTokens } from './tokens.ts'
+
+const SUPPLIER_TIMEOUT_MS = 15_000
+/** A Redis that is away does not stop the start: everything falls back, and it is found again when it is there. */
+const REDIS_WAIT_MS = 2_000
+
+export type Composed = { deps: ApiDeps; close(): Promise<void> }
+
+/** The one place where the rooms meet in this process. */
+export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
+  const metrics = new Registry()
+  collectDefaultMetrics({ register: metrics })
+  const counters = createCounters(metrics)
+  const clock = systemClock
+  const keyring = createKeyring(env.TRUNKLINE_SECRETS)
+  const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS, onSystem: (reason) => counters.system.inc({ reason }) })
+  const { redis, subscriber } = await connectRedises(env.REDIS_URL, log)
+  const cache = createCache(redis)
+  const access = createAccess({ db, redis, subscriber, keyring, clock, log })
+  const mailer = createMailer({ smtpUrl: env.SMTP_URL, from: env.MAIL_FROM, log })
+  const bell = createBell(redis, { url: env.REDIS_URL })
+
+  const deps: ApiDeps = {
+    db,
+    redis,
+    keyring,
+    cache,
+    access,
+    tokens: createAccessTokens(keyring, clock),
+    limiter: createLimiter({ redis, processes: env.API_PROCESSES, onFallback: () => counters.limiterFallback.inc() }),
+    log,
+    clock,
+    config: env.config,
+    channels,
+    clients: clientsOf(env.GRAPH_URL),
+    mailer,
+    provision: createProvisioner({ keyring, publicUrl: env.config.publicUrl, startCreditMicros: env.START_CREDIT_MICROS, sandbox: null, vendor: env.RECEPTIONIST_VENDOR, model: env.RECEPTIONIST_MODEL }),
+    metrics,
+    ports: portsOf({ env, db, redis, cache, keyring, bell }),
+  }
+  return {
+    deps,
+    async close() {
+      await mailer.close()
+      await access.close()
+      bell.close()
+      subscriber.disconnect()
+      redis.disconnect()
+      await db.close()
+    },
+  }
+}
+
+function createCounters(metrics: Registry) {
+  return {
+    system: new Counter({ name: 'trunkline_system_transactions_total', help: 'Transactions across tenants, by reason', labelNames: ['reason'], registers: [metrics] }),
+    limiterFallback: new Counter({ name: 'trunkline_limiter_fallbacks_total', help: 'Rate limits decided in the process because Redis did not answer', registers: [metrics] }),
+  }
+}
+
+async function connectRedises(url: string, log: Logger): Promise<{ redis: Redis; subscriber: Redis }> {
+  const onError = (err: Error) => log.warn({ err }, 'Redis')
+  const [redis, subscriber] = [connectRedis({ url, onError }), connectRedis({ url, onError })]
+  await Promise.all([redis, subscriber].map((connection) => redisReady(connection, REDIS_WAIT_MS).catch((err: unknown) => log.warn({ err }, 'starting without Redis'))))
+  return { redis, subscriber }
+}
+
+const clientsOf = (graphUrl: string) =>
+  Object.fromEntries(Object.entries(channels).map(([id, channel]) => [id, channel.client({ baseUrl: graphUrl, timeoutMs: SUPPLIER_TIMEOUT_MS })])) as Record<ChannelId, ChannelClient>
+
+type PortDeps = { env: ApiEnv; db: Db; redis: Redis; cache: ApiDeps['cache']; keyring: Keyring; bell: ReturnType<typeof createBell> }
+
+const portsOf = ({ env, db, redis, cache, keyring, bell }: PortDeps): BusinessPorts => ({
+  mediaStore: createFolderStore(env.MEDIA_DIR),
+  routing: createNumberRouting({ db, redis, cache, keyring, clock: systemClock }),
+  wakeDirectSends: async (numberId) => bell.ring('direct', numberId),
+  wakeMedia: async () => bell.ring('media'),
+  checkPrompt: (content) => checkPrompt(content, { allow: env.PRIVATE_ADDRESSES }),
+})

@@ -1,0 +1,71 @@
+import { VendorId } from '@trunkline/core'
+import { z } from 'zod'
+import type { ApiConfig } from './config.ts'
+
+const Url = (protocols: RegExp) => z.url({ protocol: protocols })
+const list = z.string().transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
+const count = (fallback: number, min = 0) => z.coerce.number().int().min(min).default(fallback)
+const webUrl = Url(/^https?$/).transform((url) => url.replace(/\/+$/, ''))
+
+const Env = z.object({
+  DATABASE_URL: Url(/^postgres(ql)?$/),
+  REDIS_URL: Url(/^rediss?$/),
+  /** Newest first, separated by commas; older ones only open and verify. */
+  TRUNKLINE_SECRETS: list.refine((secrets) => secrets.length > 0 && secrets.every((secret) => secret.length >= 32), 'one or more secrets of 32 characters or more, separated by commas'),
+  /** The passwords of the database roles derive from it; defaults to the oldest master secret. */
+  DATABASE_SECRET: z.string().min(32).optional(),
+  SMTP_URL: Url(/^smtps?$/),
+  MAIL_FROM: z.string().min(3).default('Trunkline <no-reply@localhost>'),
+  HOST: z.string().min(1).default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  PUBLIC_URL: webUrl.optional(),
+  APP_URL: webUrl.optional(),
+  MEDIA_DIR: z.string().min(1).default('.data/media'),
+  GRAPH_URL: webUrl.default('https://graph.facebook.com'),
+  TRUST_PROXY: z.string().default('').transform((text) => (text === 'true' ? true : text === '' || text === 'false' ? false : text.split(',').map((part) => part.trim()))),
+  CORS_ORIGINS: list.default([]),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  DB_CONNECTIONS: count(10, 1),
+  API_PROCESSES: count(2, 1),
+  BODY_LIMIT_BYTES: count(1_048_576, 1_024),
+  REQUEST_TIMEOUT_MS: count(30_000, 1_000),
+  DRAIN_TIMEOUT_MS: count(30_000, 100),
+  RATE_LIMIT_GLOBAL: count(600_000),
+  RATE_LIMIT_TENANT: count(6_000),
+  RATE_LIMIT_PROJECT: count(3_000),
+  RATE_LIMIT_PUBLIC_PER_IP: count(120),
+  GUESSES_PER_ACCOUNT_AND_IP: count(10, 1),
+  GUESSES_PER_IP: count(60, 1),
+  GUESSES_PER_ACCOUNT: count(50, 1),
+  SIGN_UPS_PER_IP: count(20, 1),
+  /** Private places that tools may call all the same, as `host:port`. */
+  PRIVATE_ADDRESSES: list.default([]),
+  START_CREDIT_MICROS: z.string().regex(/^\d{1,15}$/, 'a whole number of micro-credits').default('5000000').transform((text) => BigInt(text)),
+  RECEPTIONIST_VENDOR: VendorId.default('openai'),
+  RECEPTIONIST_MODEL: z.string().min(1).default('gpt-5-mini'),
+})
+
+export type ApiEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET'> & { DATABASE_SECRET: string; config: ApiConfig }
+
+/** Throws one Error that lists every fault by name. Values are never repeated: they may be secrets. */
+export function readEnv(source: Record<string, string | undefined>): ApiEnv {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ''))
+  const parsed = Env.safeParse(given)
+  if (!parsed.success) throw new Error(`The environment is not complete:\n${parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${given[String(issue.path[0])] === undefined ? 'is missing' : issue.message}`).join('\n')}`)
+  const env = parsed.data
+  return { ...env, DATABASE_SECRET: env.DATABASE_SECRET ?? env.TRUNKLINE_SECRETS.at(-1)!, config: configOf(env) }
+}
+
+function configOf(env: z.infer<typeof Env>): ApiConfig {
+  const publicUrl = env.PUBLIC_URL ?? `http://${env.HOST}:${env.PORT}`
+  return {
+    publicUrl,
+    appUrl: env.APP_URL ?? publicUrl,
+    trustProxy: env.TRUST_PROXY,
+    bodyLimitBytes: env.BODY_LIMIT_BYTES,
+    requestTimeoutMs: env.REQUEST_TIMEOUT_MS,
+    rateLimits: { global: env.RATE_LIMIT_GLOBAL, tenant: env.RATE_LIMIT_TENANT, project: env.RATE_LIMIT_PROJECT, publicPerIp: env.RATE_LIMIT_PUBLIC_PER_IP },
+    guessing: { perAccountAndIp: env.GUESSES_PER_ACCOUNT_AND_IP, perIp: env.GUESSES_PER_IP, perAccount: env.GUESSES_PER_ACCOUNT, signUpsPerIp: env.SIGN_UPS_PER_IP },
+    corsOrigins: env.CORS_ORIGINS,
+  }
+}

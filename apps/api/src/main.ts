@@ -1,0 +1,35 @@
+import { systemClock } from '@trunkline/core'
+import { buildApp } from './app.ts'
+import { compose } from './compose.ts'
+import { readEnv, type ApiEnv } from './env.ts'
+import { createLog } from './log.ts'
+
+/** Ready line on standard output: `{"ready":"api","url":"http://..."}`. Exit codes: 0 drained, 1 could not start or did not drain in time. */
+async function main(env: ApiEnv): Promise<void> {
+  const log = createLog({ level: env.LOG_LEVEL, name: 'api' })
+  const { deps, close } = await compose(env, log)
+  const app = await buildApp(deps)
+  const url = await app.listen({ host: env.HOST, port: env.PORT, backlog: 1_024 })
+  let draining = false
+  const drain = (signal: string) => {
+    if (draining) return
+    draining = true
+    log.info({ signal }, 'draining')
+    // Fastify refuses new requests and waits for those under way; a socket that never ends must not hold the process.
+    systemClock.after(env.DRAIN_TIMEOUT_MS, () => process.exit(1))
+    void app.close().then(close).then(() => process.exit(0), (err: unknown) => {
+      log.error({ err }, 'the drain failed')
+      process.exit(1)
+    })
+  }
+  process.on('SIGTERM', () => drain('SIGTERM')).on('SIGINT', () => drain('SIGINT'))
+  process.on('unhandledRejection', (err) => log.error({ err }, 'a rejection that nobody handled'))
+  console.log(JSON.stringify({ ready: 'api', url }))
+}
+
+try {
+  await main(readEnv(process.env))
+} catch (error) {
+  console.error(error instanceof Error ? error.message : 'The API could not start.')
+  process.exit(1)
+}
