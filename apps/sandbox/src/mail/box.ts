@@ -43,7 +43,7 @@ export class MailBox {
       onData: (stream, session, done) => {
         const to = session.envelope.rcptTo.map(({ address }) => address)
         const from = session.envelope.mailFrom ? session.envelope.mailFrom.address : ''
-        this.#receive(stream, from, to).then(() => done(), done)
+        void this.#answer(stream, from, to, done)
       },
     })
     // Clients that vanish are no concern of a sandbox.
@@ -73,6 +73,11 @@ export class MailBox {
 
   close(): Promise<void> {
     return new Promise((resolve) => this.#server.close(() => resolve()))
+  }
+
+  async #answer(stream: SMTPServerDataStream, from: string, to: string[], done: (error?: Error | null) => void): Promise<void> {
+    const error = await this.#receive(stream, from, to).catch((caught: unknown) => caught as Error)
+    done(error ?? null)
   }
 
   async #receive(stream: SMTPServerDataStream, from: string, to: string[]): Promise<void> {

@@ -3,6 +3,7 @@ import { strikeAfter, strikeBefore } from '../faults/effects.ts'
 import type { World } from '../world.ts'
 import { knownRefusal, refuseByFault, sendRefusal } from './errors.ts'
 import { tokenOf } from './registry.ts'
+import { plain } from '../plain.ts'
 
 type ById = { Params: { id: string } }
 
@@ -27,7 +28,7 @@ async function upload(world: World, request: FastifyRequest<ById>, reply: Fastif
   const file = form?.get('file')
   if (!form || form.get('messaging_product') !== 'whatsapp') return sendRefusal(reply, knownRefusal(100, { message: '(#100) The parameter messaging_product is required.' }))
   if (!(file instanceof File)) return sendRefusal(reply, knownRefusal(100, { message: '(#100) The parameter file is required.' }))
-  const mimeType = file.type || String(form.get('type') ?? 'application/octet-stream')
+  const mimeType = file.type || (plain(form.get('type')) || 'application/octet-stream')
   const stored = world.media.put(number, Buffer.from(await file.arrayBuffer()), mimeType, 'upload')
   world.journal.add({ target, outcome: 'accepted', status: 200, number, id: stored.id, kind: mimeType, fault: fault?.id })
   if (!strikeAfter(fault, reply)) return reply.send({ id: stored.id })

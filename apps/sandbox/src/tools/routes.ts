@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { parseOr400 } from '../control/input.ts'
 import { strikeBefore } from '../faults/effects.ts'
 import type { World } from '../world.ts'
+import { wait } from '../models/pace.ts'
+import { plain } from '../plain.ts'
 
 const Wait = z.object({ ms: z.coerce.number().int().min(0).max(600_000).default(30_000) })
 const Size = z.object({ bytes: z.coerce.number().int().min(0).max(50_000_000).default(5_000_000) })
@@ -23,21 +25,22 @@ export function toolRoutes(app: FastifyInstance, world: World): void {
     scope.all<Call>('/tools/orders/:id', (request, reply) => (/^0+$/.test(request.params.id!) ? reply.code(404).send({ error: 'order not found' }) : order(request.params.id!)))
     scope.all('/tools/orders', (request, reply) => {
       const { id, order_id } = { ...(request.query as object), ...(request.body as object | null) } as { id?: unknown; order_id?: unknown }
-      const key = String(id ?? order_id ?? '')
+      const key = plain(id ?? order_id)
       return key === '' ? reply.code(400).send({ error: 'id is required' }) : order(key.slice(0, 64))
     })
-    scope.all('/tools/slow', async (request) => {
-      const { ms } = parseOr400(Wait, request.query, 'query')
-      await new Promise((resolve) => setTimeout(resolve, ms))
-      return { ok: true, waited_ms: ms }
-    })
+    scope.all('/tools/slow', (request) => slow(parseOr400(Wait, request.query, 'query').ms))
     scope.all<Call>('/tools/fail/:status', (request, reply) => reply.code(Math.min(599, Math.max(400, Number(request.params.status) || 500))).send({ error: `failed with ${request.params.status}` }))
     scope.all('/tools/hang', (_request, reply) => void reply.hijack())
     scope.all('/tools/garbage', (_request, reply) => reply.type('application/json').send('{"half": '))
     scope.all('/tools/large', (request, reply) => reply.type('text/plain').send('x'.repeat(parseOr400(Size, request.query, 'query').bytes)))
-    scope.all('/tools/redirect', (request, reply) => reply.redirect(String((request.query as { to?: string }).to ?? '/tools/echo')))
+    scope.all('/tools/redirect', (request, reply) => reply.redirect((request.query as { to?: string }).to ?? '/tools/echo'))
     done()
   })
+}
+
+async function slow(ms: number) {
+  await wait(ms)
+  return { ok: true, waited_ms: ms }
 }
 
 function echo(request: FastifyRequest) {

@@ -33,6 +33,10 @@ export async function instagramCustomerWrites(world: World, igsid: string, input
   const { ids, payload } = instagramInbound(account, igsid, input)
   world.meta.noteCustomer(account.ig_id, igsid)
   world.meta.nameCustomer(igsid, input.name ?? 'Sandbox Customer', input.username ?? `customer_${igsid.slice(-6)}`)
+  for (const event of payload.entry.flatMap((entry) => entry.messaging)) {
+    const { mid, text, title } = (event.message ?? event.postback ?? {}) as { mid?: string; text?: string; title?: string }
+    world.journal.add({ target: 'instagram.customer', outcome: 'accepted', status: 0, number: account.ig_id, to: igsid, id: mid, kind: input.name, text: (text ?? title)?.slice(0, 500) ?? `[${Object.keys(event).at(-1)}]` })
+  }
   const delivery = await world.webhooks.deliver(accountDestination(account), 'message', payload)
   return { ids, delivery }
 }

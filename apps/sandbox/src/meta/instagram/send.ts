@@ -8,6 +8,7 @@ import type { InstagramAccount } from '../registry.ts'
 import type { Loose } from '../whatsapp/shape.ts'
 import { accountDestination, instagramEnvelope } from './customer.ts'
 import { validateInstagram } from './validate.ts'
+import { plain } from '../../plain.ts'
 
 /** `POST /{version}/{ig_id}/messages`: a message or a sender action. */
 export async function sendInstagram(world: World, account: InstagramAccount, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | void> {
@@ -63,7 +64,7 @@ async function tellBack(world: World, account: InstagramAccount, to: string, bod
 
 function recipientOf(body: Loose): string {
   const { id, comment_id } = (body.recipient ?? {}) as Loose
-  return String(id ?? comment_id ?? '').slice(0, 255)
+  return plain(id ?? comment_id).slice(0, 255)
 }
 
 function metadataOf(body: Loose): string | undefined {
@@ -81,5 +82,5 @@ function kindOf(body: Loose): string {
 function wordsOf(body: Loose): string {
   const message = body.message as Loose | undefined
   const payload = (message?.attachment as Loose | undefined)?.payload as Loose | undefined
-  return String(message?.text ?? payload?.text ?? '').slice(0, 500)
+  return plain(message?.text ?? payload?.text).slice(0, 500)
 }

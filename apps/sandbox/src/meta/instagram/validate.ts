@@ -2,6 +2,7 @@ import type { GraphRefusal } from '../errors.ts'
 import { knownRefusal } from '../errors.ts'
 import type { Loose } from '../whatsapp/shape.ts'
 import { isObject } from '../whatsapp/shape.ts'
+import { plain } from '../../plain.ts'
 
 // Limits: developers.facebook.com/docs/instagram-platform/instagram-api-with-instagram-login/messaging-api and the
 // Messenger Platform's Send API, quick replies and template references (2026).
@@ -88,7 +89,7 @@ function templateRefusal(payload: Loose): GraphRefusal | null {
 
 function elementRefusal(element: Loose, at: string): GraphRefusal | null {
   if (typeof element?.title !== 'string' || element.title === '' || element.title.length > 80) return bad(`Param ${at}[title] must be 1 to 80 characters long.`)
-  if (element.subtitle !== undefined && String(element.subtitle).length > 80) return bad(`Param ${at}[subtitle] must be at most 80 characters long.`)
+  if (element.subtitle !== undefined && plain(element.subtitle).length > 80) return bad(`Param ${at}[subtitle] must be at most 80 characters long.`)
   return element.buttons === undefined ? null : buttonsRefusal(element.buttons, `${at}[buttons]`, 0)
 }
 

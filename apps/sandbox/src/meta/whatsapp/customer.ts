@@ -34,8 +34,13 @@ export type CustomerSent = { ids: string[]; delivery: Delivery }
 /** Builds the webhook that Meta would send and delivers it; resolves after the first attempt. */
 export async function customerWrites(world: World, waId: string, input: Parsed): Promise<CustomerSent> {
   const number = findNumber(world, input.phone_number_id)
-  const { ids, payload } = inboundWebhook(number, waId, withFile(world, number, input))
-  world.meta.noteCustomer(number.phone_number_id, input.hide_phone && input.user_id ? input.user_id : waId)
+  const whole = withFile(world, number, input)
+  const { ids, payload } = inboundWebhook(number, waId, whole)
+  const customer = input.hide_phone && input.user_id ? input.user_id : waId
+  world.meta.noteCustomer(number.phone_number_id, customer)
+  for (const [index, draft] of drafts(whole).entries()) {
+    world.journal.add({ target: 'whatsapp.customer', outcome: 'accepted', status: 0, number: number.phone_number_id, to: customer, id: ids[index], kind: input.name, text: wordsOf(draft) })
+  }
   const delivery = await world.webhooks.deliver(destinationOf(number), 'message', payload)
   return { ids, delivery }
 }
@@ -57,6 +62,13 @@ function drafts(input: Parsed): Record<string, unknown>[] {
   if (input.message) return [input.message]
   if (input.text !== undefined) return [{ type: 'text', text: { body: input.text } }]
   throw new ControlError(400, 'body: give text, message, messages or file', 'text')
+}
+
+/** What the customer's own phone shows. */
+function wordsOf(draft: Record<string, unknown>): string {
+  const { text, interactive, button, type } = draft as { text?: { body?: string }; interactive?: Record<string, { title?: string } | undefined>; button?: { text?: string }; type?: string }
+  const choice = interactive?.button_reply ?? interactive?.list_reply
+  return (text?.body ?? choice?.title ?? button?.text ?? `[${type ?? 'message'}]`).slice(0, 500)
 }
 
 function wireMessage(draft: Record<string, unknown>, waId: string, input: Parsed): WireMessage {

@@ -9,6 +9,7 @@ import type { WhatsAppNumber } from '../registry.ts'
 import type { AcceptedMessage } from './statuses.ts'
 import type { Loose } from './shape.ts'
 import { validateSend } from './validate.ts'
+import { plain } from '../../plain.ts'
 
 const TARGET = 'whatsapp.send'
 
@@ -70,7 +71,7 @@ function wordsOf(body: Loose): string {
   const value = body?.[kind] as Loose | undefined
   const words = value?.body ?? value?.caption ?? value?.name ?? value?.emoji ?? ''
   if (typeof words === 'string') return words.slice(0, 500)
-  return String((words as Loose).text ?? '').slice(0, 500)
+  return plain((words as Loose).text).slice(0, 500)
 }
 
 /** `status: "read"`, with or without a typing indicator. */
@@ -78,7 +79,7 @@ export async function markRead(world: World, number: WhatsAppNumber, request: Fa
   const body = request.body as Loose
   const kind = body.typing_indicator === undefined ? 'read' : 'typing'
   const fault = world.faults.pick('whatsapp.read', { number: number.phone_number_id })
-  const note = { target: 'whatsapp.read', number: number.phone_number_id, id: String(body.message_id ?? ''), kind, fault: fault?.id, body }
+  const note = { target: 'whatsapp.read', number: number.phone_number_id, id: plain(body.message_id), kind, fault: fault?.id, body }
   const status = fault ? await strikeBefore(fault, reply, refuseByFault) : null
   if (status !== null) return void world.journal.add({ ...note, outcome: 'fault', status })
   const refusal = readRefusal(body)

@@ -4,25 +4,26 @@ import type { MediaStore } from '../media.ts'
 import { interactiveFault } from './interactive.ts'
 import type { Fault100, Loose } from './shape.ts'
 import { firstFault, invalid, isObject, missing, optionalTextFault, textFault } from './shape.ts'
+import { plain } from '../../plain.ts'
 
 // Hand-written, because this runs 2,000 times a second beside the system under test.
 
 /** What Graph would say about the body of `POST /{phone_number_id}/messages`; null when it is sound. */
 export function validateSend(body: unknown, media: MediaStore): GraphRefusal | null {
   if (!isObject(body)) return knownRefusal(100, { details: 'The body must be a JSON object.' })
-  if (body.messaging_product !== 'whatsapp') return plain('The parameter messaging_product is required.')
+  if (body.messaging_product !== 'whatsapp') return parameter('The parameter messaging_product is required.')
   const type = body.type ?? 'text'
-  if (typeof type !== 'string' || !Object.hasOwn(byType, type)) return refusal({ code: 131009, details: `Param type must be one of {${Object.keys(byType).join(', ')}} - got "${String(type)}".` })
+  if (typeof type !== 'string' || !Object.hasOwn(byType, type)) return refusal({ code: 131009, details: `Param type must be one of {${Object.keys(byType).join(', ')}} - got "${plain(type)}".` })
   return addressRefusal(body) ?? refusal(firstFault(() => extrasFault(body), () => byType[type]!(body[type], media)))
 }
 
-const plain = (words: string): GraphRefusal => knownRefusal(100, { message: `(#100) ${words}` })
+const parameter = (words: string): GraphRefusal => knownRefusal(100, { message: `(#100) ${words}` })
 const refusal = (fault: Fault100 | null): GraphRefusal | null => fault && knownRefusal(fault.code, { details: fault.details })
 
 function addressRefusal(body: Loose): GraphRefusal | null {
   const { to, recipient } = body
-  if (to === undefined && recipient === undefined) return plain('The parameter to is required.')
-  if (body.recipient_type !== undefined && body.recipient_type !== 'individual' && body.recipient_type !== 'group') return plain('Param recipient_type must be one of {individual, group}.')
+  if (to === undefined && recipient === undefined) return parameter('The parameter to is required.')
+  if (body.recipient_type !== undefined && body.recipient_type !== 'individual' && body.recipient_type !== 'group') return parameter('Param recipient_type must be one of {individual, group}.')
   if (to !== undefined && (typeof to !== 'string' || to.replace(/[^\d]/g, '').length < 5 || to.length > 40)) return refusal(invalid("Param to is not a valid WhatsApp phone number."))
   // Business-scoped user ids look like `US.13491208655302741918` (developers.facebook.com …/business-scoped-user-ids, May 2026).
   if (to === undefined && (typeof recipient !== 'string' || !/^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$/.test(recipient))) return refusal(invalid('Param recipient is not a valid business-scoped user id.'))

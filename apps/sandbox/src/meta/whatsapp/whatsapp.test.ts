@@ -232,23 +232,23 @@ describe('faults of sends', () => {
     })
     expect(statusesOf(await hooksCount(1))[0]).toMatchObject({ status: 'sent', biz_opaque_callback_data: 'lost' })
     abort.abort()
-    await expect(pending).rejects.toThrow()
+    await expect(pending).rejects.toThrow('aborted')
     expect(sandbox.journal.sends({ callbackData: 'lost' })).toHaveLength(1)
   })
 
   it('reset accepts nothing, acceptThenReset accepts', async () => {
     sandbox.faults.add({ target: 'whatsapp.send', times: 1, action: { reset: true } })
-    await expect(send(text('x'))).rejects.toThrow()
+    await expect(send(text('x'))).rejects.toThrow('fetch failed')
     expect(sandbox.journal.sends()).toHaveLength(0)
     sandbox.faults.add({ target: 'whatsapp.send', times: 1, action: { acceptThenReset: true } })
-    await expect(send(text('x'))).rejects.toThrow()
+    await expect(send(text('x'))).rejects.toThrow('fetch failed')
     expect(sandbox.journal.sends()).toHaveLength(1)
   })
 
   it('garbage and a cut body are not JSON', async () => {
     for (const action of [{ garbage: true }, { cutStreamAfterEvents: 1 }]) {
       sandbox.faults.add({ target: 'whatsapp.send', times: 1, action })
-      await expect(send(text('x')).then((answer) => answer.json())).rejects.toThrow()
+      await expect(send(text('x')).then((answer) => answer.json())).rejects.toThrow(/JSON|terminated/)
     }
   })
 

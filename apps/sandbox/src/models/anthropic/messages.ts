@@ -13,6 +13,7 @@ import { chunk, countTokens } from '../tokens.ts'
 import { latestWords } from '../transcript.ts'
 import type { AnthropicRefusal, MessagesPlan } from './request.ts'
 import { isMessagesPlan, planMessages } from './request.ts'
+import { plain } from '../../plain.ts'
 
 const TARGET = 'anthropic.messages'
 
@@ -29,7 +30,7 @@ async function create(world: World, request: FastifyRequest, reply: FastifyReply
   const plan = planMessages(request)
   const sound = isMessagesPlan(plan)
   const text = sound ? latestWords(plan.transcript.turns).slice(-500) : undefined
-  const model = String((request.body as { model?: unknown } | null)?.model ?? '').slice(0, 128)
+  const model = plain((request.body as { model?: unknown } | null)?.model).slice(0, 128)
   const fault = world.faults.pick(TARGET, { model, text })
   const note = { target: TARGET, kind: model, text, fault: fault?.id, body: request.body }
   const status = fault ? await strikeBefore(fault, reply, refuseByFault) : null

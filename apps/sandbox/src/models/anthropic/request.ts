@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { ToolChoice, ToolResult, ToolSpec, Transcript, Turn } from '../transcript.ts'
+import { plain } from '../../plain.ts'
 
 type Loose = Record<string, unknown>
 
@@ -62,7 +63,7 @@ function messagesRefusal(messages: readonly Loose[]): AnthropicRefusal | null {
 const blocksOf = ({ content }: Loose): Loose[] => (typeof content === 'string' ? [{ type: 'text', text: content }] : (content as Loose[]))
 
 function readMessages(messages: readonly Loose[], system: unknown): { instructions: string; turns: Turn[]; results: ToolResult[]; characters: number } {
-  const instructions = typeof system === 'string' ? system : Array.isArray(system) ? (system as Loose[]).map(({ text }) => String(text ?? '')).join('\n') : ''
+  const instructions = typeof system === 'string' ? system : Array.isArray(system) ? (system as Loose[]).map(({ text }) => plain(text)).join('\n') : ''
   const turns: Turn[] = []
   const calls = new Map<string, Loose>()
   let results: ToolResult[] = []
@@ -82,13 +83,13 @@ function readMessages(messages: readonly Loose[], system: unknown): { instructio
 }
 
 function resultOf(block: Loose, call: Loose | undefined): ToolResult {
-  const output = typeof block.content === 'string' ? block.content : Array.isArray(block.content) ? (block.content as Loose[]).map(({ text }) => String(text ?? '')).join('') : ''
-  return { name: String(call?.name ?? ''), arguments: JSON.stringify(call?.input ?? {}), output: block.is_error === true ? `error: ${output}` : output }
+  const output = typeof block.content === 'string' ? block.content : Array.isArray(block.content) ? (block.content as Loose[]).map(({ text }) => plain(text)).join('') : ''
+  return { name: plain(call?.name), arguments: JSON.stringify(call?.input ?? {}), output: block.is_error === true ? `error: ${output}` : output }
 }
 
 function toolsOf(tools: unknown): ToolSpec[] {
   if (!Array.isArray(tools)) return []
-  return (tools as Loose[]).filter(({ name, input_schema }) => typeof name === 'string' && input_schema !== undefined).map((tool) => ({ name: String(tool.name), description: String(tool.description ?? ''), parameters: tool.input_schema as Loose }))
+  return (tools as Loose[]).filter(({ name, input_schema }) => typeof name === 'string' && input_schema !== undefined).map((tool) => ({ name: String(tool.name), description: plain(tool.description), parameters: tool.input_schema as Loose }))
 }
 
 function toolChoiceOf(choice: unknown): ToolChoice {

@@ -9,6 +9,7 @@ import { isChatPlan, planChat } from './chat-request.ts'
 import { streamChat } from './chat-stream.ts'
 import { refuseOpenAi, sendOpenAiRefusal } from './errors.ts'
 import { newOpenAiId } from './ids.ts'
+import { plain } from '../../plain.ts'
 
 export type Flavour = { target: 'openai.chat' | 'groq.chat' | 'ollama.chat'; prefix: string; anyModel: boolean }
 
@@ -21,7 +22,7 @@ async function complete(world: World, { target, anyModel }: Flavour, request: Fa
   const plan = planChat(request, anyModel)
   const sound = isChatPlan(plan)
   const text = sound ? latestWords(plan.transcript.turns).slice(-500) : undefined
-  const model = String((request.body as { model?: unknown } | null)?.model ?? '').slice(0, 128)
+  const model = plain((request.body as { model?: unknown } | null)?.model).slice(0, 128)
   const fault = world.faults.pick(target, { model, text })
   const note = { target, kind: model, text, fault: fault?.id, body: request.body }
   const status = fault ? await strikeBefore(fault, reply, refuseOpenAi) : null

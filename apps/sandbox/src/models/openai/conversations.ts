@@ -20,7 +20,7 @@ export function conversationRoutes(app: FastifyInstance, world: World): void {
   app.post('/v1/conversations', (request, reply) => serve(world, request, reply, ({ owner }) => create(world, owner, request.body)))
   app.get(exact, on(({ conversation }) => wire(conversation)))
   app.post(exact, on(({ conversation, request }) => {
-    conversation.metadata = { ...((request.body as { metadata?: Record<string, string> } | null)?.metadata ?? {}) }
+    conversation.metadata = { ...(request.body as { metadata?: Record<string, string> } | null)?.metadata }
     return wire(conversation)
   }))
   app.delete(exact, on(({ conversation }) => {

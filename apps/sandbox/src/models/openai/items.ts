@@ -2,6 +2,7 @@ import type { ToolResult, Turn } from '../transcript.ts'
 import type { OpenAiRefusal } from './errors.ts'
 import { invalidRequest } from './errors.ts'
 import { newOpenAiId } from './ids.ts'
+import { plain } from '../../plain.ts'
 
 /** An item of a conversation or of an input, as OpenAI keeps it. */
 export type Item = Record<string, unknown> & { id: string; type: string }
@@ -29,7 +30,7 @@ export const isRefusal = (value: Item[] | OpenAiRefusal): value is OpenAiRefusal
 function itemOf(raw: unknown, index: number): Item | OpenAiRefusal {
   if (typeof raw !== 'object' || raw === null) return invalidRequest(`Invalid type for 'input[${index}]': expected an object.`, `input[${index}]`, 'invalid_type')
   const item = raw as Loose
-  const type = String(item.type ?? 'message')
+  const type = plain(item.type ?? 'message')
   if (type === 'message') return easyMessage(item, index)
   if (type === 'function_call' && (typeof item.call_id !== 'string' || typeof item.name !== 'string')) return missing(`input[${index}].call_id`)
   if (type === 'function_call_output' && typeof item.call_id !== 'string') return missing(`input[${index}].call_id`)
@@ -71,7 +72,7 @@ export function readItems(items: Iterable<Item>, instructions: string): { instru
       const call = calls.get(String(item.call_id))
       const output = typeof item.output === 'string' ? item.output : JSON.stringify(item.output)
       characters += output.length
-      results.push({ name: String(call?.name ?? ''), arguments: String(call?.arguments ?? ''), output })
+      results.push({ name: plain(call?.name), arguments: plain(call?.arguments), output })
     }
     if (item.type !== 'message') continue
     const text = textOf(item)

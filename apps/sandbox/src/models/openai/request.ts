@@ -7,6 +7,7 @@ import { invalidRequest, keyOf, locked, notFound } from './errors.ts'
 import type { Item } from './items.ts'
 import { danglingRefusal, isRefusal, itemsOf, readItems } from './items.ts'
 import { modelRefusal } from './models.ts'
+import { plain } from '../../plain.ts'
 
 type Loose = Record<string, unknown>
 
@@ -105,7 +106,7 @@ export function toolsOf(tools: unknown): ToolSpec[] {
     // Chat completions wrap the function, responses do not.
     const spec = (tool.function ?? tool) as Loose
     if (tool.type !== 'function' || typeof spec.name !== 'string') return []
-    return [{ name: spec.name, description: String(spec.description ?? ''), parameters: (spec.parameters ?? {}) as Loose }]
+    return [{ name: spec.name, description: plain(spec.description), parameters: (spec.parameters ?? {}) as Loose }]
   })
 }
 

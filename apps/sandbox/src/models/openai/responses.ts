@@ -10,6 +10,7 @@ import { keyOf, locked, notFound, refuseOpenAi, sendOpenAiRefusal } from './erro
 import { newOpenAiId } from './ids.ts'
 import { isPlan, planResponse } from './request.ts'
 import { streamResponse } from './response-stream.ts'
+import { plain } from '../../plain.ts'
 
 const TARGET = 'openai.responses'
 type ById = { Params: { id: string } }
@@ -37,7 +38,7 @@ async function create(world: World, request: FastifyRequest, reply: FastifyReply
   const plan = planResponse(world, request)
   const sound = isPlan(plan)
   const text = sound ? latestWords(plan.transcript.turns).slice(-500) : undefined
-  const model = String((request.body as { model?: unknown } | null)?.model ?? '').slice(0, 128)
+  const model = plain((request.body as { model?: unknown } | null)?.model).slice(0, 128)
   const fault = world.faults.pick(TARGET, { model, text, to: sound ? plan.conversation?.id : undefined })
   const note = { target: TARGET, kind: model, text, to: sound ? plan.conversation?.id : undefined, fault: fault?.id, body: request.body }
   const status = fault ? await strikeBefore(fault, reply, refuseOpenAi) : null

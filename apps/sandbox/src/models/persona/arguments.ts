@@ -2,6 +2,7 @@ import type { Transcript } from '../transcript.ts'
 import { latestWords } from '../transcript.ts'
 import { learn } from './details.ts'
 import { findTime } from './when.ts'
+import { plain } from '../../plain.ts'
 
 type Schema = Record<string, unknown>
 
@@ -46,7 +47,7 @@ function numberIn(words: string): number | undefined {
 
 function stringFor(key: string, schema: Schema, words: string, transcript: Transcript): string | undefined {
   const details = learn(transcript.turns)
-  const hint = `${key} ${String(schema.description ?? '')}`.toLowerCase()
+  const hint = `${key} ${plain(schema.description)}`.toLowerCase()
   if (/e-?mail/.test(hint)) return details.email
   if (/phone|mobile|telephone/.test(hint)) return details.phone
   if (/company|organi[sz]ation/.test(hint)) return details.company

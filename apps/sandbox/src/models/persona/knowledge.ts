@@ -77,7 +77,7 @@ const SYNONYMS: Record<string, string> = {
 export function stemsOf(text: string): Set<string> {
   const stems = new Set<string>()
   for (const [word] of text.toLowerCase().matchAll(/[\p{L}\d][\p{L}\d'’]*/gu)) {
-    if (word.length < 2 || STOP.has(word)) continue
+    if (word.length < 2 || STOP.has(word) || /^\d+$/.test(word)) continue
     const stem = word.replace(/['’]s$/, '').replace(/(?:ies)$/, 'y').replace(/(?<=.{3})(?:ing|ed|es|s|e)$/, '')
     stems.add(SYNONYMS[word] ?? SYNONYMS[stem] ?? stem)
   }

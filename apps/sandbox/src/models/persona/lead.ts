@@ -86,8 +86,9 @@ function summaryOf({ name, company, intent, urgency, budget, demoTime }: Told): 
 
 const lowerFirst = (text: string): string => (/^[A-Z][a-z]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text)
 
+const carries = ({ text }: Line): boolean => Object.keys(detailsOf(text)).length > 0 || WISH.test(text) || findTime(text, new Date()) !== undefined
+
 /** Ids of the lines that carry a detail, a wish or a time. */
 function evidenceOf(said: readonly Line[]): string[] {
-  const carries = ({ text }: Line) => Object.keys(detailsOf(text)).length > 0 || WISH.test(text) || findTime(text, new Date()) !== undefined
   return said.filter((line) => line.id !== undefined && carries(line)).map((line) => line.id!)
 }

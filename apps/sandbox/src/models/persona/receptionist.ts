@@ -5,6 +5,7 @@ import { askedIn, learn } from './details.ts'
 import { freshFacts } from './fresh.ts'
 import type { Knowledge } from './knowledge.ts'
 import { recall, study } from './knowledge.ts'
+import { findTime } from './when.ts'
 import { sayResults } from './results.ts'
 
 const GREETING = /^\s*(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|greetings|hallo|hola|ciao|bonjour|yo)\b/i
@@ -50,9 +51,17 @@ function reaction(turns: readonly Turn[], words: string, knowledge: Knowledge, d
   if (WANTS_HUMAN.test(words)) return handOver(details)
   const fresh = freshFacts(turns)
   const thanks = acknowledge(fresh, details)
-  const asks = QUESTION.test(words) || WISH.test(words) || Object.keys(fresh).length === 0
+  const time = QUESTION.test(words) ? undefined : findTime(words, new Date())
+  const noted = time === undefined ? null : `I have noted ${spokenTime(time)} for you.`
+  const asks = noted === null && (QUESTION.test(words) || WISH.test(words) || Object.keys(fresh).length === 0)
   const answer = asks && results.length === 0 ? answerTo(words, knowledge) : null
-  return [thanks, answer].filter(Boolean).join(' ') || null
+  return [thanks, noted, answer].filter(Boolean).join(' ') || null
+}
+
+/** `Sun, 22 Nov at 15:00`. */
+function spokenTime(iso: string): string {
+  const date = new Date(iso)
+  return `${date.toUTCString().slice(0, 11)} at ${iso.slice(11, 16)}`
 }
 
 function handOver(details: Details): string {

@@ -1,4 +1,5 @@
 import type { ToolResult } from '../transcript.ts'
+import { plain } from '../../plain.ts'
 
 /** Says what tools found, in a sentence or two. */
 export function sayResults(results: readonly ToolResult[]): string {
@@ -42,7 +43,7 @@ function facts(value: Record<string, unknown>, found: string[] = []): string[] {
     if (inner === null || inner === undefined) continue
     if (Array.isArray(inner)) found.push(`${label(key)}: ${inner.slice(0, 5).map((item) => (typeof item === 'object' && item !== null ? facts(item as Record<string, unknown>).slice(0, 3).join(' ') : String(item))).join('; ')}`)
     else if (typeof inner === 'object') facts(inner as Record<string, unknown>, found)
-    else found.push(`${label(key)}: ${String(inner).slice(0, 200)}`)
+    else found.push(`${label(key)}: ${plain(inner).slice(0, 200)}`)
   }
   return found
 }

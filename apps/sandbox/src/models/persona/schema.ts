@@ -1,4 +1,5 @@
 import type { FoundLead } from './lead.ts'
+import { plain } from '../../plain.ts'
 
 type Schema = Record<string, unknown>
 type Defs = Record<string, Schema>
@@ -71,13 +72,13 @@ function valueFor(key: string, lead: FoundLead): string | number | boolean | nul
 }
 
 function fitEnum(options: unknown[], known: unknown, nullable: boolean): unknown {
-  const match = options.find((option) => option !== null && String(option).toLowerCase() === String(known).toLowerCase())
+  const match = options.find((option) => option !== null && plain(option) !== '' && plain(option).toLowerCase() === plain(known).toLowerCase())
   if (match !== undefined) return match
   return nullable ? null : options[0]
 }
 
 function fitNumber(schema: Schema, known: unknown, nullable: boolean): number | null {
-  const wanted = typeof known === 'number' ? known : Number.parseFloat(String(known ?? '').replace(/[^\d.]/g, ''))
+  const wanted = typeof known === 'number' ? known : Number.parseFloat(plain(known).replace(/[^\d.]/g, ''))
   if (Number.isNaN(wanted)) return nullable ? null : Number(schema.minimum ?? 0)
   const max = Number(schema.maximum ?? Number.MAX_SAFE_INTEGER)
   const scaled = max <= 1 && wanted > 1 ? wanted / 100 : wanted
