@@ -3,8 +3,8 @@
 -- ARGV channel prefix, room reserved, room not used, life of seen in ms, effects written (0 or 1), count of ids, id..., number...
 local reserved, unused, ids = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[6])
 if reserved > 0 and redis.call('HEXISTS', KEYS[6], 'depth') == 1 then
-  redis.call('HINCRBY', KEYS[6], 'depth', -unused)
-  redis.call('HINCRBY', KEYS[6], 'pending', -reserved)
+  redis.call('HINCRBY', KEYS[6], 'depth', 0 - unused)
+  redis.call('HINCRBY', KEYS[6], 'pending', 0 - reserved)
   redis.call('HINCRBY', KEYS[6], 'changes', 1)
 end
 if ids > 0 then
