@@ -15,7 +15,7 @@ const Env = z.object({
 })
 
 /** Options of the process; every fault of the environment is listed in one error. */
-export function readEnv(env: NodeJS.ProcessEnv): SandboxOptions {
+export function readEnv(env: NodeJS.ProcessEnv = process.env): SandboxOptions {
   const parsed = Env.safeParse(env)
   if (!parsed.success) throw new Error(`The environment is not usable:\n${parsed.error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`).join('\n')}`)
   const { data } = parsed

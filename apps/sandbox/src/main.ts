@@ -1,7 +1,7 @@
 import { readEnv } from './env.ts'
 import { startSandbox } from './index.ts'
 
-const sandbox = await startSandbox(readEnv(process.env))
+const sandbox = await startSandbox(readEnv())
 
 // One line of JSON tells whoever started us where everything is.
 process.stdout.write(`${JSON.stringify({ ready: true, app: 'sandbox', url: sandbox.url, mail_port: sandbox.mailPort, pid: process.pid })}\n`)

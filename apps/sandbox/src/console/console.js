@@ -11,7 +11,8 @@ function h(tag, props = {}, ...children) {
 }
 
 async function call(method, path, body) {
-  const answer = await fetch(path, { method, headers: body ? { 'content-type': 'application/json' } : {}, body: body ? JSON.stringify(body) : undefined })
+  const content = body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+  const answer = await fetch(path, { method, ...content })
   const json = answer.status === 204 ? null : await answer.json()
   if (!answer.ok) throw new Error(json?.error?.message ?? `${method} ${path} was answered with ${answer.status}`)
   return json

@@ -66,7 +66,7 @@ function drafts(input: Parsed): Messaging[] {
 
 function messaging(account: InstagramAccount, igsid: string, draft: Messaging): Messaging {
   const event: Messaging = { sender: { id: igsid }, recipient: { id: account.ig_id }, timestamp: Date.now(), ...draft }
-  if (event.message) event.message = { mid: newMid(), ...(event.message as object) }
+  if (event.message) event.message = { mid: newMid(), ...event.message }
   return event
 }
 

@@ -65,7 +65,7 @@ describe('sending on WhatsApp', () => {
     const wrong = await send(text('x'), 'nobody')
     expect([wrong.status, ((await wrong.json()) as { error: { code: number } }).error.code]).toEqual([401, 190])
     const unknown = await send(text('x'), NUMBER.access_token, '999')
-    expect([unknown.status, (await unknown.json()) as unknown]).toMatchObject([400, { error: { code: 100, error_subcode: 33 } }])
+    expect([unknown.status, await unknown.json()]).toMatchObject([400, { error: { code: 100, error_subcode: 33 } }])
   })
 
   it.each([

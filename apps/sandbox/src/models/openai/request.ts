@@ -51,7 +51,7 @@ function parameterRefusal(body: Loose): OpenAiRefusal | null {
   if (body.background === true) return invalidRequest('The sandbox does not play background responses.', 'background', 'unsupported_parameter')
   const max = body.max_output_tokens
   if (max !== undefined && max !== null && (!Number.isInteger(max) || (max as number) < 16)) return invalidRequest("Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16.", 'max_output_tokens', 'integer_below_min_value')
-  if (body.metadata && Object.keys(body.metadata as object).length > 16) return invalidRequest("Invalid 'metadata': too many properties. Expected an object with at most 16 properties.", 'metadata', 'object_above_max_properties')
+  if (body.metadata && Object.keys(body.metadata).length > 16) return invalidRequest("Invalid 'metadata': too many properties. Expected an object with at most 16 properties.", 'metadata', 'object_above_max_properties')
   const format = (body.text as Loose | undefined)?.format as Loose | undefined
   if (format?.type === 'json_schema') return schemaRefusal(format)
   return hasAnything(body) ? null : invalidRequest("One of 'input', 'previous_response_id', 'prompt' or 'conversation' must be provided.", 'input', 'missing_required_parameter')

@@ -61,7 +61,7 @@ function isAskedFor(words: string, { name, description }: ToolSpec): boolean {
 /** One call for each detail that the latest words tell for the first time. */
 function captures(transcript: Transcript, tool: ToolSpec): ToolCall[] {
   const fresh = Object.entries(freshFacts(transcript.turns))
-  const properties = Object.keys((tool.parameters.properties ?? {}) as object)
+  const properties = Object.keys(tool.parameters.properties ?? {})
   const [fieldKey, valueKey] = [properties.find((key) => /field|key|name/i.test(key)), properties.find((key) => /value|content/i.test(key))]
   if (fieldKey === undefined || valueKey === undefined) {
     const known = learn(transcript.turns) as Record<string, string>
