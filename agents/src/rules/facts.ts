@@ -1,3 +1,4 @@
+import { isCommonWord } from './language.ts'
 import { plain, wishesOf, withoutPoliteness } from './wishes.ts'
 
 const EMAIL = /[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\.){1,8}[a-z]{2,24}/i
@@ -92,10 +93,11 @@ const capitalised = (word: string) => word.replace(/(^|[-'’])\p{L}/gu, (letter
 export function findBareName(text: string): string | null {
   const introduced = findName(text)
   if (introduced) return introduced
-  const line = text.trim().replace(/[.!]+$/, '')
+  const line = text.replace(/\S+@\S+/g, ' ').replace(CANDIDATE, ' ').replace(/\s+/g, ' ').trim().replace(/[\s.,;!]+$/, '')
   const words = line.split(/[\s,]+/)
   if (line.length > 60 || words.length > 4 || /[?\d@/]/.test(line)) return null
   if (!words.every((word) => new RegExp(`^${WORD}$`, 'u').test(word))) return null
+  if (words.some((word) => word === word.toLowerCase() && isCommonWord(word) && !new RegExp(`^(${PARTICLES})$`).test(word))) return null
   const wishes = wishesOf(line)
   if (wishes.size > 0 || withoutPoliteness(line) === '' || NOT_AN_ANSWER.test(plain(line))) return null
   return nameFrom(line.replaceAll(',', ''), false)

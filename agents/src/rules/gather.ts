@@ -61,9 +61,15 @@ function intentOf(text: string, open: ReadonlySet<LeadQuestion>): string | null 
   if (wishes.has('human') || wishes.has('refuse')) return null
   const rest = withoutPoliteness(withoutFacts(text))
   const words = rest.split(' ').filter((word) => word.length > 1)
-  const answersElse = open.has('name') || open.has('email') || open.has('phone')
-  const enough = open.has('intent') && !answersElse ? words.length >= 1 : words.length >= (answersElse ? 4 : 3)
-  return enough ? text.replace(/\s+/g, ' ').trim().slice(0, INTENT_MAX) : null
+  return saysEnough(words, rest, open) ? text.replace(/\s+/g, ' ').trim().slice(0, INTENT_MAX) : null
+}
+
+/** How much a line must say to be a wish: one word right after we asked for it, a sentence when we asked for something else. */
+function saysEnough(words: readonly string[], rest: string, open: ReadonlySet<LeadQuestion>): boolean {
+  const askedElse = open.has('name') || open.has('email') || open.has('phone')
+  if (open.has('intent') && !askedElse) return words.length >= 1
+  if (askedElse || /^(yes|no|ok|okay|ja|nein|si|non|oui|sim|nao)\b/.test(rest)) return words.length >= 4
+  return words.length >= 2 && words.join('').length >= 8
 }
 
 const INTRODUCTIONS =

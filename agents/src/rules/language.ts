@@ -47,6 +47,9 @@ for (const language of LANGUAGES) {
   }
 }
 
+/** A word of everyday speech in any of the six; such a word in lower case is no name. */
+export const isCommonWord = (word: string) => POINTS.has(word.toLowerCase())
+
 /** A word that several languages share tells less. */
 function pointsOf(word: string): Partial<Record<Language, number>> {
   const found = POINTS.get(word) ?? {}

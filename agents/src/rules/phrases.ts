@@ -7,6 +7,8 @@ export type LeadQuestion = (typeof LEAD_QUESTIONS)[number]
 
 export type Phrases = {
   greeting: string
+  /** Opens the first answer when something of ours follows. */
+  hello: (business: string | undefined) => string
   ask: Record<LeadQuestion, string>
   thanks: string
   thanksName: (name: string) => string
@@ -26,6 +28,7 @@ export type Phrases = {
 export const PHRASES: Record<Language, Phrases> = {
   en: {
     greeting: 'Hello! How can we help you?',
+    hello: (business) => (business ? `Hello, this is ${business}.` : 'Hello!'),
     ask: {
       name: 'May I have your name, please?',
       email: 'Which e-mail address can we reach you at?',
@@ -47,6 +50,7 @@ export const PHRASES: Record<Language, Phrases> = {
   },
   de: {
     greeting: 'Guten Tag! Wie können wir Ihnen helfen?',
+    hello: (business) => (business ? `Guten Tag, hier ist ${business}.` : 'Guten Tag!'),
     ask: {
       name: 'Wie ist bitte Ihr Name?',
       email: 'Unter welcher E-Mail-Adresse können wir Sie erreichen?',
@@ -68,6 +72,7 @@ export const PHRASES: Record<Language, Phrases> = {
   },
   es: {
     greeting: '¡Hola! ¿En qué podemos ayudarle?',
+    hello: (business) => (business ? `Hola, le saluda ${business}.` : '¡Hola!'),
     ask: {
       name: '¿Me dice su nombre, por favor?',
       email: '¿A qué correo electrónico podemos escribirle?',
@@ -89,6 +94,7 @@ export const PHRASES: Record<Language, Phrases> = {
   },
   fr: {
     greeting: 'Bonjour ! Comment pouvons-nous vous aider ?',
+    hello: (business) => (business ? `Bonjour, ici ${business}.` : 'Bonjour !'),
     ask: {
       name: 'Quel est votre nom, s’il vous plaît ?',
       email: 'À quelle adresse e-mail pouvons-nous vous écrire ?',
@@ -110,6 +116,7 @@ export const PHRASES: Record<Language, Phrases> = {
   },
   it: {
     greeting: 'Buongiorno! Come possiamo aiutarla?',
+    hello: (business) => (business ? `Buongiorno, qui ${business}.` : 'Buongiorno!'),
     ask: {
       name: 'Mi può dire il suo nome, per favore?',
       email: 'A quale indirizzo e-mail possiamo scriverle?',
@@ -131,6 +138,7 @@ export const PHRASES: Record<Language, Phrases> = {
   },
   pt: {
     greeting: 'Olá! Como podemos ajudar?',
+    hello: (business) => (business ? `Olá, aqui é ${business}.` : 'Olá!'),
     ask: {
       name: 'Pode dizer-me o seu nome, por favor?',
       email: 'Para que endereço de e-mail podemos escrever?',

@@ -123,6 +123,17 @@ describe('answers', () => {
     expect(play(['this is priceless, I love it'], { rules: { answers } }).replies[0]).not.toContain('40 euros')
   })
 
+  it('is the whole answer when nothing is left to ask: nobody is called for a question that is answered', () => {
+    const { replies, handedOver } = play(['How much is a chair?', 'and do you deliver to the moon?'], { rules: { answers, collect: [], businessName: 'Rosa' } })
+    expect(replies[0]).toBe('Hello, this is Rosa.\n\nA chair is 40 euros.')
+    expect(replies[1]).toContain(PHRASES.en.handover)
+    expect(handedOver).toBe(1)
+  })
+
+  it('to a mere hello is a greeting when there is nothing to ask', () => {
+    expect(play(['hello'], { rules: { collect: [] } })).toMatchObject({ replies: [PHRASES.en.greeting], handedOver: 0 })
+  })
+
   it('passes on what it cannot answer', () => {
     expect(play(['Do you also repair old tables?']).replies[0]).toContain(PHRASES.en.passOn)
   })

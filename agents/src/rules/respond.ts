@@ -35,10 +35,11 @@ export function respondByRules(input: RulesInput): RulesReply {
   const language = languageOf(all, input.rules)
   const state = readState(input, all, PHRASES[language], language)
   if (state.wishes.has('human')) return handOver(input, state, 'The customer asks for a person.')
-  const parts = [opening(input, state), ...answers(input, state)].filter((part) => part !== null)
+  const answers = answersFor(input, state)
+  const unanswered = answers.length === 0 && asksSomething(state) ? [state.phrases.passOn] : []
   const question = nextQuestion(input, state)
-  if (question) return reply(state, [...acknowledge(state, parts), ...parts, closedNote(input, state), state.phrases.ask[question]])
-  return conclude(input, state, parts)
+  if (question) return reply(state, [opening(input, state), acknowledge(state), ...answers, ...unanswered, closedNote(input, state), state.phrases.ask[question]])
+  return conclude(input, state, answers)
 }
 
 type State = {
@@ -84,21 +85,15 @@ const reply = (state: State, parts: readonly (string | null)[]): RulesReply => (
 const own = (text: string, fallback: string, translated: string) => (text === fallback ? translated : text)
 
 function opening(input: RulesInput, state: State): string | null {
-  return state.first ? own(input.rules.greeting, DEFAULTS.greeting, greetingFor(input, state)) : null
+  return state.first ? own(input.rules.greeting, DEFAULTS.greeting, state.phrases.hello(input.rules.businessName)) : null
 }
 
-/** "How can we help?" right before a question of ours would be two questions: a plain welcome, when we are about to ask. */
-function greetingFor(input: RulesInput, state: State): string {
-  const welcome = nextQuestion(input, state) === null ? state.phrases.greeting : state.phrases.greeting.split(/(?<=!)\s/)[0]!
-  return input.rules.businessName ? `${welcome} ${input.rules.businessName}` : welcome
-}
-
-function answers(input: RulesInput, state: State): (string | null)[] {
-  const found = matchAnswers(input.rules, state.text)
+function answersFor(input: RulesInput, state: State): string[] {
   const hours = state.wishes.has('hours') ? hoursText(input, state) : null
-  const unanswered = found.length === 0 && hours === null && isQuestion(state.text) && withoutPoliteness(state.text) !== '' && !(state.first && isSmallTalk(state))
-  return [...found, hours, unanswered ? state.phrases.passOn : null]
+  return [...matchAnswers(input.rules, state.text), ...(hours === null ? [] : [hours])]
 }
+
+const asksSomething = (state: State) => isQuestion(state.text) && withoutPoliteness(state.text) !== '' && !(state.first && isSmallTalk(state))
 
 const isSmallTalk = (state: State) => state.wishes.has('greeting') && withoutPoliteness(state.text).split(' ').length <= 3
 
@@ -136,27 +131,25 @@ function nextQuestion(input: RulesInput, state: State): LeadQuestion | null {
   return input.rules.collect.find((field) => !state.known[field] && !state.gathered.asked.has(field)) ?? null
 }
 
-function acknowledge(state: State, parts: readonly string[]): string[] {
+function acknowledge(state: State): string | null {
   const learned = state.fresh.filter((field) => field !== 'intent')
-  if (learned.length === 0 || (state.first && parts.length > 1)) return []
-  return [learned.includes('name') && state.known.name ? state.phrases.thanksName(state.known.name) : state.phrases.thanks]
+  if (learned.length === 0) return null
+  return learned.includes('name') && state.known.name ? state.phrases.thanksName(state.known.name) : state.phrases.thanks
 }
 
-/** Nothing left to ask: promise a colleague once, then answer briefly. */
-function conclude(input: RulesInput, state: State, parts: readonly string[]): RulesReply {
+/** Nothing left to ask: answer what can be answered, else promise a colleague once; after that be brief. */
+function conclude(input: RulesInput, state: State, answers: readonly string[]): RulesReply {
   const handover = own(input.rules.handoverText, DEFAULTS.handoverText, state.phrases.handover)
   const promised = input.history.some((item) => item.role === 'agent' && item.text.includes(handover))
-  if (state.wishes.has('bye') || (promised && state.wishes.has('thanks') && withoutPoliteness(state.text) === '')) {
-    if (state.wishes.has('bye')) state.effects.push({ type: 'end_conversation', reason: 'The customer said goodbye.' })
-    return reply(state, [...parts, state.phrases.goodbye])
-  }
-  if (promised) return reply(state, parts.length > 0 ? parts : [state.phrases.noted])
-  if (parts.length > 0 && !allKnown(input, state)) return reply(state, parts)
+  const says = withoutPoliteness(state.text) !== ''
+  if (state.wishes.has('bye')) state.effects.push({ type: 'end_conversation', reason: 'The customer said goodbye.' })
+  if (state.wishes.has('bye') || (promised && state.wishes.has('thanks') && !says)) return reply(state, [...answers, state.phrases.goodbye])
+  if (answers.length > 0) return reply(state, [opening(input, state), ...answers])
+  if (promised) return reply(state, [asksSomething(state) ? state.phrases.passOn : state.phrases.noted])
+  if (state.first && !says) return reply(state, [own(input.rules.greeting, DEFAULTS.greeting, state.phrases.greeting)])
   if (!input.standIn) state.effects.push({ type: 'handover', reason: 'All questions of the rule book are answered.', summary: summaryOf(state) })
-  return reply(state, [...parts, handover, closedNote(input, state)])
+  return reply(state, [opening(input, state), handover, closedNote(input, state)])
 }
-
-const allKnown = (input: RulesInput, state: State) => input.rules.collect.every((field) => state.known[field] || state.gathered.asked.has(field))
 
 function handOver(input: RulesInput, state: State, reason: string): RulesReply {
   state.effects.push({ type: 'handover', reason, summary: summaryOf(state) })

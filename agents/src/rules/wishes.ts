@@ -21,7 +21,7 @@ const HOURS =
 const THANKS = /\b(thanks|thank you|thx|danke( schon)?|vielen dank|gracias|merci|grazie|obrigad[oa])\b/
 const BYE = /\b(bye|goodbye|see you|that'?s all|that is all|nothing else|tschuss|auf wiedersehen|das war'?s|das ist alles|schonen tag|adios|hasta luego|eso es todo|au revoir|c'est tout|bonne journee|arrivederci|e tutto|adeus|tchau|ate logo|e so isso|e tudo)\b/
 const REFUSE =
-  /^(no|nope|no thanks?|no thank you|rather not|i'?d rather not|prefer not( to)?( say)?|none|nein( danke)?|lieber nicht|mochte ich nicht|keine?|prefiero no( decirlo)?|no gracias|non( merci)?|je prefere pas|no grazie|preferisco di no|nao( obrigad[oa])?|prefiro nao)[ .!]*$/
+  /^(no|nope|no thanks?|no thank you|rather not|i'?d rather not|prefer not( to)?( say)?|(i am |i'?m )?not telling( you)?[, ]*(sorry)?|i (do not|don'?t) want to( say| tell you)?|none|nein( danke)?|lieber nicht|mochte ich nicht|keine?|prefiero no( decirlo)?|no gracias|non( merci)?|je prefere pas|no grazie|preferisco di no|nao( obrigad[oa])?|prefiro nao)[ .!]*$/
 
 export function wishesOf(text: string): Set<Wish> {
   const line = plain(text).replace(/\s+/g, ' ').trim().slice(0, 2_000)
@@ -35,10 +35,13 @@ export function wishesOf(text: string): Set<Wish> {
   return wishes
 }
 
-/** The line without greetings, thanks and punctuation: is anything said? */
+const GREETINGS = new RegExp(`^(?:[^\\p{L}\\p{N}]*(?:${GREETING.source.slice(1)}))+`, 'u')
+const POLITE = new RegExp(`${THANKS.source}|${BYE.source}|\\b(please|bitte|por favor|s'il vous plait|per favore)\\b`, 'g')
+
+/** The line without greetings ("Hola, buenos días"), thanks and punctuation: is anything said? */
 export function withoutPoliteness(text: string): string {
   const line = plain(text).replace(/\s+/g, ' ').trim()
-  return line.replace(GREETING, ' ').replace(new RegExp(THANKS, 'g'), ' ').replace(new RegExp(BYE, 'g'), ' ').replace(/\b(please|bitte|por favor|s'il vous plait|per favore)\b/g, ' ').replace(/[^\p{L}\p{N}]+/gu, ' ').trim()
+  return line.replace(GREETINGS, ' ').replace(POLITE, ' ').replace(/[^\p{L}\p{N}]+/gu, ' ').trim()
 }
 
 /** Ends with a question mark, or begins with a question word. */
