@@ -34,16 +34,27 @@ const Transfer = z
     id: Id, kind: TransferKind, amount: Amount, hold_id: Id.nullable(), turn_id: Id.nullable(), message_id: Id.nullable(),
     memo: z.string(), details: OpaqueJson.nullable(), created_at: Time, entries: z.array(Entry).meta({ description: 'They sum to zero' }),
   })
-  .meta({ id: 'Transfer' })
+  .meta({
+    id: 'Transfer',
+    examples: [{
+      id: '0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b', kind: 'settle', amount: { micros: '7480', credits: '0.00748' }, hold_id: '0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5c',
+      turn_id: '0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5d', message_id: null, memo: 'turn', created_at: '2026-11-20T09:30:00.000Z',
+      details: { lines: [{ what: 'output_tokens', of: 'openai/gpt-5.4-mini', quantity: 551, per: 1_000_000, unit_micros: '4500000', amount_micros: '2480' }, { what: 'message', of: 'whatsapp', quantity: 1, per: 1, unit_micros: '5000', amount_micros: '5000' }] },
+      entries: [{ account: 'held', amount: { micros: '-20000', credits: '-0.02' } }, { account: 'spent', amount: { micros: '7480', credits: '0.00748' } }, { account: 'available', amount: { micros: '12520', credits: '0.01252' } }],
+    }],
+  })
 const HoldState = z.enum(['held', 'settled', 'voided', 'expired'])
 const Hold = z
   .object({ id: Id, amount: Amount, state: HoldState, turn_id: Id.nullable(), expires_at: Time, created_at: Time, closed_at: Time.nullable() })
-  .meta({ id: 'Hold' })
+  .meta({
+    id: 'Hold',
+    examples: [{ id: '0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5c', amount: { micros: '20000', credits: '0.02' }, state: 'held', turn_id: '0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5d', expires_at: '2026-11-20T10:30:00.000Z', created_at: '2026-11-20T09:30:00.000Z', closed_at: null }],
+  })
 
 /** Fifteen digits are a billion credits: sums of any number of them stay far from the end of a 64-bit integer. */
 const PositiveMicros = z.string().regex(/^[1-9]\d{0,14}$/, 'a whole number of micro-credits of at most 15 digits, as a string')
 const TopUp = z.strictObject({ amount_micros: PositiveMicros, memo: z.string().trim().max(500).default('') }).meta({ examples: [{ amount_micros: '20000000', memo: 'Invoice 2026-113' }] })
-const ToppedUp = z.object({ transfer_id: Id, added: Amount, available: Amount }).meta({ id: 'TopUp' })
+const ToppedUp = z.object({ transfer_id: Id, added: Amount, available: Amount }).meta({ id: 'TopUp', examples: [{ transfer_id: '0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b', added: { micros: '20000000', credits: '20' }, available: { micros: '38250000', credits: '38.25' } }] })
 const Settings = z
   .strictObject({ low_balance_micros: PositiveMicros.nullable().meta({ description: 'Null: no balance is low' }) })
   .meta({ examples: [{ low_balance_micros: '5000000' }] })
