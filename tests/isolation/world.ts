@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { checkPrompt } from '@trunkline/agents'
 import { channels } from '@trunkline/channels'
 import { newId, silentLogger, systemClock, type ChannelClient, type ChannelId } from '@trunkline/core'
-import { connectDb, connectRedis, createAccess, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
+import { connectDb, connectRedis, createAcceptor, createAccess, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
 import { Registry } from 'prom-client'
 import { buildApp } from '../../apps/api/src/app.ts'
 import type { ApiApp, ApiDeps, Mail } from '../../apps/api/src/deps.ts'
@@ -95,6 +95,8 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
     ports: {
       mediaStore: createFolderStore(folder),
       routing: createNumberRouting({ db, redis, cache, keyring, clock }),
+      accept: createAcceptor({ db, redis, keyring, clock, log }).accept,
+      numberByAddress: (tenantId, channel, address) => db.tenant(tenantId, (tx) => numbers.findByAddress(tx, channel, address)),
       wakeDirectSends: async () => {},
       wakeMedia: async () => {},
       checkPrompt: (content) => checkPrompt(content),

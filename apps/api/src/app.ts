@@ -1,3 +1,4 @@
+import { createServer } from 'node:http'
 import { newId } from '@trunkline/core'
 import fastify from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
@@ -11,17 +12,20 @@ import { registerOpenApi } from './plugins/openapi.ts'
 import { registerRateLimit } from './plugins/rate-limit.ts'
 import { registerRouteTable } from './plugins/route-table.ts'
 import { registerRoutes } from './routes/index.ts'
+import { buildWebhookApp, isWebhook } from './webhook-app.ts'
 
 /** The whole API without a socket: tests use `app.inject`, main.ts listens. */
 export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
   const { config } = deps
+  const webhooks = await buildWebhookApp(deps)
   const app = fastify({
     logger: false,
+    // One port, two servers: see webhook-app.ts. Time-outs are the server's here, as Fastify leaves a given server alone.
+    serverFactory: (handler) =>
+      createServer({ requestTimeout: config.requestTimeoutMs, keepAliveTimeout: 65_000, connectionsCheckingInterval: 5_000 }, (request, response) =>
+        isWebhook(request.url) ? webhooks.routing(request, response) : handler(request, response)),
     trustProxy: config.trustProxy,
     bodyLimit: config.bodyLimitBytes,
-    requestTimeout: config.requestTimeoutMs,
-    connectionTimeout: config.requestTimeoutMs * 2,
-    keepAliveTimeout: 65_000,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
     genReqId: () => `req_${newId().replaceAll('-', '')}`,
@@ -41,6 +45,7 @@ export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
   registerAccessLog(app, deps)
   await registerOpenApi(app, config.publicUrl)
   registerRoutes(app, deps)
+  app.addHook('onClose', () => webhooks.close())
   await app.ready()
   return app
 }

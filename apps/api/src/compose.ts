@@ -1,13 +1,14 @@
 import { checkPrompt } from '@trunkline/agents'
 import { channels } from '@trunkline/channels'
 import { systemClock, type ChannelClient, type ChannelId, type Logger } from '@trunkline/core'
-import { connectDb, connectRedis, createAccess, createBell, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, redisReady, type Db, type Keyring, type Redis } from '@trunkline/db'
+import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, numbers, redisReady, type Acceptor, type Db, type Keyring, type Redis } from '@trunkline/db'
 import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
 import type { ApiDeps } from './deps.ts'
 import type { ApiEnv } from './env.ts'
 import { createMailer } from './mailer.ts'
 import type { BusinessPorts } from './ports.ts'
 import { createProvisioner } from './provision.ts'
+import { createSandboxNumbers } from './sandbox-numbers.ts'
 import { createAccessTokens } from './tokens.ts'
 
 const SUPPLIER_TIMEOUT_MS = 15_000
@@ -29,6 +30,7 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const mailer = createMailer({ smtpUrl: env.SMTP_URL, from: env.MAIL_FROM, log })
   const bell = createBell(redis, { url: env.REDIS_URL })
+  const acceptor = createAcceptor({ db, redis, keyring, clock, log }, { capacity: env.QUEUE_CAPACITY })
 
   const deps: ApiDeps = {
     db,
@@ -44,13 +46,14 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
     channels,
     clients: clientsOf(env.GRAPH_URL),
     mailer,
-    provision: createProvisioner({ keyring, publicUrl: env.config.publicUrl, startCreditMicros: env.START_CREDIT_MICROS, sandbox: null, vendor: env.RECEPTIONIST_VENDOR, model: env.RECEPTIONIST_MODEL }),
+    provision: createProvisioner({ keyring, publicUrl: env.config.publicUrl, startCreditMicros: env.START_CREDIT_MICROS, sandbox: env.SANDBOX_URL === undefined ? null : createSandboxNumbers(env.SANDBOX_URL), vendor: env.RECEPTIONIST_VENDOR, model: env.RECEPTIONIST_MODEL }),
     metrics,
-    ports: portsOf({ env, db, redis, cache, keyring, bell }),
+    ports: portsOf({ env, db, redis, cache, keyring, bell, acceptor }),
   }
   return {
     deps,
     async close() {
+      await acceptor.idle()
       await mailer.close()
       await access.close()
       bell.close()
@@ -78,11 +81,13 @@ async function connectRedises(url: string, log: Logger): Promise<{ redis: Redis;
 const clientsOf = (graphUrl: string) =>
   Object.fromEntries(Object.entries(channels).map(([id, channel]) => [id, channel.client({ baseUrl: graphUrl, timeoutMs: SUPPLIER_TIMEOUT_MS })])) as Record<ChannelId, ChannelClient>
 
-type PortDeps = { env: ApiEnv; db: Db; redis: Redis; cache: ApiDeps['cache']; keyring: Keyring; bell: ReturnType<typeof createBell> }
+type PortDeps = { env: ApiEnv; db: Db; redis: Redis; cache: ApiDeps['cache']; keyring: Keyring; bell: ReturnType<typeof createBell>; acceptor: Acceptor }
 
-const portsOf = ({ env, db, redis, cache, keyring, bell }: PortDeps): BusinessPorts => ({
+const portsOf = ({ env, db, redis, cache, keyring, bell, acceptor }: PortDeps): BusinessPorts => ({
   mediaStore: createFolderStore(env.MEDIA_DIR),
   routing: createNumberRouting({ db, redis, cache, keyring, clock: systemClock }),
+  accept: acceptor.accept,
+  numberByAddress: (tenantId, channel, address) => db.tenant(tenantId, (tx) => numbers.findByAddress(tx, channel, address)),
   wakeDirectSends: async (numberId) => bell.ring('direct', numberId),
   wakeMedia: async () => bell.ring('media'),
   checkPrompt: (content) => checkPrompt(content, { allow: env.PRIVATE_ADDRESSES }),

@@ -41,6 +41,10 @@ const Env = z.object({
   /** Private places that tools may call all the same, as `host:port`. */
   PRIVATE_ADDRESSES: list.default([]),
   START_CREDIT_MICROS: z.string().regex(/^\d{1,15}$/, 'a whole number of micro-credits').default('5000000').transform((text) => BigInt(text)),
+  /** Messages that may wait in the installation; more are answered with 503 `system_busy`. */
+  QUEUE_CAPACITY: count(100_000, 1),
+  /** A sandbox that plays the suppliers: new tenants get a WhatsApp number there. */
+  SANDBOX_URL: webUrl.optional(),
   RECEPTIONIST_VENDOR: VendorId.default('openai'),
   RECEPTIONIST_MODEL: z.string().min(1).default('gpt-5-mini'),
 })

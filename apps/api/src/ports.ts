@@ -1,5 +1,5 @@
-import type { Id, PromptContent } from '@trunkline/core'
-import type { MediaStore, NumberRouting } from '@trunkline/db'
+import type { ChannelId, Id, PromptContent } from '@trunkline/core'
+import type { Acceptor, MediaStore, NumberRouting } from '@trunkline/db'
 
 /** What a prompt's schema cannot see: an unknown variable, a tool that could never be called. `param` is a path in the content, camelCase. */
 export type PromptFault = { param: string; message: string }
@@ -10,6 +10,10 @@ export type BusinessPorts = {
   mediaStore: MediaStore
   /** Numbers as webhooks and workers see them; a route that changes one calls `invalidateNumber` after its commit. */
   routing: NumberRouting
+  /** The queue's door: resolves when every event is committed. */
+  accept: Acceptor['accept']
+  /** The tenant's number with this address, when a webhook of one number brings events of another. */
+  numberByAddress(tenantId: Id, channel: ChannelId, address: string): Promise<Id | null>
   /** Says that the direct lane (a person's words, manual retries) has something to send. A hint: workers also look by themselves. */
   wakeDirectSends(numberId: Id): Promise<void>
   /** Says that a file is to be fetched again. A hint, too. */

@@ -64,6 +64,15 @@ export async function get(tx: Tx, id: Id): Promise<PhoneNumber> {
   return (rows[0] as PhoneNumber | undefined) ?? missing()
 }
 
+/** The live number with this address, or null. */
+export async function findByAddress(tx: Tx, channel: ChannelId, address: string): Promise<Id | null> {
+  const rows = await tx.orm
+    .select({ id: phoneNumbers.id })
+    .from(phoneNumbers)
+    .where(and(eq(phoneNumbers.channel, channel), eq(phoneNumbers.address, address), isNull(phoneNumbers.deletedAt)))
+  return rows[0]?.id ?? null
+}
+
 export async function sealedCredentials(tx: Tx, id: Id): Promise<Buffer> {
   const rows = await tx.orm.select({ sealed: phoneNumbers.credentialsSealed }).from(phoneNumbers).where(eq(phoneNumbers.id, id))
   return rows[0]?.sealed ?? missing()

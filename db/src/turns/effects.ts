@@ -120,7 +120,7 @@ async function applyWatermark(tx: Tx, effect: Effect<Receipt>): Promise<EffectOu
 }
 
 /** `ours`: a send of ours, perhaps one whose outcome was unknown until now. `waiting`: it may be a send that is being recorded. */
-export type EchoMatch = { kind: 'ours'; reconciledTurnId: Id | null } | { kind: 'waiting' | 'foreign' }
+export type EchoMatch = { kind: 'ours'; reconciledTurnId: Id | null } | { kind: 'waiting' } | { kind: 'foreign' }
 
 /** An echo of a message of ours settles an unknown outcome; an echo of somebody else's (the business's own phone) is history. */
 export async function matchEcho(tx: Tx, effect: Effect<Echo>): Promise<EchoMatch> {

@@ -16,14 +16,14 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_LIMIT_BYTES }, (_request, body, done) => done(null, body))
 
-  app.get('/webhooks/:channel/:numberId', { config: { access: 'public' }, schema: { hide: true } }, async (request, reply) => {
+  app.get('/webhooks/:channel/:numberId', async (request, reply) => {
     const { channel, number } = await place(request, deps)
     const challenge = channel.challenge(request.query as RawWebhook['query'], configOf(number))
     if (challenge === null) throw new AppError('permission_denied', { message: 'The verify token does not match.' })
     return reply.type('text/plain; charset=utf-8').send(challenge)
   })
 
-  app.post('/webhooks/:channel/:numberId', { config: { access: 'public', idempotent: false }, schema: { hide: true } }, async (request, reply) => {
+  app.post('/webhooks/:channel/:numberId', async (request, reply) => {
     const { channel, number } = await place(request, deps)
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
     const raw: RawWebhook = { headers: request.headers as RawWebhook['headers'], body, query: {} }

@@ -1,0 +1,108 @@
+import { Breakers, createHttpTools, guardedNetwork } from '@trunkline/agents'
+import { channels } from '@trunkline/channels'
+import { systemClock, type ChannelClient, type ChannelId, type Clock, type Id, type Logger } from '@trunkline/core'
+import {
+  connectDb, connectRedis, createBell, createBuckets, createCache, createDrainer, createEffectsPump, createFolderStore, createKeyring, createNumberRouting, createPresence, createSchedule, createSweeper, openToolSecrets, redisReady,
+  type Bell, type Db, type PeriodicJob,
+} from '@trunkline/db'
+import { createDirectSends } from './direct-sends.ts'
+import { createEffectsHandler } from './effects-handler.ts'
+import type { WorkerEnv } from './env.ts'
+import { extractDueLeads } from './leads.ts'
+import { expireOldHolds, tidyUp } from './maintenance.ts'
+import { downloadDueMedia } from './media.ts'
+import { createMetrics, type WorkerMetrics } from './metrics.ts'
+import { onBell } from './on-bell.ts'
+import { createNumberStopper } from './stop-number.ts'
+import { createThinker } from './think.ts'
+import { createTurnHandler } from './turn-handler.ts'
+import { createVendorDirectory, type HouseVendors } from './vendors.ts'
+
+export type Worker = {
+  start(): Promise<void>
+  /** Takes no new work, lets what is under way end, then gives everything back. */
+  stop(): Promise<void>
+  metrics: WorkerMetrics
+  /** Throws AppError `unavailable` when Postgres or Redis does not answer. */
+  ready(): Promise<void>
+}
+
+/** The one place where the rooms meet in this process. */
+export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = systemClock): Promise<Worker> {
+  const keyring = createKeyring(env.TRUNKLINE_SECRETS)
+  const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS })
+  const redis = connectRedis({ url: env.REDIS_URL, onError: (error) => log.debug({ error }, 'Redis connection') })
+  await redisReady(redis, 15_000)
+  const bell = createBell(redis, { url: env.REDIS_URL })
+  const routing = createNumberRouting({ db, redis, cache: createCache(redis), keyring, clock })
+  const clients = clientsOf(env, bell)
+  const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
+  const breakers = new Breakers(clock)
+  const vendors = createVendorDirectory({ db, keyring, clock, house: houseVendors(env), network })
+  const tools = createHttpTools({ network, clock, secrets: async (tenantId, name) => (await db.tenant(tenantId, (tx) => openToolSecrets(tx, keyring, tenantId)))[name] ?? null })
+  const sending = { clients, channels, buckets: createBuckets(redis), sendTimeoutMs: env.SEND_TIMEOUT_MS }
+  const stopNumber = createNumberStopper({ db, routing, log })
+  const intervals = { quietMs: env.LEAD_QUIET_MS, latestMs: env.LEAD_LATEST_MS }
+  const metrics = createMetrics()
+
+  const thinker = createThinker({ vendors, clients, tools, breakers, keyring, clock, log })
+  const handler = createTurnHandler({ ...sending, db, keyring, log, routing, thinker, stopNumber, leadIdleMs: env.LEAD_QUIET_MS, onRetired: metrics.turnRetired })
+  const drainer = createDrainer({ db, redis, keyring, clock, log, handler, maxTurnsInFlight: env.TURNS_MAX })
+  const effects = createEffectsPump({ db, redis, clock, log, handler: createEffectsHandler({ keyring, routing }) })
+  const sweeper = createSweeper({ db, redis, clock, log })
+  const directSends = createDirectSends({ ...sending, db, keyring, log, routing, stopNumber })
+  const store = createFolderStore(env.MEDIA_DIR)
+  const direct = onBell(bell, 'direct', 2_000, (signal) => directSends.run(signal), log)
+  const media = onBell(bell, 'media', 5_000, (signal) => downloadDueMedia({ db, log, routing, store, clients, channels }, signal), log)
+  const schedule = createSchedule({ redisUrl: env.REDIS_URL, prefix: 'tl:', log, jobs: jobs() })
+  metrics.watch({ db, clock, presence: createPresence(redis, 'worker'), drainer, effects, maxTurnsInFlight: env.TURNS_MAX })
+
+  function jobs(): PeriodicJob[] {
+    const leadDeps = { db, keyring, clock, log, vendors, routing, breakers, intervals }
+    return [
+      { name: 'leads', everyMs: Math.min(5_000, env.LEAD_QUIET_MS), run: async (signal) => void (await extractDueLeads(leadDeps, signal)) },
+      { name: 'holds', everyMs: 60_000, run: () => expireOldHolds({ db, log }) },
+      { name: 'tidy', everyMs: 3_600_000, run: () => tidyUp({ db, log }) },
+    ]
+  }
+
+  return {
+    metrics,
+    async ready() {
+      await Promise.all([db.ping(), redisReady(redis, 1_000)])
+    },
+    async start() {
+      await schedule.start()
+      sweeper.start()
+      await effects.start()
+      await drainer.start()
+      direct.start()
+      media.start()
+    },
+    async stop() {
+      await Promise.all([drainer.stop({ deadlineMs: env.DRAIN_MS }), effects.stop(), sweeper.stop(), schedule.stop(env.DRAIN_MS), direct.stop(), media.stop()])
+      await network.close()
+      bell.close()
+      redis.disconnect()
+      await db.close()
+    },
+  }
+}
+
+/** A web chat's supplier is ourselves: a send rings the visitor's sockets, whichever process holds them. */
+function clientsOf(env: WorkerEnv, bell: Bell): Record<ChannelId, ChannelClient> {
+  const deps = { baseUrl: env.GRAPH_URL, timeoutMs: env.SEND_TIMEOUT_MS }
+  const deliverLocal = async (numberId: Id, visitorId: string, payload: Record<string, unknown>) => bell.ring(`webchat:${numberId}:${visitorId}`, JSON.stringify(payload))
+  return Object.fromEntries(Object.entries(channels).map(([id, channel]) => [id, channel.client({ ...deps, deliverLocal })])) as Record<ChannelId, ChannelClient>
+}
+
+function houseVendors(env: WorkerEnv): HouseVendors {
+  const house = (apiKey: string | undefined, baseUrl: string | undefined) => (apiKey === undefined && baseUrl === undefined ? undefined : { apiKey: apiKey ?? null, baseUrl: baseUrl ?? null })
+  const all = {
+    openai: house(env.OPENAI_API_KEY, env.OPENAI_BASE_URL),
+    anthropic: house(env.ANTHROPIC_API_KEY, env.ANTHROPIC_BASE_URL),
+    groq: house(env.GROQ_API_KEY, env.GROQ_BASE_URL),
+    compatible: house(env.COMPATIBLE_API_KEY, env.COMPATIBLE_BASE_URL),
+  }
+  return Object.fromEntries(Object.entries(all).filter(([, vendor]) => vendor !== undefined))
+}
