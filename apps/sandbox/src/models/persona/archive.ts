@@ -6,7 +6,7 @@ export type Line = Turn & { id?: string }
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/i
 const CUSTOMER = 'customer|user|visitor|contact|caller|client|lead|human'
 const OURS = 'agent|assistant|bot|receptionist|business|ai|us|operator|colleague|outbound|system'
-const SPOKEN = new RegExp(`^(.{0,90}?)\\b(${CUSTOMER}|${OURS}|inbound)\\b([^:]{0,60}):\\s?(.*)$`, 'i')
+const SPOKEN = new RegExp(`^(.{0,90}?)\\b(${CUSTOMER}|${OURS}|inbound)\\b((?:\\s*[([][^)\\]]{0,80}[)\\]])?[^:([]{0,40}):\\s?(.*)$`, 'i')
 
 /** The conversation inside the turns: lines of a pasted archive when there are any, else the turns themselves. */
 export function linesOf(turns: readonly Turn[]): Line[] {

@@ -1,8 +1,8 @@
 import type { Turn } from '../transcript.ts'
 import type { Line } from './archive.ts'
 import { linesOf } from './archive.ts'
-import type { Details } from './details.ts'
-import { detailsOf, learn } from './details.ts'
+import type { DetailKey, Details } from './details.ts'
+import { askedBefore, detailsOf, learn } from './details.ts'
 import { findTime } from './when.ts'
 
 export type FoundLead = {
@@ -38,7 +38,7 @@ export function findLead(turns: readonly Turn[], instructions: string): FoundLea
   const demoTime = MEETING.test(text) ? (findTime(text, nowOf(`${instructions}\n${turns[0]?.text ?? ''}`)) ?? null) : null
   const { name = null, email = null, phone = null, company = null, budget = null } = details
   const lead = { name, email, phone, company, budget, intent, urgency, demoTime, fit: fitOf(details, intent), engagement: engagementOf(said) }
-  return { ...lead, notification: notificationOf(lead), summary: summaryOf(lead), evidence: evidenceOf(said) }
+  return { ...lead, notification: notificationOf(lead), summary: summaryOf(lead), evidence: evidenceOf(lines) }
 }
 
 /** A clock that the prompt gives ("Current time: ...") keeps "tomorrow" true for old archives. */
@@ -86,9 +86,9 @@ function summaryOf({ name, company, intent, urgency, budget, demoTime }: Told): 
 
 const lowerFirst = (text: string): string => (/^[A-Z][a-z]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text)
 
-const carries = ({ text }: Line): boolean => Object.keys(detailsOf(text)).length > 0 || WISH.test(text) || findTime(text, new Date()) !== undefined
+const carries = (text: string, asked: DetailKey | null): boolean => Object.keys(detailsOf(text, asked)).length > 0 || WISH.test(text) || findTime(text, new Date()) !== undefined
 
 /** Ids of the lines that carry a detail, a wish or a time. */
-function evidenceOf(said: readonly Line[]): string[] {
-  return said.filter((line) => line.id !== undefined && carries(line)).map((line) => line.id!)
+function evidenceOf(lines: readonly Line[]): string[] {
+  return lines.flatMap(({ id, role, text }, index) => (id !== undefined && role === 'user' && carries(text, askedBefore(lines, index)) ? [id] : []))
 }

@@ -86,6 +86,25 @@ describe('the receptionist', () => {
   })
 })
 
+describe('the briefing', () => {
+  const instructions = `${INSTRUCTIONS}\n\nFacts about this conversation:\n- Channel: whatsapp\n- The customer's name, as their app gives it: "Ada"\n- Known email: "ada@example.com"\n- Now: Saturday 2026-11-21, 01:30 (UTC)`
+
+  it('is not read out to customers', () => {
+    expect(converse(['What channel is this, and what time is it now?'], { instructions })[0]).not.toMatch(/whatsapp|2026|Known/)
+  })
+
+  it('saves a question', () => {
+    expect(converse(['What does a check-up cost?', 'Ada Lovelace'], { instructions })[1]).toBe('Nice to meet you, Ada. And a phone number where we can reach you?')
+  })
+})
+
+describe('notes taken by tool', () => {
+  it('do not replace the answer', () => {
+    const results = [{ name: 'capture_lead_field', arguments: '{}', output: '{"ok":true}' }]
+    expect(converse(["I'm Ada. What does a check-up cost?"], { results })[0]).toContain('80 EUR')
+  })
+})
+
 describe('details', () => {
   it.each([
     ["I'm looking for a dentist", {}],
@@ -131,6 +150,12 @@ describe('leads', () => {
   it('come out of the customer\'s lines only, with evidence', () => {
     expect(lead).toMatchObject({ name: 'Grace Hopper', company: 'Compiler Works', email: 'grace@compiler.example', phone: null, intent: 'A demo for 20 seats, budget is 5k per month', urgency: 'high', fit: 'excellent', engagement: 'medium', demoTime: '2026-11-21T15:00:00Z' })
     expect(lead.evidence.map((id) => id.at(-1))).toEqual(['1', '3', '4'])
+  })
+
+  it('come out of lines with times in them, and an answer to a question is evidence', () => {
+    const line = (n: number, who: string, text: string) => `[0198c0de-0000-7000-8000-00000000000${n}] ${who} (2026-11-20T10:00:00.000Z): ${text}`
+    const text = [line(1, 'Customer', 'Do you have parking?'), line(2, 'Business', 'Yes. May I have your name, please?'), line(3, 'Customer', 'Ada Lovelace')].join('\n')
+    expect(findLead([{ role: 'user', text }], '')).toMatchObject({ name: 'Ada Lovelace', intent: 'Do you have parking?', evidence: [expect.stringMatching(/3$/) as string] })
   })
 
   it('fit into any strict schema', () => {

@@ -1,5 +1,6 @@
-import type { ToolResult, Transcript, Turn } from '../transcript.ts'
+import type { Transcript, Turn } from '../transcript.ts'
 import { latestWords } from '../transcript.ts'
+import { readBriefing } from './briefing.ts'
 import type { DetailKey, Details } from './details.ts'
 import { askedIn, learn } from './details.ts'
 import { freshFacts } from './fresh.ts'
@@ -28,9 +29,12 @@ const ORDER: DetailKey[] = ['name', 'email', 'phone']
 export function receptionist(transcript: Transcript): string {
   const { turns, results } = transcript
   const words = latestWords(turns)
-  const knowledge = study(transcript.instructions)
-  const details = learn(turns)
-  const parts = [opening(turns, words, knowledge, details), results.length > 0 ? sayResults(results) : reaction(turns, words, knowledge, details, results)]
+  const { business, known } = readBriefing(transcript.instructions)
+  const knowledge = study(business)
+  const details = { ...known, ...learn(turns) }
+  // Notes that a tool took need no report: the customer hears an acknowledgement and the answer.
+  const told = results.filter(({ name }) => !/capture|save_lead|store_lead|lead_field/i.test(name))
+  const parts = [opening(turns, words, knowledge, details), told.length > 0 ? sayResults(told) : reaction(turns, words, knowledge, details)]
   const closed = isGoodbye(words)
   parts.push(closed ? farewell(details) : nextStep(turns, words, details, parts.some((part) => part?.endsWith('?'))))
   return parts.filter(Boolean).join(' ') || 'How can I help you?'
@@ -47,14 +51,14 @@ function opening(turns: readonly Turn[], words: string, knowledge: Knowledge, de
 }
 
 /** What the words deserve: a hand-over, an answer, an acknowledgement. */
-function reaction(turns: readonly Turn[], words: string, knowledge: Knowledge, details: Details, results: readonly ToolResult[]): string | null {
+function reaction(turns: readonly Turn[], words: string, knowledge: Knowledge, details: Details): string | null {
   if (WANTS_HUMAN.test(words)) return handOver(details)
   const fresh = freshFacts(turns)
   const thanks = acknowledge(fresh, details)
   const time = QUESTION.test(words) ? undefined : findTime(words, new Date())
   const noted = time === undefined ? null : `I have noted ${spokenTime(time)} for you.`
   const asks = noted === null && (QUESTION.test(words) || WISH.test(words) || Object.keys(fresh).length === 0)
-  const answer = asks && results.length === 0 ? answerTo(words, knowledge) : null
+  const answer = asks ? answerTo(words, knowledge) : null
   return [thanks, noted, answer].filter(Boolean).join(' ') || null
 }
 

@@ -9,7 +9,6 @@ export function sayResults(results: readonly ToolResult[]): string {
 function sayResult(name: string, output: string): string {
   if (/hand_?over|transfer|escalat/i.test(name)) return 'Of course. I am passing you on to a colleague, who will answer here as soon as possible.'
   if (/end_conversation|hang_?up/i.test(name)) return 'Thank you for getting in touch. Have a lovely day!'
-  if (/capture|save_lead|store_lead|lead_field/i.test(name)) return 'Thank you, I have noted that.'
   const value = parsed(output)
   if (failed(value)) return 'I am sorry, I could not look that up just now. A colleague will get back to you.'
   if (typeof value !== 'object' || value === null) return `Here is what I found: ${String(value).slice(0, 600)}${/[.!?]$/.test(String(value)) ? '' : '.'}`
