@@ -12,11 +12,23 @@ let db: Db
 beforeAll(async () => {
   database = await freshDatabase()
   db = connectDb({ url: database.url, secret: TEST_SECRET, maxConnections: CLIENTS })
+  await openAllConnections()
 })
 afterAll(async () => {
   await db.close()
   await database.drop()
 })
+
+/** A pool that still connects lets one client finish before the next begins, and then nothing races. */
+async function openAllConnections(): Promise<void> {
+  const { promise: everybodyIsHere, resolve } = Promise.withResolvers<void>()
+  let present = 0
+  await Promise.all(Array.from({ length: CLIENTS }, () => db.system('test', async (tx) => {
+    await tx.query('SELECT 1')
+    if (++present === CLIENTS) resolve()
+    await everybodyIsHere
+  })))
+}
 
 const balanceOf = (tenantId: Id) => db.tenant(tenantId, (tx) => balance(tx, tenantId))
 const differences = async () => (await db.system('ledger', (tx) => verifyLedger(tx))).differences
