@@ -1,42 +1,31 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { newId, silentLogger, systemClock, type ChannelId, type InboundContent } from '@trunkline/core'
+import { newId, type ChannelId, type InboundContent } from '@trunkline/core'
 import { channels } from '@trunkline/channels'
-import {
-  connectDb, connectRedis, createAccess, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, redisReady, sealJson, SCOPES,
-  type Access, type Db, type Keyring, type NumberRouting, type ProjectEnvironment, type Redis, type Scope, type Tx,
-} from '@trunkline/db'
-import { Registry } from 'prom-client'
-import { buildApp } from '../../apps/api/src/app.ts'
-import type { ApiApp, ApiDeps } from '../../apps/api/src/deps.ts'
+import { sealJson, type Db, type Keyring, type NumberRouting, type ProjectEnvironment, type Redis, type Scope, type Tx } from '@trunkline/db'
+import type { ApiDeps } from '../../apps/api/src/deps.ts'
 import { prepareKey, storeKey } from '../../apps/api/src/new-key.ts'
-import { createAccessTokens } from '../../apps/api/src/tokens.ts'
-import { freshDatabase, TEST_SECRET } from './database.ts'
-import { freshRedis } from './redis.ts'
+import { createWorld } from '../isolation/world.ts'
 
 export type Tenant = {
   tenantId: string
   projectId: string
   /** A key of the project with every scope. */
   key: string
+  /** Access token of its owner, a person: no project of their own. */
+  owner: string
   project(environment?: ProjectEnvironment): Promise<string>
   keyWith(scopes: readonly Scope[], projectId?: string): Promise<string>
 }
 
-type Answer = { status: number; body: Json; headers: Record<string, unknown>; raw: Buffer }
 /** What JSON gives; a test that reads a wrong path fails on `undefined`. */
 export type Json = ReturnType<typeof JSON.parse>
 export type Call = { key?: string; body?: unknown; headers?: Record<string, string> }
 
-/** The whole API on a real Postgres and Redis, without a socket, and tenants to work in it. */
+/** The API of the isolation world with something in it: numbers, agents and conversations, as the routes of the business need them. */
 export type Office = {
-  app: ApiApp
   db: Db
   redis: Redis
   keyring: Keyring
-  access: Access
   routing: NumberRouting
   deps: ApiDeps
   /** Superuser's URL, for what only a test may do. */
@@ -44,7 +33,7 @@ export type Office = {
   /** Numbers whose direct lane was woken, in order. */
   woken: string[]
   tenant(): Promise<Tenant>
-  call(method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', url: string, call?: Call): Promise<Answer>
+  call(method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE', url: string, call?: Call): Promise<{ status: number; body: Json; headers: Record<string, unknown> }>
   /** A number and an agent on it, straight into the tables. */
   number(tenant: Tenant, channel?: ChannelId): Promise<{ id: string; agentId: string; promptId: string }>
   /** A conversation with one message of the customer in it. */
@@ -52,83 +41,55 @@ export type Office = {
   close(): Promise<void>
 }
 
+/** `graphUrl`: real channel clients against a sandbox; without it every credential is accepted. */
 export async function openOffice(options: { graphUrl?: string; clock?: ApiDeps['clock'] } = {}): Promise<Office> {
-  const database = await freshDatabase()
-  const corner = freshRedis()
-  const db = connectDb({ url: database.url, secret: TEST_SECRET })
-  const [redis, subscriber] = [connectRedis({ url: corner.url, prefix: corner.prefix }), connectRedis({ url: corner.url, prefix: corner.prefix })]
-  await Promise.all([redisReady(redis, 5_000), redisReady(subscriber, 5_000)])
-  const files = await mkdtemp(join(tmpdir(), 'office-'))
-  const keyring = createKeyring([TEST_SECRET])
-  const clock = options.clock ?? systemClock
-  const cache = createCache(redis)
-  const access = createAccess({ db, redis, subscriber, keyring, clock, log: silentLogger })
-  const routing = createNumberRouting({ db, redis, cache, keyring, clock })
+  const world = await createWorld({ ...(options.clock ? { clock: options.clock } : {}), ...(options.graphUrl ? { clients: clientsAt(options.graphUrl) } : {}) })
+  const { db, deps, redis } = world
   const woken: string[] = []
-  const clientDeps = { baseUrl: options.graphUrl ?? 'http://127.0.0.1:9', timeoutMs: 5_000 }
-  const deps: ApiDeps = {
-    db, redis, keyring, cache, access, clock, channels,
-    limiter: createLimiter({ redis }),
-    tokens: createAccessTokens(keyring, clock),
-    log: silentLogger,
-    config: {
-      publicUrl: 'https://api.example.com', appUrl: 'https://app.example.com', trustProxy: false, bodyLimitBytes: 1_048_576, requestTimeoutMs: 30_000,
-      rateLimits: { global: 0, tenant: 0, project: 0, publicPerIp: 0 }, guessing: { perAccountAndIp: 1_000, perIp: 1_000, perAccount: 1_000, signUpsPerIp: 1_000 }, corsOrigins: [],
-    },
-    clients: { whatsapp: channels.whatsapp.client(clientDeps), instagram: channels.instagram.client(clientDeps), webchat: channels.webchat.client(clientDeps) },
-    mailer: { send() {}, async close() {} },
-    provision: async () => {},
-    metrics: new Registry(),
-    ports: {
-      mediaStore: createFolderStore(files),
-      routing,
-      wakeDirectSends: async (numberId: string) => void woken.push(numberId),
-      wakeMedia: async () => {},
-      checkPrompt: (content) => (content.instructions.includes('{{nobody}}') ? [{ param: 'instructions', message: 'The variable {{nobody}} is not defined.' }] : []),
-    },
-  }
-  const app = await buildApp(deps)
-  const office: Office = {
-    app, db, redis, keyring, access, routing, deps, woken,
-    ownerUrl: database.url,
-    tenant: () => makeTenant(deps),
+  deps.ports.wakeDirectSends = async (numberId) => void woken.push(numberId)
+  return {
+    db,
+    redis,
+    deps,
+    woken,
+    keyring: deps.keyring,
+    routing: deps.ports.routing,
+    ownerUrl: world.database.url,
+    tenant: async () => tenantOf(deps, await world.newTenant('Bakery Rosa')),
     async call(method, url, { key, body, headers = {} } = {}) {
-      const payload = body === undefined || Buffer.isBuffer(body) ? (body as Buffer | undefined) : JSON.stringify(body)
-      const type = body === undefined || 'content-type' in headers ? {} : { 'content-type': 'application/json' }
-      const answer = await app.inject({ method, url, headers: { ...(key ? { authorization: `Bearer ${key}` } : {}), ...type, ...headers }, ...(payload === undefined ? {} : { payload }) })
-      const json = String(answer.headers['content-type']).includes('json')
-      return { status: answer.statusCode, body: json ? JSON.parse(answer.body) : answer.body, headers: answer.headers, raw: answer.rawPayload }
+      const { status, text, headers: answered } = await world.call(method, url, { body, headers, ...(key === undefined ? {} : { as: key }) })
+      const json = String(answered['content-type']).startsWith('application/json')
+      return { status, body: json ? JSON.parse(text) : text, headers: answered }
     },
-    number: (tenant, channel = 'whatsapp') => db.tenant(tenant.tenantId, (tx) => makeNumber(tx, keyring, tenant, channel)),
-    conversation: (tenant, number, wish = {}) => db.tenant(tenant.tenantId, (tx) => makeConversation(tx, keyring, tenant, number, wish)),
-    async close() {
-      await app.close()
-      await access.close()
-      redis.disconnect()
-      subscriber.disconnect()
-      await db.close()
-      await database.drop()
-      await rm(files, { recursive: true, force: true })
-    },
+    number: (tenant, channel = 'whatsapp') => db.tenant(tenant.tenantId, (tx) => makeNumber(tx, deps.keyring, tenant, channel)),
+    conversation: (tenant, number, wish = {}) => db.tenant(tenant.tenantId, (tx) => makeConversation(tx, deps.keyring, tenant, number, wish)),
+    close: () => world.close(),
   }
-  return office
 }
 
-async function makeTenant(deps: ApiDeps): Promise<Tenant> {
-  const tenantId = newId()
-  await deps.db.system('test', (tx) => tx.query("INSERT INTO tenants (id, name) VALUES ($1, 'Bakery Rosa')", [tenantId]))
-  const project = async (environment: ProjectEnvironment = 'production') => {
-    const id = newId()
-    await deps.db.tenant(tenantId, (tx) => tx.query('INSERT INTO projects (id, tenant_id, name, environment) VALUES ($1, $2, $3, $4)', [id, tenantId, `project ${id}`, environment]))
-    return id
+function clientsAt(baseUrl: string): ApiDeps['clients'] {
+  const settings = { baseUrl, timeoutMs: 5_000 }
+  return { whatsapp: channels.whatsapp.client(settings), instagram: channels.instagram.client(settings), webchat: channels.webchat.client(settings) }
+}
+
+function tenantOf(deps: ApiDeps, made: { id: string; projectId: string; key: string; as: { owner: string } }): Tenant {
+  const { id: tenantId, projectId } = made
+  return {
+    tenantId,
+    projectId,
+    key: made.key,
+    owner: made.as.owner,
+    async project(environment = 'production') {
+      const id = newId()
+      await deps.db.tenant(tenantId, (tx) => tx.query('INSERT INTO projects (id, tenant_id, name, environment) VALUES ($1, $2, $3, $4)', [id, tenantId, `project ${id}`, environment]))
+      return id
+    },
+    async keyWith(scopes, inProject = projectId) {
+      const prepared = await prepareKey({ keyring: deps.keyring, passwords: deps.access.passwords }, 'production')
+      const order = { tenantId, projectId: inProject, name: 'test', scopes: [...scopes], expiresAt: null, createdBy: null }
+      return (await deps.db.tenant(tenantId, (tx) => storeKey(tx, prepared, order))).key
+    },
   }
-  const projectId = await project()
-  const keyWith = async (scopes: readonly Scope[], inProject = projectId) => {
-    const prepared = await prepareKey({ keyring: deps.keyring, passwords: deps.access.passwords }, 'production')
-    const order = { tenantId, projectId: inProject, name: 'test', scopes: [...scopes], expiresAt: null, createdBy: null }
-    return (await deps.db.tenant(tenantId, (tx) => storeKey(tx, prepared, order))).key
-  }
-  return { tenantId, projectId, key: await keyWith(SCOPES), project, keyWith }
 }
 
 async function makeNumber(tx: Tx, keyring: Keyring, tenant: Tenant, channel: ChannelId) {

@@ -33,7 +33,7 @@ describe('numbers: what they are for', () => {
 
   it('invents a verify token and shows where webhooks go', async () => {
     const { body } = await create({ address: '2065' })
-    expect(body.webhook).toEqual({ url: `https://api.example.com/webhooks/whatsapp/${body.id}`, verify_token: expect.stringMatching(/^[\w-]{32}$/) })
+    expect(body.webhook).toEqual({ url: `http://api.test/webhooks/whatsapp/${body.id}`, verify_token: expect.stringMatching(/^[\w-]{32}$/) })
     const again = await office.call('GET', `/v1/phone-numbers/${body.id}`, { key: ours.key })
     expect(again.body.webhook.verify_token).toBe(body.webhook.verify_token)
   })
