@@ -14,6 +14,8 @@ export type Probe = {
   foreignBodies?: (world: World, owner: TestTenant, other: TestTenant) => Promise<unknown[]>
   /** Who the owner's request is made as; the API key with every scope by default. `operator`: a person with `platform_admin`. */
   as?: 'key' | 'owner' | 'operator'
+  /** Headers the route cannot do without. */
+  headers?: () => Record<string, string>
   /** What another tenant hears when it names the owner's things; 404 unless the route has a reason. */
   refusal?: 403 | 404
   /** The path's parameters are no ids (a vendor, a name): the other tenant has things of its own under the same names. */
@@ -93,4 +95,15 @@ const access: Record<string, Probe> = {
   'DELETE /v1/admin/tool-secrets/:name': { own: toolSecret, perTenantNames: true },
 }
 
-export const PROBES: Record<string, Probe> = { ...access }
+/** Money. The wallet is the caller's own tenant's: no route names another. */
+const money: Record<string, Probe> = {
+  'GET /v1/credits': {},
+  'PATCH /v1/credits': { body: () => ({ low_balance_micros: '1000' }) },
+  'POST /v1/credits/topups': { body: () => ({ amount_micros: '1000' }), headers: () => ({ 'idempotency-key': newId() }) },
+  'GET /v1/credits/transfers': {},
+  'GET /v1/credits/holds': {},
+  'GET /v1/usage': {},
+  'GET /v1/admin/usage': { as: 'operator' },
+}
+
+export const PROBES: Record<string, Probe> = { ...access, ...money }

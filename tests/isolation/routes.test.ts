@@ -49,7 +49,7 @@ async function forEvery(pick: (route: Guarded, probe: Probe) => boolean, check: 
 }
 
 const request = (route: Guarded, as: string | undefined, params: Record<string, string>, body: unknown): Promise<Answer> =>
-  world.call(route.method, fill(route.url, params), { as, ...(route.method === 'GET' ? {} : { body: body ?? {} }) })
+  world.call(route.method, fill(route.url, params), { as, headers: PROBES[route.name]?.headers?.(), ...(route.method === 'GET' ? {} : { body: body ?? {} }) })
 
 const says = (answer: Answer) => `${answer.status} ${answer.text.slice(0, 200)}`
 
