@@ -30,7 +30,7 @@ const DAY_MS = 86_400_000
 
 export const defaults = {
   pace: { firstTokenMs: 20, perTokenMs: 0, tokensPerDelta: 4 } satisfies Pace,
-  journal: { capacity: 200_000, bodies: 20_000 } satisfies JournalOptions,
+  journal: { capacity: 200_000, bodies: 5_000 } satisfies JournalOptions,
   retry: { timeoutMs: 10_000, firstMs: 250, factor: 2, maxMs: 30_000, attempts: 14 } satisfies RetryPolicy,
   media: { uploadMs: 30 * DAY_MS, inboundMs: 7 * DAY_MS, urlMs: 300_000 } satisfies MediaLives,
 }

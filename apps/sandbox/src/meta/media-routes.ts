@@ -51,7 +51,7 @@ async function download(world: World, request: FastifyRequest<{ Params: { key: s
   const fault = world.faults.pick(target, { number: file?.number })
   const status = fault ? await strikeBefore(fault, reply, refuseByFault) : null
   if (status !== null) return void world.journal.add({ target, outcome: 'fault', status, number: file?.number, id: file?.id, fault: fault?.id })
-  if (!world.meta.knowsToken(tokenOf(request))) return sendRefusal(reply, knownRefusal(190))
+  if (!world.media.isPublic(request.params.key) && !world.meta.knowsToken(tokenOf(request))) return sendRefusal(reply, knownRefusal(190))
   world.journal.add({ target, outcome: file ? 'accepted' : 'refused', status: file ? 200 : 404, number: file?.number, id: file?.id })
   if (!file) return reply.code(404).header('content-type', 'text/html').send('<html><body>Not Found</body></html>')
   return reply.header('content-type', file.mimeType).send(file.bytes)

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { newMediaId } from './ids.ts'
 
 export type StoredMedia = { id: string; number: string; bytes: Buffer; mimeType: string; sha256: string; expiresAtMs: number }
-type Link = { mediaId: string; expiresAtMs: number }
+type Link = { mediaId: string; expiresAtMs: number; isPublic: boolean }
 
 export type MediaLives = { /** Uploaded ids live 30 days at Meta, ids from webhooks 7 days. */ uploadMs: number; inboundMs: number; /** Download addresses live some minutes. */ urlMs: number }
 
@@ -35,12 +35,16 @@ export class MediaStore {
     return this.#files.delete(id)
   }
 
-  /** A fresh address part for the file. */
-  link(mediaId: string): string {
+  /** A fresh address part for the file; a public one is its own permission, as Instagram's are. */
+  link(mediaId: string, isPublic = false): string {
     const key = randomBytes(18).toString('base64url')
-    this.#links.set(key, { mediaId, expiresAtMs: Date.now() + this.#lives.urlMs })
+    this.#links.set(key, { mediaId, expiresAtMs: Date.now() + this.#lives.urlMs, isPublic })
     if (this.#links.size > KEPT_FILES * 4) this.#links.delete(this.#links.keys().next().value!)
     return key
+  }
+
+  isPublic(key: string): boolean {
+    return this.#links.get(key)?.isPublic ?? false
   }
 
   open(key: string): StoredMedia | undefined {

@@ -24,7 +24,7 @@ export const sign = (secret: string, body: string | Buffer): string => `sha256=$
 
 const KEPT_DELIVERIES = 10_000
 
-type Pending = { delivery: Delivery; destination: Destination; body: string; copies: number; badSignature: boolean; onFirst: () => void }
+type Pending = { delivery: Delivery; /** Life of the sender in which it began; a reset ends a life. */ life: number; destination: Destination; body: string; copies: number; badSignature: boolean; onFirst: () => void }
 
 /** Signs and POSTs webhooks, and retries as Meta does. One delivery is one body, whatever the number of attempts. */
 export class WebhookSender {
@@ -33,6 +33,9 @@ export class WebhookSender {
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #policy: RetryPolicy
   readonly #faults: FaultTable
+  #life = 0
+  #pending = 0
+  #isClosed = false
   readonly #journal: Journal
 
   constructor(policy: RetryPolicy, faults: FaultTable, journal: Journal) {
@@ -49,7 +52,7 @@ export class WebhookSender {
     if (fault?.action.drop) return this.#dropped(delivery, fault.id)
     if (fault?.action.delayMs) await this.pause(fault.action.delayMs)
     await new Promise<void>((onFirst) => {
-      const pending = { delivery, destination, body, badSignature: fault?.action.badSignature ?? false, copies: fault?.action.copies ?? 0, onFirst }
+      const pending = { delivery, life: this.#life, destination, body, badSignature: fault?.action.badSignature ?? false, copies: fault?.action.copies ?? 0, onFirst }
       void this.#attempt(pending, fault?.id)
     })
     return delivery
@@ -65,9 +68,7 @@ export class WebhookSender {
 
   /** How many deliveries are still under way or waiting for a retry. */
   get pending(): number {
-    let total = 0
-    for (const delivery of this.#deliveries.values()) if (delivery.state === 'pending') total++
-    return total
+    return this.#pending
   }
 
   /** Forgets what waits for a retry. */
@@ -75,9 +76,12 @@ export class WebhookSender {
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
     this.#deliveries.clear()
+    this.#life++
+    this.#pending = 0
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     this.reset()
     await this.#agent.destroy()
   }
@@ -85,12 +89,18 @@ export class WebhookSender {
   #open(destination: Destination, kind: string): Delivery {
     const delivery: Delivery = { id: randomUUID(), number: destination.number, url: destination.url, kind, state: 'pending', attempts: 0, status: 0 }
     this.#deliveries.set(delivery.id, delivery)
+    this.#pending++
     if (this.#deliveries.size > KEPT_DELIVERIES) this.#deliveries.delete(this.#deliveries.keys().next().value!)
     return delivery
   }
 
+  #end(delivery: Delivery, state: 'delivered' | 'given_up' | 'dropped'): void {
+    delivery.state = state
+    this.#pending--
+  }
+
   #dropped(delivery: Delivery, fault: string): Delivery {
-    delivery.state = 'dropped'
+    this.#end(delivery, 'dropped')
     this.#journal.add({ target: 'webhook.out', outcome: 'fault', status: 0, number: delivery.number, to: delivery.url, id: delivery.id, kind: delivery.kind, fault })
     return delivery
   }
@@ -102,12 +112,13 @@ export class WebhookSender {
     const posts = [this.#post(pending)]
     for (let copy = 0; copy < copies; copy++) posts.push(this.#post(pending))
     const [status] = await Promise.all(posts)
+    if (pending.life !== this.#life) return pending.onFirst()
     delivery.status = status!
     this.#journal.add({
       target: 'webhook.out', outcome: status === 200 ? 'accepted' : 'refused', status: status!, number: delivery.number, to: delivery.url,
       id: delivery.id, kind: delivery.kind, fault, durationMs: Math.round((performance.now() - startedMs) * 100) / 100,
     })
-    if (status === 200) delivery.state = 'delivered'
+    if (status === 200) this.#end(delivery, 'delivered')
     else this.#retryLater({ ...pending, copies: 0 })
     pending.onFirst()
   }
@@ -134,7 +145,7 @@ export class WebhookSender {
   #retryLater(pending: Pending): void {
     const { delivery } = pending
     if (delivery.attempts >= this.#policy.attempts) {
-      delivery.state = 'given_up'
+      this.#end(delivery, 'given_up')
       return
     }
     const waitMs = Math.min(this.#policy.maxMs, this.#policy.firstMs * this.#policy.factor ** (delivery.attempts - 1))
@@ -144,6 +155,7 @@ export class WebhookSender {
   /** A pause that never ends once `reset` or `close` came: what waits in it is forgotten. */
   pause(ms: number): Promise<void> {
     return new Promise((resolve) => {
+      if (this.#isClosed) return
       const timer = setTimeout(() => {
         this.#timers.delete(timer)
         resolve()

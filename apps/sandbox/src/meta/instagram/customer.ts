@@ -16,6 +16,8 @@ export const InstagramCustomerMessage = z.strictObject({
   /** A raw member of `messaging[]`: postback, reaction, read, referral, ... */
   event: Raw.optional(),
   events: z.array(Raw).min(1).max(1000).optional(),
+  /** Sends this file as an attachment with a signed address that needs no token. */
+  file: z.strictObject({ base64: z.string().max(35_000_000), mime_type: z.string().max(255) }).optional(),
   /** How `events` are packed. */
   batch: z.enum(['messaging', 'entries']).default('messaging'),
   name: z.string().max(512).optional(),
@@ -30,7 +32,7 @@ export type InstagramCustomerSent = { ids: string[]; delivery: Delivery }
 /** Builds the webhook that Instagram would send and delivers it; resolves after the first attempt. */
 export async function instagramCustomerWrites(world: World, igsid: string, input: Parsed): Promise<InstagramCustomerSent> {
   const account = findAccount(world, input.ig_id)
-  const { ids, payload } = instagramInbound(account, igsid, input)
+  const { ids, payload } = instagramInbound(account, igsid, withFile(world, account, input))
   world.meta.noteCustomer(account.ig_id, igsid)
   world.meta.nameCustomer(igsid, input.name ?? 'Sandbox Customer', input.username ?? `customer_${igsid.slice(-6)}`)
   for (const event of payload.entry.flatMap((entry) => entry.messaging)) {
@@ -54,6 +56,15 @@ export function instagramInbound(account: InstagramAccount, igsid: string, input
 export function instagramEnvelope(account: InstagramAccount, events: Messaging[], batch: 'messaging' | 'entries' = 'messaging') {
   const groups = batch === 'messaging' ? [events] : events.map((event) => [event])
   return { object: 'instagram', entry: groups.map((group) => ({ id: account.ig_id, time: Date.now(), messaging: group })) }
+}
+
+function withFile(world: World, account: InstagramAccount, input: Parsed): Parsed {
+  if (!input.file) return input
+  const { base64, mime_type } = input.file
+  const stored = world.media.put(account.ig_id, Buffer.from(base64, 'base64'), mime_type, 'inbound')
+  const type = ['image', 'audio', 'video'].find((prefix) => mime_type.startsWith(`${prefix}/`)) ?? 'file'
+  const url = `${world.publicUrl()}/sandbox-media/${world.media.link(stored.id, true)}`
+  return { ...input, message: { ...input.message, attachments: [{ type, payload: { url } }] } }
 }
 
 function drafts(input: Parsed): Messaging[] {

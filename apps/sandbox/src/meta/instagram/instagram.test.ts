@@ -87,6 +87,13 @@ describe('Instagram', () => {
     expect(await (await fetch(`${sandbox.url}/v23.0/79?fields=name,username&access_token=ig-token`)).json()).toMatchObject({ name: 'Grace', username: 'grace' })
   })
 
+  it('sends files under addresses that need no token', async () => {
+    await sandbox.instagram.customerWrites('80', { file: { base64: Buffer.from('JPG!').toString('base64'), mime_type: 'image/jpeg' } })
+    const [event] = (await eventsCount(1)).filter(({ sender }) => sender.id === '80')
+    const [attachment] = event!.message!.attachments as { type: string; payload: { url: string } }[]
+    expect([attachment!.type, await (await fetch(attachment!.payload.url)).text()]).toEqual(['image', 'JPG!'])
+  })
+
   it('shows typing', async () => {
     expect(await (await send({ recipient: { id: '77' }, sender_action: 'typing_on' })).json()).toEqual({ recipient_id: '77' })
     expect(sandbox.journal.query({ target: 'instagram.sender_action' })).toMatchObject([{ kind: 'typing_on' }])

@@ -175,6 +175,15 @@ describe('customers of WhatsApp', () => {
     expect(sandbox.deliveries()).toMatchObject([{ attempts: 3, state: 'delivered' }])
   })
 
+  it('are given up after the last attempt, and forgotten by a reset', async () => {
+    answers = Array.from({ length: 40 }, () => 500)
+    await sandbox.whatsapp.customerWrites('491701234567', 'Hello')
+    sandbox.reset()
+    const { delivery } = await sandbox.whatsapp.customerWrites('491701234567', 'Again')
+    await sandbox.waitForCount(({ target, outcome }) => target === 'webhook.out' && outcome === 'refused', 14)
+    expect([delivery.state, delivery.attempts, sandbox.deliveries().length]).toEqual(['given_up', 14, 1])
+  })
+
   it('are delivered many times and with a wrong signature when a fault says so', async () => {
     sandbox.faults.add({ target: 'webhook.out', times: 1, action: { copies: 4, badSignature: true } })
     await sandbox.whatsapp.customerWrites('491701234567', 'Hello')

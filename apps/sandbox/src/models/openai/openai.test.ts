@@ -79,6 +79,11 @@ describe('the Responses API', () => {
     expect(answer).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } })
   })
 
+  it('takes a legacy prompt object in place of a model', async () => {
+    const answer = await openai.responses.create({ prompt: { id: 'pmpt_abc123', variables: { name: 'Ada' } }, input: 'Hello' })
+    expect(answer).toMatchObject({ status: 'completed', prompt: { id: 'pmpt_abc123' } })
+  })
+
   it.each([
     [{ model: 'no-such-model' }, 404, 'model_not_found'],
     [{ model: 'gpt-3.5-turbo-0301' }, 404, 'model_not_found'],

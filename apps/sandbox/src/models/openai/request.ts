@@ -28,7 +28,8 @@ export function planResponse(world: World, request: FastifyRequest): ResponsePla
   const auth = keyOf(request)
   if ('refusal' in auth) return auth.refusal
   const body = (request.body ?? {}) as Loose
-  const refusal = modelRefusal(body.model, false) ?? parameterRefusal(body)
+  const model = body.model ?? modelOfPrompt(body.prompt)
+  const refusal = modelRefusal(model, false) ?? parameterRefusal(body)
   if (refusal) return refusal
   const input = itemsOf(body.input)
   if (isRefusal(input)) return input
@@ -39,8 +40,11 @@ export function planResponse(world: World, request: FastifyRequest): ResponsePla
   if (dangling) return dangling
   const { characters, ...read } = readItems(all, typeof body.instructions === 'string' ? body.instructions : '')
   const transcript = { ...read, tools: toolsOf(body.tools), toolChoice: toolChoiceOf(body.tool_choice), schema: schemaOf(body.text) }
-  return { body, owner: auth.key, model: body.model as string, conversation: context.conversation, previous: context.previous, input, transcript, inputCharacters: characters }
+  return { body, owner: auth.key, model: model as string, conversation: context.conversation, previous: context.previous, input, transcript, inputCharacters: characters }
 }
+
+/** A reusable prompt object (`pmpt_…`, served until 30 November 2026) brings its own model. */
+const modelOfPrompt = (prompt: unknown): string | undefined => (plain((prompt as Loose | undefined)?.id).startsWith('pmpt_') ? 'gpt-5.2' : undefined)
 
 export const isPlan = (value: ResponsePlan | OpenAiRefusal): value is ResponsePlan => 'transcript' in value
 
