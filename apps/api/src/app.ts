@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import { newId } from '@trunkline/core'
+import cors from '@fastify/cors'
 import fastify from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { registerAuth } from './auth.ts'
@@ -13,6 +14,9 @@ import { registerRateLimit } from './plugins/rate-limit.ts'
 import { registerRouteTable } from './plugins/route-table.ts'
 import { registerRoutes } from './routes/index.ts'
 import { buildWebhookApp, isWebhook } from './webhook-app.ts'
+
+/** What scripts of other origins may read of an answer. */
+const EXPOSED_HEADERS = ['x-request-id', 'retry-after', 'idempotency-replayed', 'x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset']
 
 /** The whole API without a socket: tests use `app.inject`, main.ts listens. */
 export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
@@ -34,8 +38,9 @@ export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   app.addHook('onRequest', async (request, reply) => {
-    void reply.header('x-request-id', request.id)
+    void reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
   })
+  await app.register(cors, { origin: config.corsOrigins, methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'], exposedHeaders: EXPOSED_HEADERS, maxAge: 600 })
   registerErrors(app, deps.log)
   registerRouteTable(app)
   registerAuth(app, deps)
