@@ -18,7 +18,7 @@ type Call = { method: 'GET' | 'POST'; path: string; body?: Json; signal: AbortSi
 
 function call(graph: Graph, config: NumberConfig, { path, ...rest }: Call): Promise<GraphReply> {
   const version = typeof config.settings.graph_version === 'string' ? config.settings.graph_version : DEFAULT_GRAPH_VERSION
-  const accessToken = String(config.credentials.access_token ?? '')
+  const accessToken = typeof config.credentials.access_token === 'string' ? config.credentials.access_token : ''
   return callGraph(graph.agent, graph.deps.timeoutMs, { ...rest, url: `${graph.deps.baseUrl}/${version}/${path}`, accessToken })
 }
 

@@ -31,7 +31,7 @@ class Graph {
   }
 }
 
-const tokenOf = (config: NumberConfig): string => String(config.credentials.access_token ?? '')
+const tokenOf = ({ credentials }: NumberConfig): string => (typeof credentials.access_token === 'string' ? credentials.access_token : '')
 const messagesPath = (config: NumberConfig): string => `${encodeURIComponent(config.address)}/messages`
 
 /** `{messages: [{id: "wamid..."}]}`; also what is held for a quality check has an id. */
