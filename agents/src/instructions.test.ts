@@ -16,7 +16,7 @@ describe('instructions', () => {
     const content = prompt({ instructions: 'Long text' })
     const early = buildInstructions(content, { channel: 'whatsapp', contactName: 'Ann', known: { phone: '1', email: 'e' }, nowMs: NOW })
     const later = buildInstructions(content, { channel: 'whatsapp', contactName: 'Ann', known: { email: 'e', phone: '1' }, nowMs: NOW + 120_000 })
-    const common = [...early].findIndex((letter, index) => letter !== later[index])
+    const common = early.split('').findIndex((letter, index) => letter !== later[index])
     expect(early.slice(0, common)).toContain('Known phone')
     expect(early.indexOf('Now:')).toBeLessThan(common)
   })

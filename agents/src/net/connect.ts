@@ -2,6 +2,7 @@ import { lookup as dnsLookup } from 'node:dns'
 import type { LookupAddress } from 'node:dns'
 import type { LookupFunction } from 'node:net'
 import { Agent, fetch as undiciFetch } from 'undici'
+import type { RequestInit as UndiciRequestInit } from 'undici'
 import { AddressRefused, checkUrl, isPublicAddress } from './address.ts'
 import type { NetworkPolicy } from './address.ts'
 
@@ -43,11 +44,14 @@ export function guardedNetwork(policy: NetworkPolicy = {}, resolve?: Resolve): G
   return { agent, policy, close: () => agent.close() }
 }
 
-/** A `fetch` for SDKs that call an address a tenant typed in (Ollama, vLLM): checks the URL, pins the lookup, follows no redirect. */
+/**
+ * A `fetch` for SDKs that call an address a tenant typed in (Ollama, vLLM): checks the URL, pins the lookup, follows no redirect.
+ * undici's option types and those of Node's own copy of it differ in name only, hence the cast.
+ */
 export function guardedFetch(network: GuardedNetwork): typeof fetch {
-  const guarded = async (input: string | URL | Request, init?: RequestInit) => {
+  return async (input, init) => {
     const { url } = checkUrl(input instanceof Request ? input.url : String(input), network.policy)
-    return undiciFetch(url, { ...(init as object), redirect: 'manual', dispatcher: network.agent })
+    const options = { ...init, redirect: 'manual', dispatcher: network.agent } as unknown as UndiciRequestInit
+    return undiciFetch(url, options)
   }
-  return guarded as unknown as typeof fetch
 }

@@ -29,7 +29,7 @@ export async function startScriptedVendor(): Promise<ScriptedVendor> {
   let conversations = 0
   const calls = () => requests.filter((request) => MODEL_PATHS.test(request.path))
 
-  const server = createServer(async (incoming, response) => {
+  const answer = async (incoming: IncomingMessage, response: ServerResponse) => {
     const request = await read(incoming)
     requests.push(request)
     if (request.path.endsWith('/conversations')) return sendJson(response, 200, { id: `conv_${++conversations}`, object: 'conversation', created_at: 1_790_000_000, metadata: request.body.metadata ?? {} })
@@ -37,7 +37,8 @@ export async function startScriptedVendor(): Promise<ScriptedVendor> {
     const step = steps.shift()
     if (!step) return sendJson(response, 500, { error: { message: 'the script has ended', type: 'server_error' } })
     await step(response, request)
-  })
+  }
+  const server = createServer((incoming, response) => void answer(incoming, response))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
 

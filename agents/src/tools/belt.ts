@@ -41,7 +41,7 @@ export class ToolBelt {
 
   /** Runs the calls of one step side by side; outputs in the order of the calls. */
   async run(calls: readonly ToolCallRequest[], signal: AbortSignal): Promise<ToolRecord[]> {
-    const records = await Promise.all(calls.map((call, index) => (index < CALLS_PER_STEP_MAX ? this.#runOne(call, signal) : this.#refuse(call, 'too_many_calls', 'Too many calls at once.'))))
+    const records = await Promise.all(calls.map(async (call, index) => (index < CALLS_PER_STEP_MAX ? this.#runOne(call, signal) : this.#refuse(call, 'too_many_calls', 'Too many calls at once.'))))
     this.records.push(...records)
     return records
   }

@@ -12,6 +12,8 @@ export type Effect =
 
 type BuiltIn = ModelTool & { effect(args: Record<string, unknown>): Effect; output: string }
 
+/** The arguments have passed their schema: a text or nothing. */
+const optionalText = (value: unknown) => (typeof value === 'string' ? value : null)
 const text = (maxLength: number, description: string) => ({ type: 'string', minLength: 1, maxLength, description })
 
 export const BUILT_INS: Record<BuiltinTool['name'], BuiltIn> = {
@@ -24,7 +26,7 @@ export const BUILT_INS: Record<BuiltinTool['name'], BuiltIn> = {
       required: ['reason'],
       additionalProperties: false,
     },
-    effect: (args) => ({ type: 'handover', reason: String(args.reason), summary: args.summary === undefined ? null : String(args.summary) }),
+    effect: (args) => ({ type: 'handover', reason: String(args.reason), summary: optionalText(args.summary) }),
     output: '{"ok":true,"note":"A person takes over. Tell the customer in one sentence."}',
   },
   capture_lead_field: {
@@ -43,7 +45,7 @@ export const BUILT_INS: Record<BuiltinTool['name'], BuiltIn> = {
     name: 'end_conversation',
     description: 'Marks the conversation as finished, when nothing is left to do.',
     parameters: { type: 'object', properties: { reason: text(500, 'Why it is finished') }, additionalProperties: false },
-    effect: (args) => ({ type: 'end_conversation', reason: args.reason === undefined ? null : String(args.reason) }),
+    effect: (args) => ({ type: 'end_conversation', reason: optionalText(args.reason) }),
     output: '{"ok":true,"note":"Say goodbye in one sentence."}',
   },
 }

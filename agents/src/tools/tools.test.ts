@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { HttpTool, systemClock } from '@trunkline/core'
 import type { Tool } from '@trunkline/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -22,12 +23,12 @@ let origin: string
 beforeEach(async () => {
   seen = []
   answer = (response) => response.setHeader('content-type', 'application/json').end('{ "state": "sent" }')
-  server = createServer(async (request, response) => {
-    let body = ''
-    for await (const chunk of request) body += String(chunk)
-    const entry = { method: request.method!, url: request.url!, headers: request.headers, body }
-    seen.push(entry)
-    answer(response, entry)
+  server = createServer((request, response) => {
+    void text(request).then((body) => {
+      const entry = { method: request.method!, url: request.url!, headers: request.headers, body }
+      seen.push(entry)
+      answer(response, entry)
+    })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

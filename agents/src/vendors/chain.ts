@@ -142,6 +142,8 @@ function note(heard: Heard, event: ModelEvent, vendor: VendorId, deps: ChainDeps
       heard.recoveries.push({ code: event.code, action: event.action, vendor })
       deps.log.info({ vendor, code: event.code, action: event.action }, 'model vendor recovered')
       return
+    case 'progress':
+      return
     case 'done':
       Object.assign(heard, { outcome: event.outcome, failure: event.failure, usage: event.usage })
   }

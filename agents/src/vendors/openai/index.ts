@@ -105,6 +105,8 @@ class ResponseReader {
         return
       case 'response.failed':
         throw failedResponse(event.response, this.#requestId)
+      // The other sixty kinds repeat these or belong to tools we do not offer.
+      default:
     }
   }
 

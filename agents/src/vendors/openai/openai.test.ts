@@ -2,7 +2,7 @@ import { systemClock } from '@trunkline/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openaiCall, openaiResponse, openaiText, errorStep, startScriptedVendor } from '../../testing/index.ts'
 import type { ScriptedVendor } from '../../testing/index.ts'
-import type { ModelEvent, ModelItem, ModelRequest, VendorState } from '../contract.ts'
+import type { ModelEvent, ModelItem, ModelRequest } from '../contract.ts'
 import { createVendors } from '../index.ts'
 
 let server: ScriptedVendor
@@ -36,7 +36,7 @@ async function run(request: Partial<ModelRequest> = {}) {
     done,
     text: events.reduce((text, event) => (event.type === 'text_delta' ? text + event.text : event.type === 'discard' ? '' : text), ''),
     recoveries: events.flatMap((event) => (event.type === 'recovery' ? [`${event.code}:${event.action}`] : [])),
-    state: events.findLast((event) => event.type === 'state')?.state as VendorState | null | undefined,
+    state: events.findLast((event) => event.type === 'state')?.state,
     calls: events.filter((event) => event.type === 'tool_call'),
   }
 }
