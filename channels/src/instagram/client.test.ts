@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { NumberConfig, RejectionPolicy } from '@trunkline/core'
-import { json, openStage, plain, silence, type Stage } from '../testing/platform.ts'
+import { json, openStage, plain, silence, type Stage } from '../../testing/platform.ts'
 import { client } from './client.ts'
 import { instagram } from './index.ts'
 import { SenderAction, SendRequest } from './wire.ts'

@@ -1,5 +1,5 @@
-import { fixturesOf } from '../testing/fixtures.ts'
-import { channelSuite } from '../testing/suite.ts'
+import { fixturesOf } from '../../testing/fixtures.ts'
+import { channelSuite } from '../../testing/suite.ts'
 import { webchat } from './index.ts'
 import { SendRequest } from './wire.ts'
 

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { NumberConfig, RejectionPolicy } from '@trunkline/core'
-import { breakOff, hangUp, json, openStage, plain, silence, type Stage } from '../testing/platform.ts'
+import { breakOff, hangUp, json, openStage, plain, silence, type Stage } from '../../testing/platform.ts'
 import { client } from './client.ts'
 import { whatsapp } from './index.ts'
 import { POLICY } from './policy.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { MediaRef, OutboundContent } from '@trunkline/core'
-import { fixturesOf } from '../testing/fixtures.ts'
+import { fixturesOf } from '../../testing/fixtures.ts'
 import { whatsapp } from './index.ts'
 import { SendRequest } from './wire.ts'
 

@@ -1,6 +1,6 @@
-import { fixturesOf } from '../testing/fixtures.ts'
+import { fixturesOf } from '../../testing/fixtures.ts'
 import { toWhatsApp } from '../markdown.ts'
-import { channelSuite } from '../testing/suite.ts'
+import { channelSuite } from '../../testing/suite.ts'
 import { whatsapp } from './index.ts'
 import { SendRequest } from './wire.ts'
 

@@ -4,10 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { AppError, InboundEvent, type Channel, type NumberConfig, type OutboundContent, type RawWebhook, type RenderContext } from '@trunkline/core'
 import type { ZodType } from 'zod'
 import { longText, outboundContent } from './arbitraries.ts'
-import { EVENTS_MAX } from '../events.ts'
+import { EVENTS_MAX } from '../src/events.ts'
 import { FIXTURE_NOW_MS, type Fixture } from './fixtures.ts'
 import { fuzzBodies } from './fuzz.ts'
-import { measure } from '../text.ts'
+import { measure } from '../src/text.ts'
 
 /** The one conformance suite: what every channel promises, run over each. A channel that cannot keep a promise names it and says why. */
 
@@ -39,6 +39,7 @@ function checker(skip: SuiteOptions['skip'] = []): { check: Check; unknownSkips:
   const check: Check = (name, run) => {
     known.add(name)
     const reason = reasons.get(name)
+    // oxlint-disable-next-line vitest/expect-expect -- what is run asserts
     it.skipIf(reason !== undefined)(reason === undefined ? name : `${name} (${reason})`, run)
   }
   return { check, unknownSkips: () => [...reasons.keys()].filter((name) => !known.has(name)) }

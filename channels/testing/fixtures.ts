@@ -8,7 +8,7 @@ export type Fixture = { name: string; about: string; body: unknown; events: Inbo
 export const FIXTURE_NOW_MS = 1_790_000_000_000
 
 export function fixturesOf(channel: ChannelId): Fixture[] {
-  const folder = new URL(`../${channel}/fixtures/`, import.meta.url)
+  const folder = new URL(`../src/${channel}/fixtures/`, import.meta.url)
   const names = readdirSync(folder).filter((file) => file.endsWith('.json')).sort()
   return names.map((file) => {
     const recorded = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Omit<Fixture, 'name'>

@@ -1,6 +1,6 @@
 import { AppError, InboundEvent, type Channel } from '@trunkline/core'
 import { FIXTURE_NOW_MS, fixturesOf } from './fixtures.ts'
-import type { Json } from '../json.ts'
+import type { Json } from '../src/json.ts'
 
 /** Breaks recorded bodies in every way JSON can be broken. Whatever comes out must be events of the dictionary or a clear refusal. */
 
