@@ -17,12 +17,15 @@ export type ContextDeps = { clock: Clock; breakers: Breakers; log: Logger }
  * new summary is made, by the first vendor that is there, else by rules; so this costs one short call every thirty messages.
  */
 export async function readContext(
-  input: { tenantId: string; history: readonly HistoryItem[]; summary: Summary | null; nowMs: number },
+  input: { tenantId: string; history: readonly HistoryItem[]; incoming: readonly HistoryItem[]; summary: Summary | null; nowMs: number },
   links: readonly Link[],
   deps: ContextDeps,
   signal: AbortSignal,
 ): Promise<Context> {
-  const present = presentContext(input.history, input.summary, input.nowMs)
+  const arriving = new Set(input.incoming.map((item) => item.messageId))
+  // The app may have stored the arriving messages before it loads the history: nobody is quoted twice.
+  const past = input.history.filter((item) => !arriving.has(item.messageId))
+  const present = presentContext(past, input.summary, input.nowMs)
   const split = toCompress(present.items)
   if (!split) return { ...present, whole: present.items, compressed: false, usage: [] }
   const { text, usage } = await condense(split.older, present.summary, links, deps, signal)

@@ -69,6 +69,12 @@ describe('a turn', () => {
     expect(safety).toMatch(/^[0-9a-f]{64}$/)
   })
 
+  it('quotes a message once that is in the history already', async () => {
+    openai.script(openaiText('At nine.'))
+    await setUp().turn({ history: [said('customer', 'Hi'), said('customer', 'When do you open?')] })
+    expect(inputOf(0).map((item) => item.content)).toEqual(['Hi', 'When do you open?'])
+  })
+
   it('continues OpenAI\'s conversation over turns, sending only the new messages', async () => {
     openai.script(openaiText('At nine.'), openaiText('Yes.'))
     const { turn } = setUp()

@@ -110,6 +110,9 @@ async function readLimited(body: Dispatcher.ResponseData['body']): Promise<strin
 }
 
 function toResult(response: Dispatcher.ResponseData, body: string): ToolResult {
+  // We ask for no encoding; what comes encoded all the same is not unpacked, so that no small answer grows large.
+  const encoding = String(response.headers['content-encoding'] ?? 'identity')
+  if (encoding !== 'identity') throw new ToolFault('content_encoding_refused', 'The tool answered in a compressed form that was not asked for.')
   const type = String(response.headers['content-type'] ?? '')
   if (body !== '' && type !== '' && !/^(text\/|application\/([\w.+-]*\+)?(json|xml)|application\/x-ndjson)/i.test(type)) {
     throw new ToolFault('content_type_refused', 'The tool answered with something that is neither JSON nor text.')

@@ -85,6 +85,8 @@ describe('an HTTP tool', () => {
     expect(await call()).toMatchObject({ fault: 'response_too_large' })
     answer = (response) => response.setHeader('content-type', 'image/png').end('PNG')
     expect(await call()).toMatchObject({ fault: 'content_type_refused' })
+    answer = (response) => response.writeHead(200, { 'content-type': 'text/plain', 'content-encoding': 'gzip' }).end('zip')
+    expect(await call()).toMatchObject({ fault: 'content_encoding_refused' })
   })
 
   it('gives up after its deadline, also when the body trickles', async () => {

@@ -1,5 +1,6 @@
 import { systemClock } from '@trunkline/core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { guardedFetch, guardedNetwork } from '../net/connect.ts'
 import { anthropicText, chatText, errorStep, garbage, reset, startScriptedVendor } from '../testing/index.ts'
 import type { ScriptedVendor, Step } from '../testing/index.ts'
 import type { ModelEvent, ModelItem, ModelRequest } from './contract.ts'
@@ -153,6 +154,26 @@ describe('chat completions on the wire', () => {
     await run('compatible', {}, 'secret')
     expect(server.calls()[0]!.headers.authorization).toBeUndefined()
     expect(server.calls()[1]!.headers.authorization).toBe('Bearer secret')
+  })
+
+  it('does not let a tenant\'s base URL reach a private address: the call never leaves', async () => {
+    const network = guardedNetwork()
+    const vendor = createVendors(systemClock).open('compatible', { baseUrl: `${server.origin}/v1`, apiKey: null, fetch: guardedFetch(network) })
+    const events: ModelEvent[] = []
+    for await (const event of vendor.stream(base, new AbortController().signal)) events.push(event)
+    expect(events.at(-1)).toMatchObject({ type: 'done', outcome: 'failed', failure: { code: 'address_refused', blame: 'tenant' } })
+    expect(server.requests).toHaveLength(0)
+    await network.close()
+  })
+
+  it('works through the guarded fetch when the operator allows the address', async () => {
+    const network = guardedNetwork({ allow: [server.origin.slice(7)] })
+    server.script(chatText('from within'))
+    const vendor = createVendors(systemClock).open('compatible', { baseUrl: `${server.origin}/v1`, apiKey: null, fetch: guardedFetch(network) })
+    const events: ModelEvent[] = []
+    for await (const event of vendor.stream(base, new AbortController().signal)) events.push(event)
+    expect(events.map((event) => (event.type === 'text_delta' ? event.text : '')).join('')).toBe('from within')
+    await network.close()
   })
 
   it('calls a stream without an end a cut, not an answer', async () => {
