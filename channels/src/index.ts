@@ -8,6 +8,7 @@ export const channels: Record<ChannelId, Channel> = { whatsapp, instagram, webch
 
 export { instagram, webchat, whatsapp }
 export { EVENTS_MAX } from './events.ts'
+export { createGraphAgent } from './graph.ts'
 export { toPlain, toWhatsApp } from './markdown.ts'
 export { clip, measure, shorten, splitText, type TextUnit } from './text.ts'
 export { isOriginAllowed, Settings as WebchatSettings, WidgetMessage, WidgetTyping } from './webchat/wire.ts'

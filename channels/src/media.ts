@@ -12,11 +12,12 @@ export type DownloadPlan = {
   /** Sent as bearer where the platform wants one. */
   accessToken?: string
   maxBytes: number
-  timeoutMs: number
   signal: AbortSignal
 }
 
 const REDIRECTS_MAX = 3
+/** For a whole file; a pause within it ends earlier, by the pool's body timeout. */
+const DOWNLOAD_DEADLINE_MS = 120_000
 
 export function isAllowedHost(url: URL, plan: Pick<DownloadPlan, 'hosts' | 'baseUrl'>): boolean {
   if (url.origin === new URL(plan.baseUrl).origin) return true
@@ -39,7 +40,7 @@ async function open(agent: Dispatcher, url: URL, plan: DownloadPlan): Promise<Di
   try {
     return await request(url, {
       dispatcher: agent,
-      signal: AbortSignal.any([plan.signal, AbortSignal.timeout(plan.timeoutMs)]),
+      signal: AbortSignal.any([plan.signal, AbortSignal.timeout(DOWNLOAD_DEADLINE_MS)]),
       headers: plan.accessToken ? { authorization: `Bearer ${plan.accessToken}` } : {},
     })
   } catch (cause) {

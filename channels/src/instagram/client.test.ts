@@ -36,6 +36,13 @@ describe('sending', () => {
     })
   })
 
+  it('leaves the mark out where the API refuses it', async () => {
+    stage.play(json(200, { message_id: 'mid-2' }))
+    await make().send({ ...number, settings: { echo_metadata: false } }, request!, options)
+    expect(stage.seen[0]!.body).toMatchObject({ message: { text: 'Hello' } })
+    expect(JSON.stringify(stage.seen[0]!.body)).not.toContain('metadata')
+  })
+
   it.each<[number, number, number | undefined, RejectionPolicy]>([
     [400, 10, 2018278, 'window_closed'],
     [400, 10, 2534022, 'window_closed'],

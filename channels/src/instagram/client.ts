@@ -26,11 +26,12 @@ const messagesPath = (config: NumberConfig): string => `${encodeURIComponent(con
 
 /**
  * `metadata` comes back in the echo (documented for Messenger: webhook-events/message-echoes, 18 Mar 2026; for Instagram only that echoes come inside
- * `messages`). An echo without it is matched by contact, text and time: see the README.
+ * `messages`). An echo without it is matched by contact, text and time: see the README. A number whose API refuses the field turns `echo_metadata` off.
  */
 async function send(graph: Graph, config: NumberConfig, request: WireRequest, options: SendOptions) {
-  const message = { ...record(request.body.message), metadata: clip(options.callbackData, CALLBACK_DATA_MAX) }
-  const body = { ...request.body, message }
+  const isMarked = config.settings.echo_metadata !== false
+  const mark = isMarked ? { metadata: clip(options.callbackData, CALLBACK_DATA_MAX) } : {}
+  const body = { ...request.body, message: { ...record(request.body.message), ...mark } }
   const reply = await call(graph, config, { method: 'POST', path: messagesPath(config), body, signal: options.signal })
   return outcomeOf(reply, POLICY, (json) => id(json.message_id))
 }
@@ -40,8 +41,8 @@ async function typing(graph: Graph, config: NumberConfig, to: RenderContext['to'
 }
 
 async function fetchMedia(graph: Graph, media: MediaRef, maxBytes: number, signal: AbortSignal): Promise<FetchedMedia> {
-  const { baseUrl, timeoutMs } = graph.deps
-  return download(graph.agent, { url: requireUrl(media), hosts: MEDIA_HOSTS, baseUrl, maxBytes, timeoutMs, signal })
+  const { baseUrl } = graph.deps
+  return download(graph.agent, { url: requireUrl(media), hosts: MEDIA_HOSTS, baseUrl, maxBytes, signal })
 }
 
 /** Reads the account itself: proves the token and that the id belongs to it. */

@@ -32,6 +32,8 @@ export const DEFAULT_GRAPH_VERSION = 'v23.0'
 export const Settings = z.object({
   graph_version: z.string().regex(/^v\d{1,2}\.\d$/, 'Expected a Graph API version such as v23.0').default(DEFAULT_GRAPH_VERSION),
   username: z.string().max(64).optional(),
+  /** Marks what we send, to know it again in its echo. Documented for Messenger; off for an API that refuses it. */
+  echo_metadata: z.boolean().default(true),
 })
 export type Settings = z.infer<typeof Settings>
 

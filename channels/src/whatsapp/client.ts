@@ -66,8 +66,8 @@ async function fetchMedia(graph: Graph, config: NumberConfig, media: MediaRef, m
   const { url, mimeType } = media.providerMediaId
     ? await mediaAddress(graph, config, media.providerMediaId, maxBytes, signal)
     : { url: requireUrl(media), mimeType: media.mimeType }
-  const { baseUrl, timeoutMs } = graph.deps
-  const file = await download(graph.agent, { url, hosts: MEDIA_HOSTS, baseUrl, accessToken: tokenOf(config), maxBytes, timeoutMs, signal })
+  const { baseUrl } = graph.deps
+  const file = await download(graph.agent, { url, hosts: MEDIA_HOSTS, baseUrl, accessToken: tokenOf(config), maxBytes, signal })
   return { bytes: file.bytes, mimeType: typeof mimeType === 'string' && mimeType.length <= 255 ? mimeType : file.mimeType }
 }
 
