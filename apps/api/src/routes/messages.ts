@@ -53,7 +53,7 @@ const ListQuery = PageQuery.extend({
   since: Time.optional(),
   until: Time.optional(),
 })
-const RetryMessage = z.strictObject({ confirm: z.boolean().default(false).meta({ description: 'Needed for an `unknown` outcome: the customer may get it twice' }) }).default({ confirm: false })
+const RetryMessage = z.strictObject({ confirm: z.boolean().default(false).meta({ description: 'Needed for an `unknown` outcome: the customer may get it twice' }) }).nullish()
 
 const tags = ['messages']
 const read = { access: { scope: 'messages:read' } } as const
@@ -97,7 +97,7 @@ export function registerMessages(app: ApiApp, deps: ApiDeps): void {
       const found = await find(tx, request, params.id)
       const conversation = await conversations.get(tx, found.conversationId)
       const check = (locked: messages.Message) => assertWindow(deps, conversation, deps.channels[conversation.channel], locked.kind)
-      const queued = await messages.retry(tx, params.id, { actor: actorOf(auth), confirm: body.confirm, check })
+      const queued = await messages.retry(tx, params.id, { actor: actorOf(auth), confirm: body?.confirm ?? false, check })
       await audit(tx, request, { action: 'message.retried', target: { kind: 'message', id: params.id }, changes: { was: found.status } })
       return queued
     })

@@ -158,7 +158,7 @@ describe('numbers: what stays secret', () => {
     const { body } = await create({ address: '890', verify: false })
     const reader = await ours.keyWith(['numbers:read'])
     expect((await office.call('GET', `/v1/phone-numbers/${body.id}`, { key: reader })).body.webhook.verify_token).toBeNull()
-    expect((await office.call('POST', `/v1/phone-numbers/${body.id}/stop`, { key: reader, body: {} })).body.error.code).toBe('permission_denied')
+    expect((await office.call('POST', `/v1/phone-numbers/${body.id}/stop`, { key: reader })).body.error.code).toBe('permission_denied')
   })
 
   it('does not exist for another tenant, nor for a key of another project', async () => {
@@ -169,7 +169,7 @@ describe('numbers: what stays secret', () => {
         office.call('GET', `/v1/phone-numbers/${id}`, { key }),
         office.call('PATCH', `/v1/phone-numbers/${id}`, { key, body: { name: 'x' } }),
         office.call('DELETE', `/v1/phone-numbers/${id}`, { key }),
-        office.call('POST', `/v1/phone-numbers/${id}/stop`, { key, body: {} }),
+        office.call('POST', `/v1/phone-numbers/${id}/stop`, { key }),
         office.call('POST', `/v1/phone-numbers/${id}/credentials`, { key, body: { credentials: {}, verify: false } }),
         office.call('GET', `/v1/phone-numbers/${id}/notices`, { key }),
       ]

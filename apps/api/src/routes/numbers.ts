@@ -60,7 +60,7 @@ const CreateNumber = z
   .meta({ examples: [{ type: 'whatsapp', address: '106540352242922', name: 'Front desk', credentials: { access_token: 'EAAG…', app_secret: '…' } }] })
 const UpdateNumber = z.strictObject({ name: Name.optional(), settings: OpaqueJson.optional().meta({ description: 'Replaces all settings' }) }).extend(z.object(order).partial().shape)
 const RotateCredentials = z.strictObject({ credentials: OpaqueJson.meta({ description: 'The secrets that change; the others stay' }), verify: Verify })
-const StopNumber = z.strictObject({ reason: z.string().trim().min(1).max(500).default('stopped by a person') }).prefault({})
+const StopNumber = z.strictObject({ reason: z.string().trim().min(1).max(500) }).nullish()
 const ListQuery = PageQuery.extend({ project_id: Id.optional(), type: ChannelId.optional(), status: z.enum(['active', 'stopped']).optional() })
 
 const Notice = z
@@ -162,7 +162,10 @@ function registerChanges(app: ApiApp, deps: ApiDeps, desk: Desk): void {
   })
 
   app.post('/v1/phone-numbers/:id/stop', { config: { ...write, idempotent: false }, schema: { tags, summary: 'Stop a number', description: 'Nothing is answered or sent; what customers write waits.', params: IdParams, body: StopNumber, response: { 200: NumberDetail } } }, async (request) =>
-    desk.change(request, request.params.id, 'number.stopped', async (tx) => ({ number: await numbers.stop(tx, request.params.id, request.body.reason), changes: { reason: request.body.reason } })),
+    desk.change(request, request.params.id, 'number.stopped', async (tx) => {
+      const reason = request.body?.reason ?? 'stopped by a person'
+      return { number: await numbers.stop(tx, request.params.id, reason), changes: { reason } }
+    }),
   )
 
   app.post('/v1/phone-numbers/:id/resume', { config: { ...write, idempotent: false }, schema: { tags, summary: 'Let a stopped number go on', params: IdParams, response: { 200: NumberDetail } } }, async (request) =>
