@@ -61,6 +61,8 @@ function intentOf(text: string, open: ReadonlySet<LeadQuestion>): string | null 
   if (wishes.has('human') || wishes.has('refuse')) return null
   const rest = withoutPoliteness(withoutFacts(text))
   const words = rest.split(' ').filter((word) => word.length > 1)
+  // To ask for the opening hours is no wish that a colleague could follow up.
+  if (wishes.has('hours') && words.length <= 8) return null
   return saysEnough(words, rest, open) ? text.replace(/\s+/g, ' ').trim().slice(0, INTENT_MAX) : null
 }
 

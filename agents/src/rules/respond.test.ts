@@ -146,6 +146,11 @@ describe('answers', () => {
     expect(closed.replies[0]).toContain('We are open again on Monday at 09:00.')
   })
 
+  it('a question for the hours is not taken for the wish of the customer', () => {
+    const { captured } = play(['When are you open?', 'Jane Miller', 'no', 'no', 'a check-up please'], { rules: { openingHours: HOURS } })
+    expect(captured).toEqual({ name: 'Jane Miller', intent: 'a check-up please' })
+  })
+
   it('says once that it is closed, in the words of the business if it has some', () => {
     const saturday = Date.UTC(2026, 10, 21, 9)
     const { replies } = play(['hello there', 'Jane'], { rules: { openingHours: HOURS, closedText: 'Weekend!' }, nowMs: saturday })
