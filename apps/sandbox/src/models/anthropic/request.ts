@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { ToolChoice, ToolResult, ToolSpec, Transcript, Turn } from '../transcript.ts'
-import { plain } from '../../plain.ts'
+import { objects, plain } from '../../plain.ts'
 
 type Loose = Record<string, unknown>
 
@@ -21,7 +21,7 @@ export function planMessages(request: FastifyRequest): MessagesPlan | AnthropicR
   if (fault) return fault
   const { characters, ...read } = readMessages(messages, body.system)
   const format = ((body.output_config as Loose | undefined)?.format ?? body.output_format) as Loose | undefined
-  const schema = format?.type === 'json_schema' ? (format.schema as Loose) : undefined
+  const schema = format?.type === 'json_schema' ? objects([format.schema])[0] : undefined
   const transcript = { ...read, tools: toolsOf(body.tools), toolChoice: toolChoiceOf(body.tool_choice), schema }
   return { model: body.model as string, stream: body.stream === true, maxTokens: body.max_tokens as number, transcript, characters }
 }
@@ -60,10 +60,10 @@ function messagesRefusal(messages: readonly Loose[]): AnthropicRefusal | null {
   return open.length > 0 ? invalid(`messages.${messages.length - 1}: \`tool_use\` ids were found without \`tool_result\` blocks immediately after: ${open.join(', ')}.`) : null
 }
 
-const blocksOf = ({ content }: Loose): Loose[] => (typeof content === 'string' ? [{ type: 'text', text: content }] : (content as Loose[]))
+const blocksOf = ({ content }: Loose): Loose[] => (typeof content === 'string' ? [{ type: 'text', text: content }] : objects(content))
 
 function readMessages(messages: readonly Loose[], system: unknown): { instructions: string; turns: Turn[]; results: ToolResult[]; characters: number } {
-  const instructions = typeof system === 'string' ? system : Array.isArray(system) ? (system as Loose[]).map(({ text }) => plain(text)).join('\n') : ''
+  const instructions = typeof system === 'string' ? system : objects(system).map(({ text }) => plain(text)).join('\n')
   const turns: Turn[] = []
   const calls = new Map<string, Loose>()
   let results: ToolResult[] = []
@@ -83,13 +83,12 @@ function readMessages(messages: readonly Loose[], system: unknown): { instructio
 }
 
 function resultOf(block: Loose, call: Loose | undefined): ToolResult {
-  const output = typeof block.content === 'string' ? block.content : Array.isArray(block.content) ? (block.content as Loose[]).map(({ text }) => plain(text)).join('') : ''
+  const output = typeof block.content === 'string' ? block.content : objects(block.content).map(({ text }) => plain(text)).join('')
   return { name: plain(call?.name), arguments: JSON.stringify(call?.input ?? {}), output: block.is_error === true ? `error: ${output}` : output }
 }
 
 function toolsOf(tools: unknown): ToolSpec[] {
-  if (!Array.isArray(tools)) return []
-  return (tools as Loose[]).filter(({ name, input_schema }) => typeof name === 'string' && input_schema !== undefined).map((tool) => ({ name: String(tool.name), description: plain(tool.description), parameters: tool.input_schema as Loose }))
+  return objects(tools).filter(({ name, input_schema }) => typeof name === 'string' && input_schema !== undefined).map((tool) => ({ name: String(tool.name), description: plain(tool.description), parameters: objects([tool.input_schema])[0] ?? {} }))
 }
 
 function toolChoiceOf(choice: unknown): ToolChoice {

@@ -3,6 +3,7 @@ import type { ToolResult, Transcript, Turn } from '../transcript.ts'
 import type { OpenAiRefusal } from './errors.ts'
 import { invalidRequest, keyOf } from './errors.ts'
 import { modelRefusal } from './models.ts'
+import { objects, plain } from '../../plain.ts'
 import { toolChoiceOf, toolsOf } from './request.ts'
 
 type Loose = Record<string, unknown>
@@ -20,7 +21,7 @@ export function planChat(request: FastifyRequest, anyModel: boolean): ChatPlan |
   if (refusal) return refusal
   const { characters, ...read } = readMessages(body.messages as Loose[])
   const format = body.response_format as Loose | undefined
-  const schema = format?.type === 'json_schema' ? ((format.json_schema as Loose | undefined)?.schema as Loose | undefined) : undefined
+  const schema = format?.type === 'json_schema' ? objects([(format.json_schema as Loose | undefined)?.schema])[0] : undefined
   return {
     model: body.model as string,
     stream: body.stream === true,
@@ -44,7 +45,7 @@ function messagesRefusal(messages: unknown): OpenAiRefusal | null {
       continue
     }
     if (open.size > 0) return unanswered(open)
-    open = new Set(((message.tool_calls as Loose[] | undefined) ?? []).map(({ id }) => String(id)))
+    open = new Set(objects(message.tool_calls).map(({ id }) => String(id)))
   }
   return open.size > 0 ? unanswered(open) : null
 }
@@ -61,7 +62,7 @@ function readMessages(messages: readonly Loose[]): { instructions: string; turns
   for (const message of messages) {
     const text = textOf(message.content)
     characters += text.length
-    for (const call of (message.tool_calls as { id: string; function: { name: string; arguments: string } }[] | undefined) ?? []) calls.set(call.id, call.function)
+    for (const { id, function: spec } of objects(message.tool_calls)) calls.set(plain(id), { name: plain((spec as Loose | undefined)?.name), arguments: plain((spec as Loose | undefined)?.arguments) })
     if (message.role === 'tool') {
       const call = calls.get(String(message.tool_call_id))
       results.push({ name: call?.name ?? '', arguments: call?.arguments ?? '', output: text })
@@ -77,6 +78,5 @@ function readMessages(messages: readonly Loose[]): { instructions: string; turns
 
 function textOf(content: unknown): string {
   if (typeof content === 'string') return content
-  if (!Array.isArray(content)) return ''
-  return (content as Loose[]).map((part) => (typeof part.text === 'string' ? part.text : part.type === 'image_url' ? '[image]' : '')).join('')
+  return objects(content).map((part) => (typeof part.text === 'string' ? part.text : part.type === 'image_url' ? '[image]' : '')).join('')
 }

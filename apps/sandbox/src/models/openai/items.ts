@@ -2,7 +2,7 @@ import type { ToolResult, Turn } from '../transcript.ts'
 import type { OpenAiRefusal } from './errors.ts'
 import { invalidRequest } from './errors.ts'
 import { newOpenAiId } from './ids.ts'
-import { plain } from '../../plain.ts'
+import { objects, plain } from '../../plain.ts'
 
 /** An item of a conversation or of an input, as OpenAI keeps it. */
 export type Item = Record<string, unknown> & { id: string; type: string }
@@ -53,9 +53,8 @@ function messageItem(role: string, content: string | unknown[]): Item {
 }
 
 function textOf(item: Item): string {
-  const parts = item.content as { text?: string; refusal?: string; type: string }[]
   let text = ''
-  for (const part of parts) text += part.text ?? part.refusal ?? (part.type === 'input_image' ? '[image]' : part.type === 'input_file' ? '[file]' : '')
+  for (const part of objects(item.content)) text += plain(part.text ?? part.refusal) || (part.type === 'input_image' ? '[image]' : part.type === 'input_file' ? '[file]' : '')
   return text
 }
 

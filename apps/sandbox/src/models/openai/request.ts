@@ -7,7 +7,7 @@ import { invalidRequest, keyOf, locked, notFound } from './errors.ts'
 import type { Item } from './items.ts'
 import { danglingRefusal, isRefusal, itemsOf, readItems } from './items.ts'
 import { modelRefusal } from './models.ts'
-import { plain } from '../../plain.ts'
+import { objects, plain } from '../../plain.ts'
 
 type Loose = Record<string, unknown>
 
@@ -105,12 +105,11 @@ function contextOf(world: World, owner: string, body: Loose): Context | OpenAiRe
 }
 
 export function toolsOf(tools: unknown): ToolSpec[] {
-  if (!Array.isArray(tools)) return []
-  return (tools as Loose[]).flatMap((tool) => {
+  return objects(tools).flatMap((tool) => {
     // Chat completions wrap the function, responses do not.
-    const spec = (tool.function ?? tool) as Loose
-    if (tool.type !== 'function' || typeof spec.name !== 'string') return []
-    return [{ name: spec.name, description: plain(spec.description), parameters: (spec.parameters ?? {}) as Loose }]
+    const spec = objects([tool.function ?? tool])[0]
+    if (tool.type !== 'function' || typeof spec?.name !== 'string') return []
+    return [{ name: spec.name, description: plain(spec.description), parameters: objects([spec.parameters])[0] ?? {} }]
   })
 }
 
@@ -123,5 +122,5 @@ export function toolChoiceOf(choice: unknown): ToolChoice {
 
 function schemaOf(text: unknown): Loose | undefined {
   const format = (text as Loose | undefined)?.format as Loose | undefined
-  return format?.type === 'json_schema' ? (format.schema as Loose) : undefined
+  return format?.type === 'json_schema' ? objects([format.schema])[0] : undefined
 }

@@ -54,7 +54,7 @@ function intentOf(said: readonly Line[]): string | null {
     if (wish) return sentence(wish)
   }
   const question = said.map(({ text }) => /[^.!?\n]{8,200}\?/.exec(text)?.[0]).find(Boolean)
-  return question ? sentence(question) : null
+  return question ? sentence(question.replace(/^\s*(?:hi|hello|hey|good (?:morning|afternoon|evening))\b[\s,!.]*/i, '')) : null
 }
 
 const sentence = (text: string): string => text.trim().replace(/^./u, (first) => first.toUpperCase()).slice(0, 300)
