@@ -1,16 +1,12 @@
+import { createHash } from 'node:crypto'
 import { targetMatches } from '../journal/entry.ts'
 import type { Fault, FaultFacts, FaultInput as FaultInputType } from './fault.ts'
 import { FaultInput } from './fault.ts'
 
-/** A small repeatable random number generator (mulberry32, public domain by Tommy Ettinger), so that a seeded fault replays. */
+/** Repeatable numbers from 0 to below 1, so that a seeded fault replays: the nth is a hash of the seed and n. */
 function seededRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
+  let n = 0
+  return () => createHash('sha256').update(`${seed}:${n++}`).digest().readUInt32BE(0) / 2 ** 32
 }
 
 /** The faults of the moment. `pick` costs nothing while there is none. */
