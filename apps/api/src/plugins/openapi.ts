@@ -2,8 +2,10 @@ import swagger from '@fastify/swagger'
 import scalar from '@scalar/fastify-api-reference'
 import { createJsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import type { RouteOptions } from 'fastify'
+import { z } from 'zod'
 import type { ApiApp } from '../deps.ts'
 import { ErrorResponse } from '../wire.ts'
+import { addExamples, type OpenApi } from './examples.ts'
 
 const DESCRIPTION = `Omnichannel contact centre: numbers, prompts, agents, conversations, leads and credits.
 
@@ -29,7 +31,11 @@ export async function registerOpenApi(app: ApiApp, publicUrl: string): Promise<v
       },
     },
     transform: createJsonSchemaTransform({}),
-    transformObject: jsonSchemaTransformObject,
+    transformObject: (given) => {
+      const document = jsonSchemaTransformObject(given)
+      addExamples(document as OpenApi)
+      return document
+    },
   })
   app.get('/openapi.json', { config: { access: 'public' }, schema: { hide: true } }, async () => app.swagger())
   await app.register(scalar, {
@@ -59,12 +65,17 @@ function document(route: RouteOptions): void {
   route.schema = {
     ...schema,
     operationId: schema.operationId ?? operationId(route),
-    response: { ...described, ...(schema.response as Record<string, unknown> | undefined) },
+    response: { ...described, ...((schema.response as Record<string, unknown> | undefined) ?? fileAnswer(schema.produces)) },
     security: isPublic ? [] : [{ bearer: [] }, { apiKey: [] }],
     ...(config.access === 'public' ? {} : { 'x-scope': config.access.scope }),
     ...(config.idempotent ? { 'x-idempotent': true } : {}),
   } as RouteOptions['schema']
 }
+
+/** A route that describes no answer sends a file. */
+const fileAnswer = (types: readonly string[] = ['application/octet-stream']) => ({
+  200: { description: 'A file', content: Object.fromEntries(types.map((type) => [type, { schema: z.string().meta({ examples: ['...'] }) }])) },
+})
 
 /** `POST /v1/prompts/:id/versions` -> `post_prompts_by_id_versions`: stable as long as the path is. */
 const operationId = (route: RouteOptions): string => {

@@ -15,7 +15,7 @@ const VendorKey = z.object({ vendor: OwnVendor, base_url: z.string().nullable(),
 const VendorKeys = z.object({ data: z.array(VendorKey) }).meta({ id: 'VendorKeys', examples: [{ data: [KEY_EXAMPLE] }] })
 const VendorKeyPut = z
   .strictObject({ key: z.string().min(8).max(512).regex(/^[\x21-\x7e]+$/, 'Visible ASCII characters only.'), base_url: z.url({ protocol: /^https?$/ }).max(2048).nullable().default(null).meta({ description: 'For `compatible` servers' }) })
-  .meta({ id: 'VendorKeyPut', examples: [{ key: 'sk-...' }] })
+  .meta({ id: 'VendorKeyPut', examples: [{ key: 'sk-proj-...' }] })
 const VendorParams = z.object({ vendor: OwnVendor })
 
 const ToolSecret = z.object({ name: z.string(), created_at: Time }).meta({ id: 'ToolSecret', examples: [SECRET_EXAMPLE] })
