@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { newId, PromptContent, type Id } from '@trunkline/core'
-import { agents, createLane, ledger, numbers, prompts, sealJson, type Keyring, type Tx } from '@trunkline/db'
+import { agents, ledger, numbers, prompts, sealJson, type Keyring, type Tx } from '@trunkline/db'
 import type { Provisioner } from './deps.ts'
 
 /** A number at the sandbox that plays the supplier. Null outside of trials. */
@@ -58,7 +58,6 @@ async function addNumber(tx: Tx, deps: Deps, { credentials, ...number }: NewNumb
     settings: number.settings,
     credentialsSealed: sealJson(deps.keyring, credentials, number.tenantId),
   })
-  await createLane(tx, number.tenantId, made.id)
   return made.id
 }
 

@@ -20,3 +20,9 @@ export function readCharge(stored: unknown): Charge {
 
 /** The model's work plus a fee for each bubble that the supplier took. */
 export const chargeFor = (charge: Charge, accepted: number): bigint => charge.usageMicros + charge.messageMicros * BigInt(accepted)
+
+/** The lines of a charge, the channel's fee included: they sum to `chargeFor`. */
+export const linesFor = (charge: Charge, accepted: number): Record<string, unknown>[] =>
+  accepted === 0 || charge.messageMicros === 0n
+    ? charge.lines
+    : [...charge.lines, { what: 'message', of: 'channel', quantity: accepted, amount_micros: (charge.messageMicros * BigInt(accepted)).toString() }]

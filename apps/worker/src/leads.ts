@@ -79,5 +79,5 @@ async function holdLead(deps: Deps, due: DueConversation, amountMicros: bigint):
   const key = `lead:${due.id}:${due.lastSeq}:${holdId}`
   const expiresAtMs = deps.clock.nowMs() + LEASE_MS * 2
   const outcome = await deps.db.system('ledger', (tx) => ledger.holdMany(tx, [{ tenantId: due.tenantId, holdId, turnId: null, amountMicros, idempotencyKey: `hold:${key}`, expiresAtMs }]))
-  return outcome.get(holdId) === 'insufficient' ? null : { holdId, key }
+  return outcome.get(holdId) === 'held' ? { holdId, key } : null
 }

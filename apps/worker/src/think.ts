@@ -50,11 +50,13 @@ export type ThinkerDeps = {
 const TYPING_AFTER_MS = 1_000
 const MAX_INPUT_TOKENS = 16_000
 const MAX_BUBBLES = 8
+/** A new rate card counts from this on at the latest. */
+const ESTIMATE_MS = 60_000
 const Summary = z.object({ text: z.string(), throughMessageId: z.string() })
 const Known = z.object({ email: z.string(), phone: z.string(), intent: z.string(), name: z.string() }).partial()
 
 export function createThinker(deps: ThinkerDeps): Thinker {
-  const estimates = new WeakMap<PromptContent, bigint>()
+  const estimates = new WeakMap<PromptContent, { amount: bigint; untilMs: number }>()
   return {
     async answer(question, signal) {
       const stopTyping = showTyping(deps, question, signal)
@@ -66,10 +68,11 @@ export function createThinker(deps: ThinkerDeps): Thinker {
     },
     estimate(number) {
       const content = number.agent!.content
+      const nowMs = deps.clock.nowMs()
       const known = estimates.get(content)
-      if (known !== undefined) return known
-      const amount = estimateTurn(boundsOf(content, number, deps.clock.nowMs()))
-      estimates.set(content, amount)
+      if (known && known.untilMs > nowMs) return known.amount
+      const amount = estimateTurn(boundsOf(content, number, nowMs))
+      estimates.set(content, { amount, untilMs: nowMs + ESTIMATE_MS })
       return amount
     },
   }

@@ -5,7 +5,7 @@ import {
   type AnswerResult, type NumberRouting, type OutboxRow, type QueuedTurn, type RoutedNumber, type SendRecord, type TurnHandler, type TurnOutcome,
 } from '@trunkline/db'
 
-import { chargeFor, readCharge, storeCharge, type Charge } from './charge.ts'
+import { chargeFor, linesFor, readCharge, storeCharge, type Charge } from './charge.ts'
 import { awaitRate, deliver, type DeliverDeps } from './deliver.ts'
 
 import { historyItems, turnItem } from './turn-items.ts'
@@ -122,7 +122,7 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
       if (context === null) return
       const records = (context.parts ?? []).filter((part) => part.state === 'pending').map((part): SendRecord => ({ outboxId: part.id, state: 'parked', errorMessage: reason }))
       const accepted = (context.parts ?? []).filter((part) => part.state === 'accepted').length
-      const money = accepted > 0 ? ({ action: 'settle', micros: chargeFor(context.charge, accepted), lines: context.charge.lines } as const) : ({ action: 'void' } as const)
+      const money = accepted > 0 ? ({ action: 'settle', micros: chargeFor(context.charge, accepted), lines: linesFor(context.charge, accepted) } as const) : ({ action: 'void' } as const)
       await finish(turn, context, 'parked', reason, records, money)
     },
   }
@@ -336,8 +336,8 @@ function finishRow(turn: QueuedTurn, context: Context, outcome: TurnOutcome, rea
 function summarise({ parts, charge }: Context): { outcome: TurnOutcome; reason: string | null; money: FinishTurn['money'] } {
   const states = (parts ?? []).map((part) => part.state)
   const accepted = states.filter((state) => state === 'accepted').length
-  const amount = { micros: chargeFor(charge, accepted), lines: charge.lines }
-  if (states.includes('unknown')) return { outcome: 'unknown', reason: 'outcome_unknown', money: { action: 'keep', micros: chargeFor(charge, states.length), lines: charge.lines } }
+  const amount = { micros: chargeFor(charge, accepted), lines: linesFor(charge, accepted) }
+  if (states.includes('unknown')) return { outcome: 'unknown', reason: 'outcome_unknown', money: { action: 'keep', micros: chargeFor(charge, states.length), lines: linesFor(charge, states.length) } }
   if (states.includes('failed') || states.includes('parked')) {
     const reason = states.includes('failed') ? 'send_failed' : 'window_closed'
     return { outcome: states.includes('failed') ? 'failed' : 'parked', reason, money: accepted > 0 ? { action: 'settle', ...amount } : { action: 'void' } }

@@ -1,5 +1,5 @@
 import type { Id } from '@trunkline/core'
-import { settleMany, voidMany } from '../ledger/index.ts'
+import { lockWallets, settleMany, voidMany } from '../ledger/index.ts'
 import { retireTurns } from '../queue/lanes.ts'
 import type { Tx } from '../tenancy.ts'
 
@@ -74,6 +74,8 @@ async function settleTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
   const held = turns.flatMap((turn) => (turn.holdId === null ? [] : [{ ...turn, holdId: turn.holdId }]))
   const settled = held.flatMap((turn) => (turn.money.action === 'settle' ? [{ turn, money: turn.money }] : []))
   const voided = held.filter((turn) => turn.money.action === 'void')
+  // One order over both lists, or two workers that settle and void each other's tenants wait for each other.
+  if (held.length > 0) await lockWallets(tx, held.map((turn) => turn.tenantId))
   if (settled.length > 0) {
     await settleMany(
       tx,
@@ -115,6 +117,7 @@ export async function settleReconciled(tx: Tx, rows: { turnId: Id; accepted: boo
   )
   const accepted = new Set(rows.filter((row) => row.accepted).map((row) => row.turnId))
   const [kept, lost] = [turns.filter((turn) => accepted.has(turn.id)), turns.filter((turn) => !accepted.has(turn.id))]
+  if (turns.length > 0) await lockWallets(tx, turns.map((turn) => turn.tenant_id))
   const base = (turn: (typeof turns)[number]) => ({ tenantId: turn.tenant_id, holdId: turn.hold_id, turnId: turn.id })
   if (kept.length > 0) {
     await settleMany(tx, kept.map((turn) => ({ ...base(turn), amountMicros: BigInt(turn.cost_micros ?? 0), memo: 'turn', details: { reconciled: true }, idempotencyKey: `settle:${turn.id}` })))

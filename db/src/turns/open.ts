@@ -233,8 +233,9 @@ async function holdCredits(tx: Tx, turns: OpenTurn[]): Promise<Map<Id, Hold>> {
   )
   const holds = new Map<Id, Hold>(turns.map((turn) => [turn.turnId, { holdId: null, credit: 'held' }]))
   for (const { turn, holdId } of priced) {
-    const insufficient = outcome.get(holdId) === 'insufficient'
-    holds.set(turn.turnId, insufficient ? { holdId: null, credit: 'insufficient' } : { holdId, credit: 'held' })
+    const result = outcome.get(holdId)
+    const covered = result === 'held' || result === 'replayed'
+    holds.set(turn.turnId, covered ? { holdId, credit: 'held' } : { holdId: null, credit: 'insufficient' })
   }
   return holds
 }

@@ -1,0 +1,53 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import type { Sandbox } from '@trunkline/app-sandbox'
+import { connectDb, createKeyring, openJson } from '@trunkline/db'
+import { z } from 'zod'
+import { createApi, type Api } from './api-client.ts'
+
+const DemoTenant = z.object({ email: z.string(), password: z.string(), apiKey: z.string(), tenantId: z.string(), whatsappNumber: z.string() })
+export type DemoTenant = z.infer<typeof DemoTenant>
+
+/** The tenant that a newcomer plays with: signed up through the API like any other, remembered in the data folder. */
+export async function demoTenant(apiUrl: string, dataDir: string): Promise<DemoTenant> {
+  const file = join(dataDir, 'demo-tenant.json')
+  if (existsSync(file)) return DemoTenant.parse(JSON.parse(readFileSync(file, 'utf8')))
+  const tenant = await signUp(createApi(apiUrl), 'Harbour Bikes')
+  writeFileSync(file, `${JSON.stringify(tenant, null, 2)}\n`, { mode: 0o600 })
+  return tenant
+}
+
+const SignedUp = z.object({ tenant: z.object({ id: z.string() }), api_key: z.object({ key: z.string() }) })
+const Numbers = z.object({ data: z.array(z.object({ type: z.string(), address: z.string() })) })
+
+export async function signUp(api: Api, tenantName: string): Promise<DemoTenant> {
+  const email = `owner-${randomBytes(4).toString('hex')}@harbour-bikes.example`
+  const password = randomBytes(12).toString('base64url')
+  const made = SignedUp.parse(await api.post('/v1/auth/signup', { email, password, name: 'Demo Owner', tenant_name: tenantName }))
+  const numbers = Numbers.parse(await api.as(made.api_key.key).get('/v1/phone-numbers'))
+  return { email, password, apiKey: made.api_key.key, tenantId: made.tenant.id, whatsappNumber: numbers.data.find((number) => number.type === 'whatsapp')!.address }
+}
+
+type Credentials = { access_token: string; app_secret: string; verify_token: string }
+
+/** The sandbox forgets when it stops, the database does not: it is told again which numbers there are and where their webhooks are. */
+export async function tellSandbox(sandbox: Sandbox, place: { databaseUrl: string; secret: string; apiUrl: string }): Promise<void> {
+  const db = connectDb({ url: place.databaseUrl, secret: place.secret, maxConnections: 1 })
+  const keyring = createKeyring([place.secret])
+  try {
+    const { rows } = await db.system('routing', (tx) =>
+      tx.query<{ id: string; tenant_id: string; channel: string; address: string; credentials_sealed: Buffer }>(
+        "SELECT id, tenant_id, channel, address, credentials_sealed FROM phone_numbers WHERE deleted_at IS NULL AND channel IN ('whatsapp', 'instagram')",
+      ),
+    )
+    for (const row of rows) {
+      const credentials = openJson(keyring, row.credentials_sealed, row.tenant_id) as Credentials
+      const known = { access_token: credentials.access_token, app_secret: credentials.app_secret, verify_token: credentials.verify_token, webhook_url: `${place.apiUrl}/webhooks/${row.channel}/${row.id}` }
+      if (row.channel === 'whatsapp') sandbox.whatsapp.register({ phone_number_id: row.address, ...known })
+      else sandbox.instagram.register({ ig_id: row.address, ...known })
+    }
+  } finally {
+    await db.close()
+  }
+}
