@@ -287,13 +287,12 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
     }
     lane.reading = true
     const covers = lane.heard
-    reader.add({ numberId: lane.numberId, after: lane.readUpTo }).then(
+    reader.add({ numberId: lane.numberId, after: lane.order.readUpTo }).then(
       (rows) => {
         lane.reading = false
         lane.seen = covers
         lane.more = rows.length >= store.readLimit
-        lane.readUpTo = rows.at(-1)?.seq ?? lane.readUpTo
-        arrive(lane.order, rows, [], clock.nowMs())
+        arrive(lane.order, rows, [], rows.at(-1)?.seq ?? lane.order.readUpTo, clock.nowMs())
         step(lane)
       },
       (error: unknown) => {

@@ -14,7 +14,6 @@ export type HeldLane = {
   /** 'gone': not ours any more; what its handlers still say is not heard. */
   state: 'held' | 'releasing' | 'gone'
   leaseUntilMs: number
-  readUpTo: number
   /** The log holds more than what was read. */
   more: boolean
   reading: boolean
@@ -26,7 +25,7 @@ export type HeldLane = {
 
 export function holdLane(claimed: ClaimedLane, settings: LaneSettings, limits: LaneLimits, leaseUntilMs: number, nowMs: number): HeldLane {
   const order = createLaneOrder<LogRow>(settings, limits)
-  arrive(order, claimed.rows, claimed.begun, nowMs)
+  arrive(order, claimed.rows, claimed.begun, claimed.readUpTo, nowMs)
   return {
     numberId: claimed.numberId,
     tenantId: claimed.tenantId,
@@ -36,7 +35,6 @@ export function holdLane(claimed: ClaimedLane, settings: LaneSettings, limits: L
     queued: new WeakMap(),
     state: 'held',
     leaseUntilMs,
-    readUpTo: claimed.readUpTo,
     more: claimed.more,
     reading: false,
     heard: 0,

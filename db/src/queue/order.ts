@@ -56,10 +56,10 @@ export type Lane<Item extends LaneItem> = {
   /** Not retired, by first sequence number. */
   turns: Turn<Item>[]
   readonly conversations: Map<string, Turn<Item>[]>
-  /** Items of `turns`. */
+  /** Items of `turns`, without those of begun turns. */
   loaded: number
-  /** The highest item taken from the log; items come in rising order, so an older one is a repeat. */
-  lastSeq: number
+  /** The log has been read up to here. A begun turn that lies further ahead waits until the reader gets there. */
+  readUpTo: number
   /** Items of begun turns, which may lie ahead of the log's reader: not to be taken a second time when it gets there. */
   readonly begunSeqs: Set<number>
 }
@@ -70,19 +70,21 @@ export type Outcome = { kind: 'ready' } | { kind: 'retired' } | { kind: 'later';
 
 /** An empty line. */
 export function createLaneOrder<Item extends LaneItem>(settings: LaneSettings, limits: LaneLimits = DEFAULT_LIMITS): Lane<Item> {
-  return { settings, limits, turns: [], conversations: new Map(), loaded: 0, lastSeq: 0, begunSeqs: new Set() }
+  return { settings, limits, turns: [], conversations: new Map(), loaded: 0, readUpTo: 0, begunSeqs: new Set() }
 }
 
-/** Items in rising order of `seq`; those that came before are passed over. `begun` turns must come with all of their items. */
-export function arrive<Item extends LaneItem>(lane: Lane<Item>, items: readonly Item[], begun: readonly BegunTurn[], nowMs: number): void {
+/**
+ * Items in rising order of `seq`, all that wait between the last call's `readUpTo` and this one's; `begun` turns come once,
+ * with all of their items, wherever those lie.
+ */
+export function arrive<Item extends LaneItem>(lane: Lane<Item>, items: readonly Item[], begun: readonly BegunTurn[], readUpTo: number, nowMs: number): void {
   const bySeq = new Map(items.map((item) => [item.seq, item]))
   for (const group of begun) addBegun(lane, group, bySeq)
   for (const item of items) {
-    if (item.seq <= lane.lastSeq || lane.begunSeqs.has(item.seq)) continue
-    lane.lastSeq = item.seq
+    if (item.seq <= lane.readUpTo || item.seq > readUpTo || lane.begunSeqs.has(item.seq)) continue
     addItem(lane, item, nowMs)
   }
-  if (begun.length > 0) sortTurns(lane)
+  lane.readUpTo = Math.max(lane.readUpTo, readUpTo)
 }
 
 function addBegun<Item extends LaneItem>(lane: Lane<Item>, group: BegunTurn, bySeq: Map<number, Item>): void {
@@ -91,11 +93,9 @@ function addBegun<Item extends LaneItem>(lane: Lane<Item>, group: BegunTurn, byS
   if (!first || lane.begunSeqs.has(first.seq)) return
   const turn = newTurn(first, group)
   turn.items.push(...items.slice(1))
-  turn.started = true
   // Also one that is answered already: the handler has to read what it will send.
   turn.phase = 'answer'
   for (const item of items) lane.begunSeqs.add(item.seq)
-  lane.loaded += items.length
   append(lane, turn)
 }
 
@@ -132,17 +132,17 @@ function newTurn<Item extends LaneItem>(first: Item, begun: BegunTurn | null): T
 }
 
 function append<Item extends LaneItem>(lane: Lane<Item>, turn: Turn<Item>): void {
-  lane.turns.push(turn)
+  insert(lane.turns, turn)
   const line = lane.conversations.get(turn.conversationKey)
-  if (line) line.push(turn)
+  if (line) insert(line, turn)
   else lane.conversations.set(turn.conversationKey, [turn])
 }
 
-/** Begun turns may reach back between others. */
-function sortTurns<Item extends LaneItem>(lane: Lane<Item>): void {
-  const byFirst = (a: Turn<Item>, b: Turn<Item>) => a.firstSeq - b.firstSeq
-  lane.turns.sort(byFirst)
-  for (const line of lane.conversations.values()) line.sort(byFirst)
+/** Nearly always at the end; a begun turn from beyond the reader is overtaken by what is read after it. */
+function insert<Item extends LaneItem>(turns: Turn<Item>[], turn: Turn<Item>): void {
+  let at = turns.length
+  while (at > 0 && turns[at - 1]!.firstSeq > turn.firstSeq) at -= 1
+  turns.splice(at, 0, turn)
 }
 
 /**
@@ -154,6 +154,7 @@ export function advance<Item extends LaneItem>(lane: Lane<Item>, nowMs: number, 
   let open = windowRoom(lane)
   let starved = false
   for (const turn of lane.turns) {
+    if (turn.firstSeq > lane.readUpTo) break
     const head = isHead(lane, turn)
     if (head && turn.started) turn.headSinceMs ??= nowMs
     if (head) checkDeadline(lane, turn, nowMs, actions)
@@ -166,7 +167,7 @@ export function advance<Item extends LaneItem>(lane: Lane<Item>, nowMs: number, 
         continue
       }
       slots -= 1
-      if (!turn.started) open -= 1
+      if (takesRoom(lane, turn)) open -= 1
       actions.push(begin(turn, 'answer'))
     }
     if (head && turn.busy) turn.headSinceMs ??= nowMs
@@ -185,9 +186,12 @@ function windowRoom<Item extends LaneItem>(lane: Lane<Item>): number {
 function mayAnswer<Item extends LaneItem>(lane: Lane<Item>, turn: Turn<Item>, open: number): boolean {
   if (turn.phase !== 'gather' && turn.phase !== 'answer') return false
   if (lane.conversations.get(turn.conversationKey)![0] !== turn) return false
-  // The line's head may always start: a window full of turns that wait for it would never empty.
-  return turn.started || open > 0 || lane.turns[0] === turn
+  // The number's head may always start: a window full of turns that wait for it would never empty.
+  return open > 0 || !takesRoom(lane, turn) || (lane.settings.orderMode === 'number' && isHead(lane, turn))
 }
+
+/** In number order a turn that is tried again has kept its room. */
+const takesRoom = <Item extends LaneItem>(lane: Lane<Item>, turn: Turn<Item>): boolean => !turn.started || lane.settings.orderMode === 'conversation'
 
 function isHead<Item extends LaneItem>(lane: Lane<Item>, turn: Turn<Item>): boolean {
   if (lane.settings.orderMode === 'number') return lane.turns[0] === turn
@@ -253,7 +257,7 @@ function remove<Item extends LaneItem>(lane: Lane<Item>, turn: Turn<Item>): void
   const line = lane.conversations.get(turn.conversationKey)!
   if (line.length === 1) lane.conversations.delete(turn.conversationKey)
   else line.splice(line.indexOf(turn), 1)
-  lane.loaded -= turn.items.length
+  if (!turn.begun) lane.loaded -= turn.items.length
 }
 
 /** When `advance` has something to decide again although nothing happened; null when only an event can change anything. */
