@@ -92,7 +92,9 @@ function tenantOf(deps: ApiDeps, made: { id: string; projectId: string; key: str
   }
 }
 
-async function makeNumber(tx: Tx, keyring: Keyring, tenant: Tenant, channel: ChannelId) {
+type Place = Pick<Tenant, 'tenantId' | 'projectId'>
+
+async function makeNumber(tx: Tx, keyring: Keyring, tenant: Place, channel: ChannelId) {
   const [id, promptId, agentId] = [newId(), newId(), newId()]
   const place = [tenant.tenantId, tenant.projectId]
   const credentials = sealJson(keyring, { access_token: 'sandbox-access-token', app_secret: 'sandbox-app-secret', verify_token: 'sandbox-verify-token' }, tenant.tenantId)
@@ -105,7 +107,8 @@ async function makeNumber(tx: Tx, keyring: Keyring, tenant: Tenant, channel: Cha
   return { id, agentId, promptId }
 }
 
-async function makeConversation(tx: Tx, keyring: Keyring, tenant: Tenant, number: { id: string; agentId: string | null }, wish: { lastInboundAt?: Date; text?: string }) {
+/** A conversation with one message of the customer in it, straight into the tables. */
+export async function makeConversation(tx: Tx, keyring: Keyring, tenant: Place, number: { id: string; agentId: string | null }, wish: { lastInboundAt?: Date; text?: string } = {}) {
   const [id, contactId, messageId] = [newId(), newId(), newId()]
   const phone = `+4930${BigInt(`0x${randomBytes(4).toString('hex')}`)}`
   const content: InboundContent = { kind: 'text', text: wish.text ?? 'When do you open?' }

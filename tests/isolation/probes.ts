@@ -1,4 +1,5 @@
 import { newId } from '@trunkline/core'
+import { makeConversation } from '../harness/office.ts'
 import type { TestTenant, World } from './world.ts'
 
 /**
@@ -106,4 +107,146 @@ const money: Record<string, Probe> = {
   'GET /v1/admin/usage': { as: 'operator' },
 }
 
-export const PROBES: Record<string, Probe> = { ...access, ...money }
+// ── The business: numbers, prompts, agents, conversations and what is in them ─────────────────────────────────────────
+const content = { instructions: 'Be kind.', model: 'gpt-6-mini' }
+const place = (owner: TestTenant) => ({ tenantId: owner.id, projectId: owner.projectId })
+const seeded = (world: World, owner: TestTenant, sql: string, values: unknown[]) => world.db.tenant(owner.id, (tx) => tx.query(sql, values))
+
+const whatsapp = (owner: TestTenant) => ({ type: 'whatsapp', name: canary(owner, 'number'), address: String(++made), credentials: { access_token: 'sandbox-access-token', app_secret: 'sandbox-app-secret' } })
+const number = async (world: World, owner: TestTenant) => ({ id: await make(world, owner, { method: 'POST', url: '/v1/phone-numbers', body: whatsapp(owner) }) })
+const prompt = async (world: World, owner: TestTenant) => ({ id: await make(world, owner, { method: 'POST', url: '/v1/prompts', body: { name: canary(owner, 'prompt'), content } }) })
+const promptVersion = async (world: World, owner: TestTenant) => ({ ...(await prompt(world, owner)), version: '1' })
+const agentBody = async (world: World, owner: TestTenant) => ({ name: canary(owner, 'agent'), number_id: (await number(world, owner)).id, prompt_id: (await prompt(world, owner)).id })
+const agent = async (world: World, owner: TestTenant) => ({ id: await make(world, owner, { method: 'POST', url: '/v1/agents', body: await agentBody(world, owner) }) })
+const conversationOn = async (world: World, owner: TestTenant) => {
+  const line = await number(world, owner)
+  const made = await world.db.tenant(owner.id, (tx) => makeConversation(tx, world.deps.keyring, place(owner), { id: line.id, agentId: null }, { text: canary(owner, 'words') }))
+  return { ...made, numberId: line.id }
+}
+const conversation = async (world: World, owner: TestTenant) => ({ id: (await conversationOn(world, owner)).id })
+const contact = async (world: World, owner: TestTenant) => ({ id: (await conversationOn(world, owner)).contactId })
+const message = async (world: World, owner: TestTenant) => ({ id: (await conversationOn(world, owner)).messageId })
+const archive = async (world: World, owner: TestTenant) => {
+  const { numberId } = await conversationOn(world, owner)
+  const answer = await world.call('DELETE', `/v1/phone-numbers/${numberId}`, { as: owner.key })
+  return { id: String(JSON.parse(answer.text).archive_id) }
+}
+const words = () => ({ content: { kind: 'text', text: 'We open at nine.' } })
+async function failedMessage(world: World, owner: TestTenant): Promise<{ id: string }> {
+  const { id: conversationId } = await conversation(world, owner)
+  const id = await make(world, owner, { method: 'POST', url: `/v1/conversations/${conversationId}/messages`, body: words() })
+  await seeded(world, owner, "UPDATE outbox SET state = 'failed' WHERE message_id = $1", [id])
+  await seeded(world, owner, "UPDATE messages SET status = 'failed' WHERE id = $1", [id])
+  return { id }
+}
+const notice = async (world: World, owner: TestTenant) => {
+  const [line, id] = [await number(world, owner), newId()]
+  await seeded(world, owner, "INSERT INTO number_notices (id, tenant_id, number_id, topic, severity) VALUES ($1, $2, $3, 'quality', 'info')", [id, owner.id, line.id])
+  return { id: line.id, notice_id: id }
+}
+const failedFile = async (world: World, owner: TestTenant) => {
+  const [line, id] = [await number(world, owner), newId()]
+  await seeded(world, owner, "INSERT INTO media (id, tenant_id, number_id, source, state) VALUES ($1, $2, $3, '{}', 'failed')", [id, owner.id, line.id])
+  return { id }
+}
+const form = () => ({ 'content-type': 'multipart/form-data; boundary=frontier' })
+const file = () => Buffer.from('--frontier\r\ncontent-disposition: form-data; name="file"; filename="menu.png"\r\ncontent-type: image/png\r\n\r\nbytes\r\n--frontier--\r\n')
+async function storedFile(world: World, owner: TestTenant): Promise<{ id: string }> {
+  const line = await number(world, owner)
+  const answer = await world.call('POST', `/v1/phone-numbers/${line.id}/media`, { as: owner.key, headers: form(), body: file() })
+  return { id: String(answer.body.id) }
+}
+async function lead(world: World, owner: TestTenant): Promise<{ id: string }> {
+  const { id: conversationId, contactId, messageId, numberId } = await conversationOn(world, owner)
+  const id = newId()
+  await seeded(
+    world,
+    owner,
+    "INSERT INTO leads (id, tenant_id, project_id, conversation_id, number_id, contact_id, name, evidence_message_ids, extracted_seq, extracted_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, 'rules')",
+    [id, owner.id, owner.projectId, conversationId, numberId, contactId, canary(owner, 'lead'), [messageId]],
+  )
+  return { id }
+}
+
+const business: Record<string, Probe> = {
+  'GET /v1/phone-numbers': {},
+  'POST /v1/phone-numbers': {
+    body: (_world, owner) => whatsapp(owner),
+    foreignBodies: async (world, owner, other) => [{ ...whatsapp(owner), project_id: (await project(world, other)).id }],
+  },
+  'GET /v1/phone-numbers/:id': { own: number },
+  'PATCH /v1/phone-numbers/:id': { own: number, body: () => ({ window_size: 4 }) },
+  'DELETE /v1/phone-numbers/:id': { own: number },
+  'POST /v1/phone-numbers/:id/credentials': { own: number, body: () => ({ credentials: {} }) },
+  'POST /v1/phone-numbers/:id/stop': { own: number },
+  'POST /v1/phone-numbers/:id/resume': { own: number },
+  'POST /v1/phone-numbers/:id/media': { own: number, headers: form, body: file },
+  'GET /v1/phone-numbers/:id/notices': { own: number },
+  'POST /v1/phone-numbers/:id/notices/:notice_id/acknowledge': { own: notice },
+  'GET /v1/prompts': {},
+  'POST /v1/prompts': {
+    body: (_world, owner) => ({ name: canary(owner, 'prompt'), content }),
+    foreignBodies: async (world, _owner, other) => [{ name: 'x', content, project_id: (await project(world, other)).id }],
+  },
+  'POST /v1/prompts/import-legacy': { body: (_world, owner) => ({ name: canary(owner, 'prompt'), legacy_id: 'pmpt_68ac', content }) },
+  'GET /v1/prompts/:id': { own: prompt },
+  'PATCH /v1/prompts/:id': { own: prompt, body: (_world, owner) => ({ name: canary(owner, 'prompt') }) },
+  'POST /v1/prompts/:id/archive': { own: prompt },
+  'POST /v1/prompts/:id/restore': { own: prompt },
+  'POST /v1/prompts/:id/versions': { own: prompt, body: () => ({ content }) },
+  'GET /v1/prompts/:id/versions': { own: prompt },
+  'GET /v1/prompts/:id/versions/:version': { own: promptVersion },
+  'POST /v1/prompts/:id/rollback': { own: prompt, body: () => ({ version: 1 }) },
+  'GET /v1/prompts/:id/diff': { own: prompt },
+  'GET /v1/agents': {},
+  'POST /v1/agents': {
+    body: agentBody,
+    foreignBodies: async (world, owner, other) => [
+      { ...(await agentBody(world, owner)), number_id: (await number(world, other)).id },
+      { ...(await agentBody(world, owner)), prompt_id: (await prompt(world, other)).id },
+    ],
+  },
+  'GET /v1/agents/:id': { own: agent },
+  'PATCH /v1/agents/:id': { own: agent, body: (_world, owner) => ({ name: canary(owner, 'agent') }) },
+  'DELETE /v1/agents/:id': { own: agent },
+  'POST /v1/agents/:id/relink': {
+    own: agent,
+    body: async (world, owner) => ({ prompt_id: (await prompt(world, owner)).id }),
+    foreignBodies: async (world, _owner, other) => [{ prompt_id: (await prompt(world, other)).id }],
+  },
+  'GET /v1/conversations': {},
+  'GET /v1/conversations/:id': { own: conversation },
+  'PATCH /v1/conversations/:id': { own: conversation, body: () => ({ handler: 'human' }) },
+  'POST /v1/conversations/:id/take-over': { own: conversation },
+  'POST /v1/conversations/:id/hand-back': { own: conversation },
+  'POST /v1/conversations/:id/close': { own: conversation },
+  'GET /v1/conversations/:id/messages': { own: conversation },
+  'POST /v1/conversations/:id/messages': {
+    own: conversation,
+    body: words,
+    foreignBodies: async (world, _owner, other) => [
+      { ...words(), reply_to_message_id: (await message(world, other)).id },
+      { content: { kind: 'image', media: { media_id: (await storedFile(world, other)).id } } },
+    ],
+  },
+  'GET /v1/messages': {},
+  'GET /v1/messages/:id': { own: message },
+  'POST /v1/messages/:id/retry': { own: failedMessage },
+  'GET /v1/archives': {},
+  'GET /v1/archives/:id': { own: archive },
+  'GET /v1/archives/:id/conversations': { own: archive },
+  'GET /v1/contacts': {},
+  'GET /v1/contacts/:id': { own: contact },
+  'PATCH /v1/contacts/:id': { own: contact, body: (_world, owner) => ({ name: canary(owner, 'contact') }) },
+  'GET /v1/media': {},
+  'GET /v1/media/:id': { own: storedFile },
+  'GET /v1/media/:id/content': { own: storedFile },
+  'POST /v1/media/:id/retry': { own: failedFile },
+  'GET /v1/leads': {},
+  'GET /v1/leads/export.csv': {},
+  'GET /v1/leads/:id': { own: lead },
+  'PATCH /v1/leads/:id': { own: lead, body: () => ({ status: 'contacted' }) },
+  'GET /v1/leads/:id/evidence': { own: lead },
+}
+
+export const PROBES: Record<string, Probe> = { ...access, ...money, ...business }

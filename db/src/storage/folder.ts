@@ -69,17 +69,16 @@ function measure(maxBytes: number): { stream: Transform; result(): { sha256: str
 
 /** On the disk before its name is: a power cut must not leave a name without its bytes. */
 async function flush(path: string): Promise<void> {
-  const file = await open(path, 'r+')
-  await file.sync().finally(() => file.close())
+  await using file = await open(path, 'r+')
+  await file.sync()
 }
 
 async function sizeOf(path: string): Promise<number | null> {
-  return stat(path).then(
-    (found) => found.size,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null
-      throw error
-    },
-  )
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  }
 }
 

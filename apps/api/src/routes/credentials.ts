@@ -1,6 +1,6 @@
 import { AppError, type Channel, type ChannelClient, type ChannelId, type NumberConfig } from '@trunkline/core'
 import { randomBytes } from 'node:crypto'
-import { z } from 'zod'
+import type { z } from 'zod'
 
 type Json = Record<string, unknown>
 

@@ -1,4 +1,4 @@
-import { Id, type Clock } from '@trunkline/core'
+import type { Clock, Id } from '@trunkline/core'
 import type { Keyring } from '@trunkline/db'
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { ApiConfig } from '../config.ts'

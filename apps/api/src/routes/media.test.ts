@@ -26,7 +26,7 @@ function form(file: Buffer, { type = 'image/png', filename = 'menu.png' } = {}):
   const head = `--frontier\r\ncontent-disposition: form-data; name="file"; filename="${filename}"\r\ncontent-type: ${type}\r\n\r\n`
   return { body: Buffer.concat([Buffer.from(head), file, Buffer.from('\r\n--frontier--\r\n')]), headers: { 'content-type': 'multipart/form-data; boundary=frontier' } }
 }
-const upload = (file = picture, facts: Json = {}, key = ours.key, numberId = number.id) => office.call('POST', `/v1/media?number_id=${numberId}`, { key, ...form(file, facts) })
+const upload = (file = picture, facts: Json = {}, key = ours.key, numberId = number.id) => office.call('POST', `/v1/phone-numbers/${numberId}/media`, { key, ...form(file, facts) })
 
 describe('media: what they are for', () => {
   it('takes a file, gives it back as a download that no browser runs', async () => {
@@ -93,8 +93,8 @@ describe('media: what is refused', () => {
   it('an empty file, a body without a file, and one that is no form', async () => {
     expect((await upload(Buffer.alloc(0))).body.error).toMatchObject({ code: 'invalid_request', param: 'body.file' })
     const bare = { body: Buffer.from('--frontier--\r\n'), headers: { 'content-type': 'multipart/form-data; boundary=frontier' } }
-    expect((await office.call('POST', `/v1/media?number_id=${number.id}`, { key: ours.key, ...bare })).body.error.code).toBe('invalid_request')
-    expect((await office.call('POST', `/v1/media?number_id=${number.id}`, { key: ours.key, body: {} })).body.error.code).toBe('unsupported_media_type')
+    expect((await office.call('POST', `/v1/phone-numbers/${number.id}/media`, { key: ours.key, ...bare })).body.error.code).toBe('invalid_request')
+    expect((await office.call('POST', `/v1/phone-numbers/${number.id}/media`, { key: ours.key, body: {} })).body.error.code).toBe('unsupported_media_type')
   })
 
   it('a file name that is a path', async () => {

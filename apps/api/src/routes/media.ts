@@ -31,7 +31,6 @@ const MediaView = z
   })
   .meta({ id: 'Media' })
 const ListQuery = PageQuery.extend({ project_id: Id.optional(), number_id: Id.optional(), message_id: Id.optional(), state: State.optional() })
-const UploadQuery = z.object({ number_id: Id.meta({ description: 'The number it will be sent from' }) })
 const LinkParams = z.object({ tenant_id: Id, id: Id, expires: z.string().regex(/^[0-9a-z]{1,10}$/), signature: z.string().regex(/^[\w-]{43}$/) })
 
 /** The largest file that any channel takes (WhatsApp documents). */
@@ -98,10 +97,10 @@ function registerUpload(app: ApiApp, deps: ApiDeps): void {
   const description = 'multipart/form-data with one file. The id goes into `content.media.media_id` of a message.'
   // Not idempotent by key: the fingerprint of a request does not cover a streamed file.
   const config = { ...write, idempotent: false }
-  app.post('/v1/media', { config, bodyLimit: UPLOAD_BYTES_MAX + 65_536, schema: { tags, summary: 'Upload a file to send', description, consumes: ['multipart/form-data'], querystring: UploadQuery, response: { 201: MediaView } } }, async (request, reply) => {
-    const { auth, query } = request
+  app.post('/v1/phone-numbers/:id/media', { config, bodyLimit: UPLOAD_BYTES_MAX + 65_536, schema: { tags, summary: 'Upload a file to send from this number', description, consumes: ['multipart/form-data'], params: IdParams, response: { 201: MediaView } } }, async (request, reply) => {
+    const { auth, params } = request
     if (!request.isMultipart()) throw new AppError('unsupported_media_type', { message: 'Send multipart/form-data with one file.', param: 'headers.content-type' })
-    const number = await deps.db.tenant(auth.tenantId, async (tx) => inProject(auth, await numbers.get(tx, query.number_id)))
+    const number = await deps.db.tenant(auth.tenantId, async (tx) => inProject(auth, await numbers.get(tx, params.id)))
     const part = await onlyFile(request)
     const stored = await store(deps, auth.tenantId, part)
     const file = await deps.db.tenant(auth.tenantId, async (tx) => {

@@ -1,5 +1,5 @@
 import { Id } from '@trunkline/core'
-import { messages, openJson, type Keyring } from '@trunkline/db'
+import { openJson, type Keyring, type messages } from '@trunkline/db'
 import { z } from 'zod'
 import type { Auth } from '../auth.ts'
 import { OpaqueJson, Time, toWire } from '../wire.ts'

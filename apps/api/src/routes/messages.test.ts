@@ -91,7 +91,7 @@ describe('messages: sent again by a person', () => {
   it('makes one new attempt when two people ask at once', async () => {
     const message = await sent({ state: 'failed' })
     const answers = await Promise.all([post(`/v1/messages/${message.id}/retry`), post(`/v1/messages/${message.id}/retry`, {}, ours.owner)])
-    expect(answers.map((answer) => answer.status).toSorted()).toEqual([202, 409])
+    expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([202, 409])
     expect(answers.find((answer) => answer.status === 409)!.body.error).toMatchObject({ code: 'invalid_state', details: { status: 'queued' } })
     expect(await deliver(message.id, { state: 'accepted', providerMessageId: `wamid.${message.id}` })).toBe(1)
     expect((await get(`/v1/messages/${message.id}`)).body.retries).toHaveLength(1)

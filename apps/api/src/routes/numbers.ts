@@ -1,5 +1,5 @@
 import { AppError, ChannelId, Id, newId } from '@trunkline/core'
-import { archives, notices, numbers, openJson, sealJson, type Tx } from '@trunkline/db'
+import { notices, numbers, openJson, sealJson, type archives, type Tx } from '@trunkline/db'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { audit } from '../audit.ts'
@@ -60,7 +60,7 @@ const CreateNumber = z
   .meta({ examples: [{ type: 'whatsapp', address: '106540352242922', name: 'Front desk', credentials: { access_token: 'EAAG…', app_secret: '…' } }] })
 const UpdateNumber = z.strictObject({ name: Name.optional(), settings: OpaqueJson.optional().meta({ description: 'Replaces all settings' }) }).extend(z.object(order).partial().shape)
 const RotateCredentials = z.strictObject({ credentials: OpaqueJson.meta({ description: 'The secrets that change; the others stay' }), verify: Verify })
-const StopNumber = z.strictObject({ reason: z.string().trim().min(1).max(500) }).nullish()
+const StopNumber = z.strictObject({ reason: z.string().trim().min(1).max(500).optional() }).nullish()
 const ListQuery = PageQuery.extend({ project_id: Id.optional(), type: ChannelId.optional(), status: z.enum(['active', 'stopped']).optional() })
 
 const Notice = z

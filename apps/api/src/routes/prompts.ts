@@ -43,7 +43,7 @@ const ImportLegacy = z
   })
   .meta({ examples: [LEGACY_EXAMPLE] })
 const Rollback = z.strictObject({ version: Version, note: Note })
-const DiffQuery = z.object({ from: Version, to: Version })
+const DiffQuery = z.object({ from: Version.optional().meta({ description: 'The version before `to`, unless given' }), to: Version.optional().meta({ description: 'The current version, unless given' }) })
 const Diff = z
   .object({
     from: z.number().int(),
@@ -52,7 +52,8 @@ const Diff = z
     instructions: z.string().nullable().meta({ description: 'Unified diff; empty when they are equal, null when the texts are too different to compare' }),
   })
   .meta({ id: 'PromptDiff', examples: [{ from: 1, to: 2, changes: [{ path: 'temperature', before: null, after: 0.2 }], instructions: '--- version 1\n+++ version 2\n@@ -1 +1 @@\n-Be polite.\n+Be brief.\n' }] })
-const VersionParams = IdParams.extend({ version: Version })
+/** Any text: what is not a number names no version, and that is a 404 as for any other path. */
+const VersionParams = IdParams.extend({ version: z.string().min(1).max(64).meta({ description: 'The number of the version', examples: ['2'] }) })
 const ListQuery = PageQuery.extend({ project_id: Id.optional(), archived: z.stringbool().optional() })
 
 const tags = ['prompts']
@@ -163,7 +164,8 @@ function registerVersions(app: ApiApp, deps: ApiDeps): void {
   app.get('/v1/prompts/:id/versions/:version', { config: read, schema: { tags, summary: 'Read one version', params: VersionParams, response: { 200: VersionView } } }, async (request) =>
     db.tenant(request.auth.tenantId, async (tx) => {
       await find(tx, request, request.params.id)
-      return versionView(await prompts.getVersion(tx, request.params.id, request.params.version))
+      const version = Version.safeParse(request.params.version)
+      return versionView(await prompts.getVersion(tx, request.params.id, version.data ?? 0))
     }),
   )
 
@@ -176,11 +178,12 @@ function registerVersions(app: ApiApp, deps: ApiDeps): void {
 
 function registerComparison(app: ApiApp, deps: ApiDeps): void {
   app.get('/v1/prompts/:id/diff', { config: read, schema: { tags, summary: 'Compare two versions', params: IdParams, querystring: DiffQuery, response: { 200: Diff } } }, async (request) => {
-    const { from, to } = request.query
     const [before, after] = await deps.db.tenant(request.auth.tenantId, async (tx) => {
-      await find(tx, request, request.params.id)
-      return [await prompts.getVersion(tx, request.params.id, from), await prompts.getVersion(tx, request.params.id, to)] as const
+      const { id, currentVersion } = await find(tx, request, request.params.id)
+      const to = request.query.to ?? currentVersion
+      return [await prompts.getVersion(tx, id, request.query.from ?? Math.max(1, to - 1)), await prompts.getVersion(tx, id, to)] as const
     })
+    const [from, to] = [before.version, after.version]
     const { instructions: was, ...oldFields } = before.content
     const { instructions: is, ...newFields } = after.content
     return { from, to, changes: fieldChanges(toWire(oldFields), toWire(newFields)), instructions: textDiff(was, is, { from: `version ${from}`, to: `version ${to}` }) }

@@ -1,4 +1,4 @@
-import { type Page } from '@trunkline/db'
+import type { Page } from '@trunkline/db'
 import { z } from 'zod'
 import { encodeCursor, OPAQUE, type ToWire, toWire } from '../wire.ts'
 
@@ -24,7 +24,7 @@ function convert(schema: z.core.$ZodType): z.core.$ZodType {
     const shape = Object.entries(schema.shape as z.core.$ZodShape).map(([key, value]) => [snakeKey(key), opaque.has(key) ? value : convert(value)])
     return schema.clone({ ...schema.def, shape: Object.fromEntries(shape), catchall: z.never() })
   }
-  if (schema instanceof z.ZodArray) return schema.clone({ ...schema.def, element: convert(schema.element) as z.ZodType })
+  if (schema instanceof z.ZodArray) return schema.clone({ ...schema.def, element: convert(schema.element) })
   if (schema instanceof z.ZodDiscriminatedUnion) return schema.clone({ ...schema.def, options: schema.options.map((option) => convert(option)) })
   if (schema instanceof z.ZodUnion) return schema.clone({ ...schema.def, options: schema.options.map((option) => convert(option)) })
   // The value of a default is the same under both spellings (arrays, empty objects, scalars).
