@@ -252,16 +252,16 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
   function retired(messages: number): Outcome {
     totals.retiredTurns += 1
     totals.retiredMessages += messages
-    if (retiredUntold === 0) clock.after(RETIRED_FLUSH_MS, tellRetired)
+    if (retiredUntold === 0) clock.after(RETIRED_FLUSH_MS, () => void tellRetired())
     retiredUntold += messages
     return { kind: 'retired' }
   }
 
-  function tellRetired(): void {
+  async function tellRetired(): Promise<void> {
     const count = retiredUntold
     retiredUntold = 0
     // A count that is lost is put right by the sweeper.
-    if (count > 0) wakes.retired(count).catch(() => {})
+    if (count > 0) await wakes.retired(count).catch(() => {})
   }
 
   function failed(lane: HeldLane, action: Action<LogRow>, error: unknown): Outcome | null {
@@ -418,7 +418,7 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
       await quietWithin(STOP_GRACE_MS)
       for (const lane of lanes.values()) drop(lane.numberId, 'stopped', 0)
       life.ended = true
-      tellRetired()
+      await tellRetired()
       await releaser.idle()
       unlisten?.()
     },

@@ -16,6 +16,10 @@ describe('the queue, simulated', () => {
     expect(total((report) => report.refusedCommits)).toBeGreaterThan(SEEDS / 16)
   })
 
+  it('loses no wake-up: without faults nothing has to be found by the sweeper', { timeout: 60_000 }, async () => {
+    for (let seed = 1; seed <= 1_000; seed++) await simulate(seed, { trouble: 0, sweeper: false })
+  })
+
   it('plays the same seed the same way', async () => {
     expect(await simulate(42)).toEqual(await simulate(42))
   })

@@ -12,6 +12,8 @@ export type SimulationOptions = {
   messages?: number
   /** Chance of each fault in a step of its kind, 0 (none) to 1. Default 1: the usual mix. */
   trouble?: number
+  /** Default true. Without it only the wake-ups themselves bring messages to workers. */
+  sweeper?: boolean
 }
 export type SimulationReport = { seed: number; messages: number; turnsSent: number; refusedCommits: number; claims: number; crashes: number; freezes: number; redisLosses: number; events: number; simulatedMs: number }
 
@@ -78,7 +80,7 @@ function createWorld(seed: number, options: SimulationOptions): World {
   }
   for (let index = options.workers ?? random.between(1, 3); index > 0; index--) startWorker(world)
   for (let index = options.messages ?? random.between(5, 80); index > 0; index--) planArrival(world, random.pick(numbers))
-  sweepEvery(world, 2_000)
+  if (options.sweeper ?? true) sweepEvery(world, 2_000)
   planFaults(world)
   return world
 }
@@ -237,14 +239,18 @@ function workerWakes(world: World, worker: Worker, call: Calls): Wakes {
     take: (timeoutMs) =>
       new Promise((resolve, reject) => {
         if (world.redisAway) return deliver(scheduler, machine, scheduler.nowMs() + 5, () => reject(new Error('away')))
+        let given = false
         const waiter = {
-          give: (numberId: Id) => deliver(scheduler, machine, scheduler.nowMs() + 2, () => resolve(numberId)),
+          give(numberId: Id) {
+            given = true
+            deliver(scheduler, machine, scheduler.nowMs() + 2, () => resolve(numberId))
+          },
           fail: () => deliver(scheduler, machine, scheduler.nowMs() + 2, () => reject(new Error('away'))),
         }
         redis.take(waiter)
         scheduler.at(scheduler.nowMs() + timeoutMs, () => {
           redis.leave(waiter)
-          deliver(scheduler, machine, scheduler.nowMs(), () => resolve(null))
+          if (!given) deliver(scheduler, machine, scheduler.nowMs(), () => resolve(null))
         })
       }),
     claim: (max, taken) => call.redis(() => redis.claim(owner, LEASE_MS, max, taken)),
