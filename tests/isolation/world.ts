@@ -31,7 +31,7 @@ export type World = {
 export type CallOptions = { as?: string; body?: unknown; headers?: Record<string, string> }
 export type Answer = { status: number; headers: Record<string, unknown>; text: string; body: AnswerBody }
 /** What tests look into without a schema. */
-export type AnswerBody = { [key: string]: AnswerBody } & { [index: number]: AnswerBody }
+export type AnswerBody = { [key: string]: AnswerBody } & { [index: number]: AnswerBody } & { toString(): string }
 
 export type TestTenant = {
   id: string
@@ -133,8 +133,8 @@ async function call(app: ApiApp, method: string, url: string, { as, body, header
     headers: { ...(as === undefined ? {} : { authorization: `Bearer ${as}` }), ...headers },
     ...(body === undefined ? {} : { payload: body as object }),
   })
-  const json = String(response.headers['content-type'] ?? '').startsWith('application/json')
-  return { status: response.statusCode, headers: response.headers, text: response.body, body: (json ? response.json() : {}) as AnswerBody }
+  const json = response.headers['content-type']?.startsWith('application/json')
+  return { status: response.statusCode, headers: response.headers, text: response.body, body: json ? response.json<AnswerBody>() : {} }
 }
 
 async function newTenant(deps: ApiDeps, name: string): Promise<TestTenant> {

@@ -7,8 +7,8 @@ import { createLog } from './log.ts'
 /** Ready line on standard output: `{"ready":"api","url":"http://..."}`. Exit codes: 0 drained, 1 could not start or did not drain in time. */
 async function main(env: ApiEnv): Promise<void> {
   const log = createLog({ level: env.LOG_LEVEL, name: 'api' })
-  const { deps, close } = await compose(env, log)
-  const app = await buildApp(deps)
+  const composed = await compose(env, log)
+  const app = await buildApp(composed.deps)
   const url = await app.listen({ host: env.HOST, port: env.PORT, backlog: 1_024 })
   let draining = false
   const drain = (signal: string) => {
@@ -17,7 +17,7 @@ async function main(env: ApiEnv): Promise<void> {
     log.info({ signal }, 'draining')
     // Fastify refuses new requests and waits for those under way; a socket that never ends must not hold the process.
     systemClock.after(env.DRAIN_TIMEOUT_MS, () => process.exit(1))
-    void app.close().then(close).then(() => process.exit(0), (err: unknown) => {
+    void app.close().then(() => composed.close()).then(() => process.exit(0), (err: unknown) => {
       log.error({ err }, 'the drain failed')
       process.exit(1)
     })

@@ -51,7 +51,7 @@ const RECOVER_EVERY_MS = 250
 
 export function createVerdicts<T>(options: VerdictOptions): Verdicts<T> {
   const copies = createCopies<T>(options)
-  const remote = createRemote<T>(options, copies.forget)
+  const remote = createRemote<T>(options, (drop) => copies.forget(drop))
   const gate = createGate(options.loadsMax ?? 4, options.loadQueueMax ?? 1_000)
   const fetch = (name: string, load: () => Promise<Verdict<T>>) => remote.readThrough(name, () => gate(load).catch(sayAway))
   return {

@@ -1,4 +1,4 @@
-import { AppError, newId, VendorId, type Id } from '@trunkline/core'
+import { AppError, newId, type Id, type VendorId } from '@trunkline/core'
 import { eq, sql } from 'drizzle-orm'
 import type { Keyring } from '../seal.ts'
 import { vendorKeys } from '../tables/schema.ts'

@@ -65,7 +65,7 @@ function document(route: RouteOptions): void {
   route.schema = {
     ...schema,
     operationId: schema.operationId ?? operationId(route),
-    response: { ...described, ...((schema.response as Record<string, unknown> | undefined) ?? fileAnswer(schema.produces)) },
+    response: { ...described, ...(schema.response ?? fileAnswer(schema.produces)) },
     security: isPublic ? [] : [{ bearer: [] }, { apiKey: [] }],
     ...(config.access === 'public' ? {} : { 'x-scope': config.access.scope }),
     ...(config.idempotent ? { 'x-idempotent': true } : {}),

@@ -8,7 +8,7 @@ const WINDOW_MS = 60_000
 /** Global, tenant and project in one check; callers without credentials by address. After auth, before the body is read. */
 export function registerRateLimit(app: ApiApp, deps: ApiDeps): void {
   app.addHook('onRequest', async (request, reply) => {
-    if (!/^\/v1\//.test(request.routeOptions.url ?? '')) return
+    if (request.routeOptions.url?.startsWith('/v1/') !== true) return
     const decision = await deps.limiter.check(levelsOf(request, deps))
     if (decision.tightest !== null) setHeaders(reply, decision.tightest)
     if (decision.allowed) return

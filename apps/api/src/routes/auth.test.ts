@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createWorld, TEST_CONFIG, type World } from '../../../../tests/isolation/world.ts'
+import { createWorld, TEST_CONFIG, type Answer, type World } from '../../../../tests/isolation/world.ts'
 
 let world: World
 beforeAll(async () => {
@@ -19,7 +19,7 @@ const tokenOf = (email: string): string => {
   const mail = world.mails.findLast((mail) => mail.to === email)!
   return decodeURIComponent(/token=(\S+)/.exec(mail.text)![1]!)
 }
-const code = (answer: { body: { error?: unknown } }) => (answer.body.error as { code: string } | undefined)?.code
+const code = (answer: Answer) => (answer.body.error as { code: string } | undefined)?.code
 
 describe('sign-up', () => {
   it('gives a tenant, an owner, a project, an API key that works and a session that works', async () => {
