@@ -85,11 +85,11 @@ const APPEND_EFFECTS = `
   INSERT INTO effects (tenant_id, number_id, kind, dedupe_key, provider_message_id, payload_sealed)
   SELECT tenant_id, number_id, kind, dedupe_key, provider_message_id, substring($8::bytea FROM start FOR length)
   FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[])
-    AS g(tenant_id, number_id, kind, dedupe_key, provider_message_id, start, length)
-  ORDER BY number_id, dedupe_key
+    WITH ORDINALITY AS g(tenant_id, number_id, kind, dedupe_key, provider_message_id, start, length, place)
+  ORDER BY place
   ON CONFLICT (number_id, dedupe_key) DO NOTHING RETURNING number_id, dedupe_key`
 
-/** Answers the `effectKey`s that are new. Sorted, so that two batches with the same keys never wait for each other in a ring. */
+/** Answers the `effectKey`s that are new. The lanes must be locked: two batches with the same keys then never wait for each other in a ring. */
 export async function appendEffects(tx: Tx, keyring: Keyring, rows: readonly EffectRow[]): Promise<Set<string>> {
   if (rows.length === 0) return new Set()
   const payloads = pack(rows.map((row) => sealJson(keyring, row.event, row.number.tenantId)))
