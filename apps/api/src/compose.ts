@@ -25,11 +25,11 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
   const clock = systemClock
   const keyring = createKeyring(env.TRUNKLINE_SECRETS)
   const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS, onSystem: (reason) => counters.system.inc({ reason }) })
-  const { redis, subscriber } = await connectRedises(env.REDIS_URL, log)
+  const { redis, subscriber } = await connectRedises(env, log)
   const cache = createCache(redis)
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const mailer = createMailer({ smtpUrl: env.SMTP_URL, from: env.MAIL_FROM, log })
-  const bell = createBell(redis, { url: env.REDIS_URL })
+  const bell = createBell(redis, { url: env.REDIS_URL, prefix: env.REDIS_PREFIX })
   const acceptor = createAcceptor({ db, redis, keyring, clock, log }, { capacity: env.QUEUE_CAPACITY })
 
   const deps: ApiDeps = {
@@ -71,9 +71,9 @@ function createCounters(metrics: Registry) {
   }
 }
 
-async function connectRedises(url: string, log: Logger): Promise<{ redis: Redis; subscriber: Redis }> {
+async function connectRedises({ REDIS_URL: url, REDIS_PREFIX: prefix }: ApiEnv, log: Logger): Promise<{ redis: Redis; subscriber: Redis }> {
   const onError = (err: Error) => log.warn({ err }, 'Redis')
-  const [redis, subscriber] = [connectRedis({ url, onError }), connectRedis({ url, onError })]
+  const [redis, subscriber] = [connectRedis({ url, prefix, onError }), connectRedis({ url, prefix, onError })]
   await Promise.all([redis, subscriber].map((connection) => redisReady(connection, REDIS_WAIT_MS).catch((err: unknown) => log.warn({ err }, 'starting without Redis'))))
   return { redis, subscriber }
 }

@@ -10,6 +10,8 @@ const webUrl = Url(/^https?$/).transform((url) => url.replace(/\/+$/, ''))
 const Env = z.object({
   DATABASE_URL: Url(/^postgres(ql)?$/),
   REDIS_URL: Url(/^rediss?$/),
+  /** Before every key, channel and queue name: several installations may share a Redis. The same for all processes of one. */
+  REDIS_PREFIX: z.string().regex(/^[\w-]{1,40}:$/, 'letters, digits, _ or -, with a colon at the end').default('tl:'),
   /** Newest first, separated by commas; older ones only open and verify. */
   TRUNKLINE_SECRETS: list.refine((secrets) => secrets.length > 0 && secrets.every((secret) => secret.length >= 32), 'one or more secrets of 32 characters or more, separated by commas'),
   /** The passwords of the database roles derive from it; defaults to the oldest master secret. */

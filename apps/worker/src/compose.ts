@@ -31,9 +31,9 @@ export type Worker = {
 export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = systemClock): Promise<Worker> {
   const keyring = createKeyring(env.TRUNKLINE_SECRETS)
   const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS })
-  const redis = connectRedis({ url: env.REDIS_URL, onError: (error) => log.debug({ error }, 'Redis connection') })
+  const redis = connectRedis({ url: env.REDIS_URL, prefix: env.REDIS_PREFIX, onError: (error) => log.debug({ error }, 'Redis connection') })
   await redisReady(redis, 15_000)
-  const bell = createBell(redis, { url: env.REDIS_URL })
+  const bell = createBell(redis, { url: env.REDIS_URL, prefix: env.REDIS_PREFIX })
   const routing = createNumberRouting({ db, redis, cache: createCache(redis), keyring, clock })
   const clients = clientsOf(env, bell)
   const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
@@ -47,14 +47,14 @@ export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = 
 
   const thinker = createThinker({ vendors, clients, tools, breakers, keyring, clock, log })
   const handler = createTurnHandler({ ...sending, db, keyring, log, routing, thinker, stopNumber, leadIdleMs: env.LEAD_QUIET_MS, onRetired: metrics.turnRetired })
-  const drainer = createDrainer({ db, redis, keyring, clock, log, handler, maxTurnsInFlight: env.TURNS_MAX })
+  const drainer = createDrainer({ db, redis, keyring, clock, log, handler, maxTurnsInFlight: env.TURNS_MAX, leaseMs: env.LEASE_MS })
   const effects = createEffectsPump({ db, redis, clock, log, handler: createEffectsHandler({ keyring, routing }) })
   const sweeper = createSweeper({ db, redis, clock, log })
   const directSends = createDirectSends({ ...sending, db, keyring, log, routing, stopNumber })
   const store = createFolderStore(env.MEDIA_DIR)
   const direct = onBell(bell, 'direct', 2_000, (signal) => directSends.run(signal), log)
   const media = onBell(bell, 'media', 5_000, (signal) => downloadDueMedia({ db, log, routing, store, clients, channels }, signal), log)
-  const schedule = createSchedule({ redisUrl: env.REDIS_URL, prefix: 'tl:', log, jobs: jobs() })
+  const schedule = createSchedule({ redisUrl: env.REDIS_URL, prefix: env.REDIS_PREFIX, log, jobs: jobs() })
   metrics.watch({ db, clock, presence: createPresence(redis, 'worker'), drainer, effects, maxTurnsInFlight: env.TURNS_MAX })
 
   function jobs(): PeriodicJob[] {

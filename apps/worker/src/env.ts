@@ -7,6 +7,8 @@ const Count = (fallback: number, max: number) => z.coerce.number().int().min(1).
 const Env = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   REDIS_URL: z.url({ protocol: /^rediss?$/ }),
+  /** Before every key, channel and queue name: several installations may share a Redis. The same for all processes of one. */
+  REDIS_PREFIX: z.string().regex(/^[\w-]{1,40}:$/, 'letters, digits, _ or -, with a colon at the end').default('tl:'),
   /** Newest first, separated by commas; older ones only open. The same as the API's. */
   TRUNKLINE_SECRETS: list.refine((secrets) => secrets.length > 0 && secrets.every((secret) => secret.length >= 32), 'one or more secrets of 32 characters or more, separated by commas'),
   /** The passwords of the database roles derive from it; defaults to the oldest master secret. */
@@ -33,6 +35,8 @@ const Env = z.object({
   LEAD_QUIET_MS: Count(300_000, 86_400_000),
   LEAD_LATEST_MS: Count(900_000, 86_400_000),
   DRAIN_MS: Count(30_000, 600_000),
+  /** How long a number waits for a worker that died before another takes it over. */
+  LEASE_MS: z.coerce.number().int().min(1_000).max(600_000).default(10_000),
 })
 export type WorkerEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET'> & { DATABASE_SECRET: string }
 
