@@ -188,6 +188,18 @@ export const contacts = pgTable('contacts', {
   fields: jsonb('fields').notNull().default(sql`'{}'::jsonb`),
   optedOutAt: timestamp('opted_out_at', { withTimezone: true }),
   createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
+  mergedInto: uuid('merged_into'),
+})
+
+export const contactMerges = pgTable('contact_merges', {
+  id: uuid('id').primaryKey(),
+  tenantId: uuid('tenant_id').notNull(),
+  fromId: uuid('from_id').notNull(),
+  intoId: uuid('into_id').notNull(),
+  moved: jsonb('moved').notNull(),
+  mergedBy: text('merged_by').notNull(),
+  createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
+  undoneAt: timestamp('undone_at', { withTimezone: true }),
 })
 
 export const contactIdentities = pgTable('contact_identities', {
