@@ -31,36 +31,41 @@ export type LimiterOptions = {
 const CHECK = `
 local now = tonumber(ARGV[1])
 if now < 0 then local t = redis.call('TIME') now = t[1] * 1000 + math.floor(t[2] / 1000) end
-local out, wait, worst = {}, 0, 0
 for i = 1, #KEYS do
   local last = tonumber(redis.call('LINDEX', KEYS[i], -1) or now)
   if last > now then now = last end
 end
+local function head(key, window)
+  local first = tonumber(redis.call('LINDEX', key, 0) or now)
+  while first <= now - window do
+    local old = 0
+    for _, at in ipairs(redis.call('LRANGE', key, 0, 127)) do
+      if tonumber(at) > now - window then break end
+      old = old + 1
+    end
+    redis.call('LPOP', key, old)
+    first = tonumber(redis.call('LINDEX', key, 0) or now)
+  end
+  return first
+end
+local out, wait, worst = {}, 0, 0
 for i = 1, #KEYS do
   local key, limit, window = KEYS[i], tonumber(ARGV[i * 2]), tonumber(ARGV[i * 2 + 1])
-  local old = 64
-  while old == 64 do
-    old = 0
-    local head = redis.call('LRANGE', key, 0, 63)
-    while old < #head and tonumber(head[old + 1]) <= now - window do old = old + 1 end
-    if old > 0 then redis.call('LPOP', key, old) end
-  end
+  local first = head(key, window)
   local used = redis.call('LLEN', key)
-  local reset = 0
-  if used > 0 then reset = tonumber(redis.call('LINDEX', key, 0)) + window - now end
   if used >= limit then
     local free = tonumber(redis.call('LINDEX', key, used - limit)) + window - now
     if free > wait then wait = free worst = i end
   end
   out[i * 2 - 1] = limit - used
-  out[i * 2] = reset
+  out[i * 2] = first + window - now
 end
 if worst == 0 then
+  local at = string.format('%.0f', now)
   for i = 1, #KEYS do
-    redis.call('RPUSH', KEYS[i], string.format('%.0f', now))
-    redis.call('PEXPIRE', KEYS[i], tonumber(ARGV[i * 2 + 1]))
+    redis.call('RPUSH', KEYS[i], at)
+    redis.call('PEXPIRE', KEYS[i], ARGV[i * 2 + 1])
     out[i * 2 - 1] = out[i * 2 - 1] - 1
-    if out[i * 2] == 0 then out[i * 2] = tonumber(ARGV[i * 2 + 1]) end
   end
 end
 return { worst, wait, unpack(out) }`
