@@ -125,6 +125,10 @@ const conversationOn = async (world: World, owner: TestTenant) => {
 }
 const conversation = async (world: World, owner: TestTenant) => ({ id: (await conversationOn(world, owner)).id })
 const contact = async (world: World, owner: TestTenant) => ({ id: (await conversationOn(world, owner)).contactId })
+async function merge(world: World, owner: TestTenant): Promise<Record<string, string>> {
+  const [{ id }, other] = [await contact(world, owner), await contact(world, owner)]
+  return { id, merge_id: await make(world, owner, { method: 'POST', url: `/v1/contacts/${id}/merges`, body: { contact_id: other.id } }) }
+}
 const message = async (world: World, owner: TestTenant) => ({ id: (await conversationOn(world, owner)).messageId })
 const archive = async (world: World, owner: TestTenant) => {
   const { numberId } = await conversationOn(world, owner)
@@ -238,6 +242,13 @@ const business: Record<string, Probe> = {
   'GET /v1/contacts': {},
   'GET /v1/contacts/:id': { own: contact },
   'PATCH /v1/contacts/:id': { own: contact, body: (_world, owner) => ({ name: canary(owner, 'contact') }) },
+  'GET /v1/contacts/:id/merges': { own: contact },
+  'POST /v1/contacts/:id/merges': {
+    own: contact,
+    body: async (world, owner) => ({ contact_id: (await contact(world, owner)).id }),
+    foreignBodies: async (world, _owner, other) => [{ contact_id: (await contact(world, other)).id }],
+  },
+  'POST /v1/contacts/:id/merges/:merge_id/undo': { own: merge },
   'GET /v1/media': {},
   'GET /v1/media/:id': { own: storedFile },
   'GET /v1/media/:id/content': { own: storedFile },

@@ -5,16 +5,16 @@ import type { Tx } from '../tenancy.ts'
 import { type Page, type PageRequest, pageOf } from './page.ts'
 
 /** An outside person of the tenant. `fields` is the tenant's own. */
-export type Contact = { id: Id; tenantId: Id; name: string | null; fields: Record<string, unknown>; optedOutAt: Date | null; createdAt: Date }
+export type Contact = { id: Id; tenantId: Id; name: string | null; fields: Record<string, unknown>; optedOutAt: Date | null; createdAt: Date; /** Set: merged away, and empty since. */ mergedInto: Id | null }
 
 /** One way a contact is known. `endedAt`: known by it before. */
 export type ContactIdentity = { id: Id; contactId: Id; kind: IdentityKind; scope: string; value: string; source: string; endedAt: Date | null; createdAt: Date }
 
 export type ContactFilter = { identity?: string | undefined; name?: string | undefined; optedOut?: boolean | undefined }
 
-/** `identity` is an exact value of a live identity; `name` a part of the name, any case. */
+/** `identity` is an exact value of a live identity; `name` a part of the name, any case. Contacts that were merged away are not listed. */
 export async function list(tx: Tx, filter: ContactFilter, page: PageRequest): Promise<Page<Contact>> {
-  const where: SQL[] = []
+  const where: SQL[] = [isNull(contacts.mergedInto)]
   if (filter.identity !== undefined) {
     where.push(sql`EXISTS (SELECT 1 FROM contact_identities ci WHERE ci.contact_id = ${contacts.id} AND ci.value = ${filter.identity} AND ci.ended_at IS NULL)`)
   }

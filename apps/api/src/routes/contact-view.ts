@@ -7,7 +7,7 @@ const IdentityView = z
   .object({ id: Id, kind: z.string(), scope: z.string().meta({ description: 'Our address where the supplier scopes the identity to it' }), value: z.string(), source: z.string(), ended_at: Time.nullable(), created_at: Time })
   .meta({ id: 'ContactIdentity' })
 export const ContactSummary = z
-  .object({ id: Id, name: z.string().nullable(), fields: OpaqueJson, opted_out_at: Time.nullable(), created_at: Time })
+  .object({ id: Id, name: z.string().nullable(), fields: OpaqueJson, opted_out_at: Time.nullable(), created_at: Time, merged_into: Id.nullable().meta({ description: 'The contact that has taken everything over' }) })
   .meta({ id: 'ContactSummary' })
 export const ContactView = ContactSummary.extend({ identities: z.array(IdentityView) }).meta({ id: 'Contact' })
 

@@ -57,3 +57,70 @@ describe('contacts', () => {
     expect((await get('/v1/contacts', theirs.key)).body.data).toEqual([])
   })
 })
+
+describe('contacts that are one person', () => {
+  const merge = (into: string, from: string, key = ours.key) => office.call('POST', `/v1/contacts/${into}/merges`, { key, body: { contact_id: from } })
+  const undo = (into: string, id: string, key = ours.key) => office.call('POST', `/v1/contacts/${into}/merges/${id}/undo`, { key })
+  const rows = async <Row extends object>(sql: string, values: unknown[]) => (await office.db.tenant(ours.tenantId, (tx) => tx.query<Row & Record<string, unknown>>(sql, values))).rows
+  const state = (contactId: string) => rows('SELECT id, contact_id, status FROM conversations WHERE contact_id = $1 ORDER BY id', [contactId])
+
+  it('become one, with all identities and conversations, and two again exactly as they were', async () => {
+    const elsewhere = await office.number(ours)
+    const [kept, other] = [await office.conversation(ours, number), await office.conversation(ours, elsewhere)]
+    const before = [await state(kept.contactId), await state(other.contactId), (await get(`/v1/contacts/${other.contactId}`)).body.identities]
+    const { status, body } = await merge(kept.contactId, other.contactId)
+    expect([status, body.moved]).toEqual([201, { identities: 1, conversations: 1, leads: 0, closed: 0 }])
+    expect((await get(`/v1/contacts/${kept.contactId}`)).body.identities).toHaveLength(2)
+    expect((await get(`/v1/conversations/${other.id}`)).body.contact_id).toBe(kept.contactId)
+    expect((await get(`/v1/contacts/${other.contactId}`)).body).toMatchObject({ merged_into: kept.contactId, identities: [] })
+    expect((await get('/v1/contacts?limit=100')).body.data.map((row: Json) => row.id)).not.toContain(other.contactId)
+
+    expect((await undo(kept.contactId, body.id)).body.undone_at).not.toBeNull()
+    expect([await state(kept.contactId), await state(other.contactId), (await get(`/v1/contacts/${other.contactId}`)).body.identities]).toEqual(before)
+    expect((await undo(kept.contactId, body.id)).body.error.code).toBe('invalid_state')
+  })
+
+  it('keep one open conversation on a number', async () => {
+    const [kept, other] = [await office.conversation(ours, number), await office.conversation(ours, number)]
+    expect((await merge(kept.contactId, other.contactId)).body.moved).toMatchObject({ conversations: 1, closed: 1 })
+    expect((await state(kept.contactId)).map((row) => row.status).toSorted()).toEqual(['closed', 'open'])
+  })
+
+  it('give back what a moved identity began since, and keep the rest', async () => {
+    const elsewhere = await office.number(ours)
+    const [kept, other] = [await office.conversation(ours, number), await office.conversation(ours, elsewhere)]
+    const { body } = await merge(kept.contactId, other.contactId)
+    await rows(
+      "INSERT INTO conversations (id, tenant_id, project_id, number_id, contact_id, reply_to, status) SELECT gen_random_uuid(), tenant_id, project_id, number_id, contact_id, reply_to, 'closed' FROM conversations WHERE id = ANY ($1::uuid[])",
+      [[kept.id, other.id]],
+    )
+    await undo(kept.contactId, body.id)
+    expect([await state(kept.contactId), await state(other.contactId)].map((list) => list.length)).toEqual([2, 2])
+  })
+
+  it('are opted out when one of them was', async () => {
+    const [kept, other] = [await office.conversation(ours, number), await office.conversation(ours, number)]
+    await patch(other.contactId, { opted_out: true })
+    const { body } = await merge(kept.contactId, other.contactId)
+    expect((await get(`/v1/contacts/${kept.contactId}`)).body.opted_out_at).not.toBeNull()
+    await undo(kept.contactId, body.id)
+    expect((await get(`/v1/contacts/${kept.contactId}`)).body.opted_out_at).toBeNull()
+  })
+
+  it('are merged by one of two who try at once, in opposite directions', async () => {
+    const [one, two] = [await office.conversation(ours, number), await office.conversation(ours, number)]
+    const answers = await Promise.all([merge(one.contactId, two.contactId), merge(two.contactId, one.contactId)])
+    expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([201, 409])
+  })
+
+  it('are refused when they are the same, unknown, merged away or of another tenant', async () => {
+    const [one, two, three] = [await office.conversation(ours, number), await office.conversation(ours, number), await office.conversation(ours, number)]
+    expect((await merge(one.contactId, one.contactId)).body.error).toMatchObject({ code: 'invalid_request', param: 'body.contact_id' })
+    expect((await merge(one.contactId, number.id)).body.error).toMatchObject({ code: 'not_found', param: 'body.contact_id' })
+    await merge(one.contactId, two.contactId)
+    expect((await merge(three.contactId, two.contactId)).body.error).toMatchObject({ code: 'invalid_state', details: { merged_into: one.contactId } })
+    const foreign = await office.conversation(theirs, await office.number(theirs))
+    expect((await merge(one.contactId, foreign.contactId)).body.error.code).toBe('not_found')
+    expect((await merge(foreign.contactId, one.contactId)).status).toBe(404)
+  })
+})
