@@ -122,23 +122,28 @@ async function applyWatermark(tx: Tx, effect: Effect<Receipt>): Promise<EffectOu
 /** `ours`: a send of ours, perhaps one whose outcome was unknown until now. `waiting`: it may be a send that is being recorded. */
 export type EchoMatch = { kind: 'ours'; reconciledTurnId: Id | null } | { kind: 'waiting' } | { kind: 'foreign' }
 
-/** An echo of a message of ours settles an unknown outcome; an echo of somebody else's (the business's own phone) is history. */
+/**
+ * An echo of a message of ours settles an unknown outcome; an echo of somebody else's (the business's own phone) is history.
+ * The echo may overtake the record of its own send: what is on its way is looked at BEFORE what is recorded, so that a send
+ * recorded between the two looks is still found by the second.
+ */
 export async function matchEcho(tx: Tx, effect: Effect<Echo>): Promise<EchoMatch> {
-  const known = await tx.query('SELECT 1 FROM outbox WHERE number_id = $1 AND provider_message_id = $2', [effect.numberId, effect.event.providerMessageId], 'echo_known')
-  if (known.rowCount) return { kind: 'ours', reconciledTurnId: null }
-  const callback = uuidOrNull(effect.event.callbackData)
-  if (callback === null) {
-    // Our own send may be on its way back to be recorded: only an echo that stays unmatched is foreign.
-    const onItsWay = await tx.query("SELECT 1 FROM outbox WHERE number_id = $1 AND state = 'sending' LIMIT 1", [effect.numberId], 'echo_on_its_way')
-    return { kind: onItsWay.rowCount ? 'waiting' : 'foreign' }
-  }
-  const settled = await tx.query<{ message_id: Id; turn_id: Id | null }>(
-    "UPDATE outbox SET state = 'accepted', provider_message_id = $3, settled_at = now() WHERE id = $1 AND number_id = $2 AND state IN ('unknown', 'sending') RETURNING message_id, turn_id",
-    [callback, effect.numberId, effect.event.providerMessageId],
+  const onItsWay = await tx.query("SELECT 1 FROM outbox WHERE number_id = $1 AND state = 'sending' LIMIT 1", [effect.numberId], 'echo_on_its_way')
+  const known = await tx.query<{ id: Id; message_id: Id; turn_id: Id | null; open: boolean }>(
+    `SELECT id, message_id, turn_id, state IN ('unknown', 'sending') AS open FROM outbox WHERE number_id = $1 AND provider_message_id = $2
+     UNION ALL SELECT id, message_id, turn_id, state IN ('unknown', 'sending') FROM outbox WHERE id = $3 AND number_id = $1 LIMIT 1`,
+    [effect.numberId, effect.event.providerMessageId, uuidOrNull(effect.event.callbackData)],
+    'echo_known',
+  )
+  const row = known.rows[0]
+  if (!row) return { kind: onItsWay.rowCount ? 'waiting' : 'foreign' }
+  if (!row.open) return { kind: 'ours', reconciledTurnId: null }
+  const settled = await tx.query(
+    "UPDATE outbox SET state = 'accepted', provider_message_id = $2, settled_at = now() WHERE id = $1 AND state IN ('unknown', 'sending')",
+    [row.id, effect.event.providerMessageId],
     'echo_settle',
   )
-  const row = settled.rows[0]
-  if (!row) return { kind: 'foreign' }
+  if (!settled.rowCount) return { kind: 'ours', reconciledTurnId: null }
   await summariseMessages(tx, [row.message_id])
   return { kind: 'ours', reconciledTurnId: row.turn_id }
 }

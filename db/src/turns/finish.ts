@@ -128,4 +128,10 @@ export async function settleReconciled(tx: Tx, rows: { turnId: Id; accepted: boo
     [rows.map((row) => row.turnId), rows.map((row) => row.accepted)],
     'turns_reconcile',
   )
+  await tx.query(
+    `UPDATE messages m SET reason = NULL FROM turns t
+     WHERE t.id = ANY ($1::uuid[]) AND m.conversation_id = t.conversation_id AND m.turn_id = t.id AND m.reason = 'outcome_unknown'`,
+    [rows.map((row) => row.turnId)],
+    'turns_reconcile_messages',
+  )
 }
