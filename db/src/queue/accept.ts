@@ -31,7 +31,7 @@ export type Acceptor = {
 }
 
 const MAX_EVENTS = 2_000
-const REDIS_REST_MS = 1_000
+const REDIS_REST_MS = 3_000
 const SAMPLE_MS = 500
 
 /** One webhook body on its way. */
@@ -193,7 +193,7 @@ function createAdmission({ db, gate, clock, log, capacity }: AdmissionDeps) {
       return { admitted: answer.admitted, known: new Set(keys.filter((_, index) => answer.known[index])), byRedis: true }
     },
     async settle(settlement: Parameters<Gate['settle']>[0]): Promise<void> {
-      if (!gate) return
+      if (!gate || clock.nowMs() < restUntilMs) return
       await gate.settle(settlement, clock.nowMs()).catch((error: unknown) => log.warn({ error }, 'Redis was not told of accepted messages: the sweeper will'))
     },
   }

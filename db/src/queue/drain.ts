@@ -79,12 +79,13 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
   const totals = { claimed: 0, contended: 0, leasesExpired: 0, leasesLost: 0, fenced: 0, retried: 0, parked: 0, retiredTurns: 0, retiredMessages: 0, failures: 0 }
   const marginMs = options.leaseMs / 4
   let inFlight = 0
-  const life = { stopping: false, ended: false }
+  const life = { stopping: false }
   let retiredUntold = 0
   let onRoom: (() => void) | null = null
   let onQuiet: (() => void) | null = null
   let looping: Promise<void> = Promise.resolve()
   let unlisten: (() => void) | null = null
+  let cancelTick: (() => void) | null = null
 
   const after = { after: defer }
   const reader = createBatcher<{ numberId: Id; after: number }, LogRow[]>({ maxSize: 500, maxInFlight: 2, ...after, run: readLanes })
@@ -171,9 +172,18 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
   }
 
   // ── Turns ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Does whatever can be done for a lane now. Called after everything that could change that. */
+  /** Does whatever can be done for a lane now. Called after everything that could change that. A fault of ours costs the lane, not the process. */
   function step(lane: HeldLane): void {
     if (lane.state !== 'held') return
+    try {
+      proceed(lane)
+    } catch (error) {
+      log.error({ error, numberId: lane.numberId }, 'a lane could not go on')
+      drop(lane.numberId, 'broken', FAILED_CLAIM_MS)
+    }
+  }
+
+  function proceed(lane: HeldLane): void {
     if (leaseIsOver(lane)) return drop(lane.numberId, 'lost', 0)
     const slots = life.stopping ? 0 : options.maxTurnsInFlight - inFlight
     const { actions, starved } = advance(lane.order, clock.nowMs(), slots)
@@ -330,7 +340,7 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
   }
 
   /** Not ours any more: turns at work are told to stop at once, and what they commit later the epoch refuses. */
-  function drop(numberId: Id, why: 'lost' | 'fenced' | 'stopped', againInMs: number | null): void {
+  function drop(numberId: Id, why: 'lost' | 'fenced' | 'stopped' | 'broken', againInMs: number | null): void {
     const lane = lanes.get(numberId)
     if (!lane) return
     if (why === 'lost') totals.leasesLost += 1
@@ -343,8 +353,7 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
   // ── Leases ──────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Six times a lease: look whether it is over; every second time: prolong. */
   function tick(beat: number): void {
-    if (life.ended) return
-    clock.after(options.leaseMs / 6, () => tick(beat + 1))
+    cancelTick = clock.after(options.leaseMs / 6, () => tick(beat + 1))
     for (const lane of lanes.values()) if (leaseIsOver(lane)) drop(lane.numberId, 'lost', 0)
     if (beat % 2 === 0) void heartbeat()
   }
@@ -417,7 +426,7 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
       for (const lane of lanes.values()) for (const controller of lane.aborts.values()) controller.abort(new AppError('unavailable', { message: 'This worker is stopping.' }))
       await quietWithin(STOP_GRACE_MS)
       for (const lane of lanes.values()) drop(lane.numberId, 'stopped', 0)
-      life.ended = true
+      cancelTick?.()
       await tellRetired()
       await releaser.idle()
       unlisten?.()

@@ -49,12 +49,12 @@ export async function retireTurns(tx: Tx, rows: readonly Retirement[]): Promise<
 }
 
 /**
- * Checks the epoch and keeps it true until the transaction ends: a claim by somebody else waits for the commit. Answers the
- * numbers that are refused. For commits that do not retire (an answer that is ready, an outbox row that goes to `sending`).
+ * Checks the epoch and keeps it true until the transaction ends: a claim by somebody else waits for the commit, arrivals and
+ * retirements do not (KEY SHARE lets updates of other columns pass). Answers the numbers that are refused. For commits that do not retire (an answer that is ready, an outbox row that goes to `sending`).
  */
 export async function checkFence(tx: Tx, rows: readonly Fenced[]): Promise<Set<Id>> {
   const { rows: held } = await tx.query<{ number_id: Id; epoch: string }>(
-    'SELECT number_id, epoch FROM lanes WHERE number_id = ANY($1::uuid[]) ORDER BY number_id FOR NO KEY UPDATE',
+    'SELECT number_id, epoch FROM lanes WHERE number_id = ANY($1::uuid[]) ORDER BY number_id FOR KEY SHARE',
     [[...new Set(rows.map((row) => row.numberId))]],
     'queue-fence',
   )
@@ -80,11 +80,12 @@ export type ClaimedLane = {
   more: boolean
 }
 
-// Only lanes where something waits: a spurious wake-up costs no write and no epoch.
+// Only lanes where something waits: a spurious wake-up costs no write and no epoch. FOR UPDATE is more than the update needs:
+// it is the one lock that waits for the KEY SHARE of `checkFence`.
 const CLAIM = `
   WITH mine AS (
     SELECT number_id FROM lanes WHERE number_id = ANY($1::uuid[]) AND next_seq - 1 > cursor_seq + cardinality(ahead)
-    ORDER BY number_id FOR NO KEY UPDATE
+    ORDER BY number_id FOR UPDATE
   )
   UPDATE lanes l SET epoch = l.epoch + 1, owner = $2, claimed_at = now()
   FROM mine JOIN phone_numbers p ON p.id = mine.number_id WHERE l.number_id = mine.number_id

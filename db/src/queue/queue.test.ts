@@ -1,5 +1,7 @@
 import { newId } from '@trunkline/core'
 import { describe, expect, it } from 'vitest'
+import { startFaultProxy } from '../../../tests/harness/fault-proxy.ts'
+import { connectRedis, redisReady } from '../redis/connect.ts'
 import { createAcceptor } from './accept.ts'
 import { retireTurns, claimLanes, assertFence } from './lanes.ts'
 import { createSweeper, queueDepth } from './sweep.ts'
@@ -129,6 +131,31 @@ describe('the queue', () => {
     expect(await retire(fresh!.epoch)).toEqual(new Set([number!.id])) // Retired already.
   })
 
+  it('holds up a claim while a checked commit is on its way, but neither arrivals nor retirements', async () => {
+    const [number] = await makeNumbers(place, 1)
+    const acceptor = createAcceptor({ ...place, ...deps })
+    await acceptor.accept(number!, [message(`${number!.id}1`), message(`${number!.id}2`)])
+    const claim = (owner: string) => place.db.system('queue', (tx) => claimLanes(tx, [number!.id], owner, 200))
+    const epoch = (await claim('first'))[0]!.epoch
+    const order: string[] = []
+    const second = Promise.withResolvers<void>()
+    await place.db.system('queue', async (tx) => {
+      await assertFence(tx, [{ numberId: number!.id, epoch }])
+      void claim('second').then(() => {
+        order.push('claimed')
+        second.resolve()
+      })
+      await acceptor.accept(number!, [message(`${number!.id}3`)])
+      order.push('accepted')
+      await expect.poll(async () => (await place.db.system('test', (probe) => probe.query("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"))).rowCount).toBe(1)
+      order.push('committing')
+    })
+    await second.promise
+    expect(order).toEqual(['accepted', 'committing', 'claimed'])
+    const retired = place.db.system('queue', (tx) => retireTurns(tx, [{ numberId: number!.id, epoch: epoch + 1, seqs: [1] }]))
+    expect(await retired).toEqual(new Set())
+  })
+
   it('moves the cursor over what was retired ahead of it', async () => {
     const [number] = await makeNumbers(place, 1)
     await createAcceptor({ ...place, ...deps }).accept(number!, Array.from({ length: 6 }, (_, index) => message(`${number!.id}${index}`)))
@@ -163,6 +190,44 @@ describe('the queue', () => {
     expect(after.map((lane) => lane.cursor_seq)).toEqual(numbers.map(() => 20))
     expect(after.every((lane, index) => lane.epoch > before[index]!.epoch)).toBe(true)
     expect(new Set(diary.sent.map((turn) => `${turn.numberId}${turn.firstSeq}`)).size).toBe(diary.sent.length)
+  })
+
+  it('tells its turns to stop when Redis is silent for longer than the lease, and goes on when it answers again', async () => {
+    const url = new URL(place.redisUrl)
+    const proxy = await startFaultProxy({ port: Number(url.port) })
+    url.port = String(proxy.port)
+    const redis = connectRedis({ url: url.href, prefix: place.prefix, commandTimeoutMs: 300 })
+    await redisReady(redis, 5_000)
+    const [number] = await makeNumbers(place, 1)
+    let attempts = 0
+    const [{ promise: begun, resolve: tellBegun }, { promise: aborted, resolve: tellAborted }] = [Promise.withResolvers<void>(), Promise.withResolvers<unknown>()]
+    const { handler, diary } = diaryHandler(place.db, {
+      answer: (_, signal) =>
+        new Promise((resolve, reject) => {
+          if (attempts++ > 0) return resolve()
+          tellBegun()
+          signal.addEventListener('abort', () => {
+            tellAborted(signal.reason)
+            reject(signal.reason as Error)
+          })
+        }),
+    })
+    const drainer = testDrainer({ ...place, redis }, handler, { leaseMs: 1_000 })
+    await drainer.start()
+    await createAcceptor({ ...place, ...deps }).accept(number!, [message(`${number!.id}x`)])
+    await begun
+    proxy.set({ blackHole: true })
+    expect(await aborted).toMatchObject({ code: 'fenced' })
+    expect((await laneOf(place.db, number!.id)).cursor_seq).toBe(0)
+    proxy.set({})
+    proxy.cutAll()
+    const sweeper = createSweeper({ ...place, ...deps, everyMs: 200 })
+    sweeper.start()
+    await diary.messages(1)
+    await Promise.all([drainer.stop({ deadlineMs: 1_000 }), sweeper.stop()])
+    expect((await laneOf(place.db, number!.id)).epoch).toBe(2)
+    redis.disconnect()
+    await proxy.close()
   })
 
   it('stop() lets turns at work end, starts no others and gives the rest to the next worker', async () => {

@@ -13,7 +13,7 @@ import type { LaneSettings } from './order.ts'
 
 export const keyring = createKeyring(['a test secret of at least 32 characters'])
 export const deps = { keyring, clock: systemClock, log: silentLogger }
-export type Place = { db: Db; redis: ReturnType<typeof connectRedis>; tenantId: Id; projectId: Id }
+export type Place = { db: Db; redis: ReturnType<typeof connectRedis>; redisUrl: string; prefix: string; tenantId: Id; projectId: Id }
 
 /** A database and a Redis of the test file, with one tenant. Filled in before the first test. */
 export function queuePlace(): Place {
@@ -23,7 +23,7 @@ export function queuePlace(): Place {
     database = await freshDatabase()
     const { url, prefix } = freshRedis()
     const [tenantId, projectId] = [newId(), newId()]
-    Object.assign(place, { db: connectDb({ url: database.url, secret: TEST_SECRET, maxConnections: 20 }), redis: connectRedis({ url, prefix }), tenantId, projectId })
+    Object.assign(place, { db: connectDb({ url: database.url, secret: TEST_SECRET, maxConnections: 20 }), redis: connectRedis({ url, prefix }), redisUrl: url, prefix, tenantId, projectId })
     await redisReady(place.redis, 5_000)
     await place.db.system('test', async (tx) => {
       await tx.query('INSERT INTO tenants (id, name) VALUES ($1, $2)', [tenantId, 'Test'])
