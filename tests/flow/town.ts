@@ -1,0 +1,87 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buildApp, compose, readEnv as readApiEnv } from '@trunkline/app-api'
+import { startSandbox, type Sandbox, type SandboxOptions } from '@trunkline/app-sandbox'
+import { composeWorker, readEnv as readWorkerEnv, type Worker } from '@trunkline/app-worker'
+import { silentLogger, type Logger } from '@trunkline/core'
+import { connectDb, type Db } from '@trunkline/db'
+import { freshDatabase, TEST_SECRET } from '../harness/database.ts'
+import { freshRedis } from '../harness/redis.ts'
+import { openBusiness, type Business } from './business.ts'
+import { watchDatabase, type Watch } from './watch.ts'
+
+/** The whole system in this process, over real HTTP, Postgres and Redis, with the sandbox as the outside world. */
+export type Town = Watch & {
+  apiUrl: string
+  sandbox: Sandbox
+  /** As the apps see the database. */
+  db: Db
+  worker: Worker
+  databaseUrl: string
+  redis: { url: string; prefix: string }
+  /** Signs up a tenant through the API. */
+  business(name?: string): Promise<Business>
+  close(): Promise<void>
+}
+
+export type TownOptions = {
+  /** More environment, of api and worker alike. */
+  settings?: Record<string, string>
+  sandbox?: SandboxOptions
+  log?: Logger
+}
+
+export async function openTown(options: TownOptions = {}): Promise<Town> {
+  const log = options.log ?? silentLogger
+  const closers: (() => Promise<unknown>)[] = []
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  try {
+    const database = await freshDatabase()
+    closers.push(() => database.drop())
+    const folder = await mkdtemp(join(tmpdir(), 'trunkline-town-'))
+    closers.push(() => rm(folder, { recursive: true, force: true }))
+    const sandbox = await startSandbox(options.sandbox)
+    closers.push(() => sandbox.close())
+    const watch = await watchDatabase(database.url)
+    closers.push(() => watch.close())
+    const db = connectDb({ url: database.url, secret: TEST_SECRET, maxConnections: 2 })
+    closers.push(() => db.close())
+
+    const redis = freshRedis()
+    const environment = environmentOf(sandbox, { DATABASE_URL: database.url, REDIS_URL: redis.url, REDIS_PREFIX: redis.prefix, MEDIA_DIR: folder, ...options.settings })
+    const worker = await composeWorker(readWorkerEnv(environment), log)
+    closers.push(() => worker.stop())
+    await worker.start()
+    const api = await compose(readApiEnv(environment), log)
+    closers.push(() => api.close())
+    const app = await buildApp(api.deps)
+    closers.push(() => app.close())
+    const apiUrl = await app.listen({ host: '127.0.0.1', port: 0 })
+    return { ...watch, apiUrl, sandbox, db, worker, databaseUrl: database.url, redis, business: (name) => openBusiness({ apiUrl, sandbox }, name), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** As an operator would write it. Limits of callers are far off: they have tests of their own. */
+export function environmentOf(sandbox: Pick<Sandbox, 'url' | 'mailPort'>, settings: Record<string, string>): Record<string, string> {
+  return {
+    TRUNKLINE_SECRETS: TEST_SECRET,
+    LOG_LEVEL: 'silent',
+    GRAPH_URL: sandbox.url,
+    SMTP_URL: `smtp://127.0.0.1:${sandbox.mailPort}`,
+    PRIVATE_ADDRESSES: new URL(sandbox.url).host,
+    OPENAI_API_KEY: 'sandbox',
+    OPENAI_BASE_URL: `${sandbox.url}/v1`,
+    ANTHROPIC_API_KEY: 'sandbox',
+    ANTHROPIC_BASE_URL: `${sandbox.url}/anthropic`,
+    SIGN_UPS_PER_IP: '10000',
+    RATE_LIMIT_PUBLIC_PER_IP: '0',
+    START_CREDIT_MICROS: '1000000000',
+    ...settings,
+  }
+}
