@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { checkPrompt } from '@trunkline/agents'
 import { channels } from '@trunkline/channels'
 import { newId, silentLogger, systemClock, type ChannelClient, type ChannelId } from '@trunkline/core'
-import { connectDb, connectRedis, createAcceptor, createAccess, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
+import { connectDb, connectRedis, createAcceptor, createAccess, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, markEmailVerified, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
 import { Registry } from 'prom-client'
 import { buildApp } from '../../apps/api/src/app.ts'
 import type { ApiApp, ApiDeps, Mail } from '../../apps/api/src/deps.ts'
@@ -151,6 +151,7 @@ async function newTenant(deps: ApiDeps, name: string): Promise<TestTenant> {
     for (const role of roles) {
       const userId = newId()
       await insertUser(tx, { id: userId, email: `${role}.${userId}@example.com`, name: `${name} ${role}`, passwordHash: '!' })
+      await markEmailVerified(tx, userId)
       await insertMembership(tx, { tenantId: id, userId, role })
       people.push({ role, userId, token: (await issueSession(tx, deps, { userId, tenantId: id })).access_token })
     }

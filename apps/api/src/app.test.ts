@@ -194,7 +194,14 @@ describe('health', () => {
   it('is alive, ready, and measured', async () => {
     expect((await world.call('GET', '/health')).body).toEqual({ status: 'ok' })
     expect((await world.call('GET', '/ready')).body).toEqual({ status: 'ok', postgres: 'ok', redis: 'ok' })
-    expect((await world.call('GET', '/metrics')).status).toBe(200)
+    const metrics = await world.call('GET', '/metrics')
+    expect(metrics.text).toMatch(/trunkline_http_request_duration_seconds_count\{method="GET",route="\/ready",status="2xx"\} 1/)
+  })
+
+  it('shows metrics only for the token, where one is set', async () => {
+    const guarded = await createWorld({ config: { ...TEST_CONFIG, metricsToken: 'a-token-of-the-scraper' } })
+    for (const [as, status] of [[undefined, 401], ['another-token', 401], ['a-token-of-the-scraper', 200]] as const) expect((await guarded.call('GET', '/metrics', { as })).status).toBe(status)
+    await guarded.close()
   })
 
   it('says which part is away', async () => {

@@ -1,5 +1,5 @@
 import { AppError } from '@trunkline/core'
-import { ROLE_SCOPES, type Principal, type Role, type Scope } from '@trunkline/db'
+import { credentialOf, ROLE_SCOPES, type Principal, type Role, type Scope } from '@trunkline/db'
 import type { FastifyRequest } from 'fastify'
 import type { ApiApp, ApiDeps } from './deps.ts'
 
@@ -56,16 +56,9 @@ const isExplorer = (url: string) => url === '/docs' || url.startsWith('/docs/')
 async function authenticate(request: FastifyRequest, deps: ApiDeps): Promise<Principal> {
   const credential = credentialOf(request.headers)
   if (credential === null) throw new AppError('missing_credentials')
-  if (credential.startsWith('tl_')) return deps.access.keys.check(credential)
-  const { sessionId } = await deps.tokens.verify(credential)
+  if (credential.kind === 'api_key') return deps.access.keys.check(credential.text)
+  const { sessionId } = await deps.tokens.verify(credential.text)
   return deps.access.sessions.check(sessionId)
-}
-
-/** `Authorization: Bearer` or `X-API-Key`. The `access_token` query is for sockets only: queries end up in logs of proxies. */
-function credentialOf(headers: FastifyRequest['headers']): string | null {
-  const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
-  const key = headers['x-api-key']
-  return bearer ?? (typeof key === 'string' ? key : null)
 }
 
 function allows(rule: Exclude<AccessRule, 'public'>, principal: Principal): boolean {

@@ -7,6 +7,8 @@ export type ApiConfig = {
   /** Proxies whose X-Forwarded-For is believed: their addresses, all (true) or none (false). */
   trustProxy: boolean | string[]
   bodyLimitBytes: number
+  /** `/metrics` asks for this as a bearer token. Undefined: it is open, for installations whose port only their own network reaches. */
+  metricsToken?: string
   requestTimeoutMs: number
   /** Requests a minute; 0 turns a level off. A project's own figure replaces `project`. */
   rateLimits: { global: number; tenant: number; project: number; publicPerIp: number }

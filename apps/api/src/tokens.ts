@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, createSecretKey, randomBytes } from 'node:crypto'
 import { AppError, Id, type Clock } from '@trunkline/core'
 import type { Keyring } from '@trunkline/db'
 import { jwtVerify, SignJWT } from 'jose'
@@ -21,7 +21,8 @@ export type AccessTokens = {
 }
 
 export function createAccessTokens(keyring: Keyring, clock: Clock): AccessTokens {
-  const [newest, ...older] = keyring.deriveAll('access tokens')
+  // Key objects: jose imports each once and remembers it.
+  const [newest, ...older] = keyring.deriveAll('access tokens').map((key) => createSecretKey(key))
   return {
     sign: ({ userId, tenantId, sessionId }) => {
       const nowS = Math.floor(clock.nowMs() / 1000)

@@ -12,6 +12,7 @@ import { Done } from '../wire.ts'
 import { checkPassword } from './auth.ts'
 
 const RESET_LIFE_MS = 3_600_000
+const EVEN_TIME_MS = 60
 
 const Token = z.string().min(1).max(200)
 const TokenBody = z.strictObject({ token: Token }).meta({ id: 'MailToken', examples: [{ token: 'tlv_4Zk...' }] })
@@ -64,14 +65,16 @@ function registerVerification(app: ApiApp, deps: ApiDeps): void {
   app.post('/v1/auth/verify-email/resend', { config: open, schema: { tags, summary: 'Send the confirmation again; says the same for any address', body: EmailBody, response: { 202: Done } } }, async (request, reply) => {
     const { email } = request.body
     await countTry(deps, request, `verify:${email}`)
-    const token = newSecret('tlv_')
-    const to = await deps.db.system('auth', async (tx) => {
-      const user = await findUserByEmail(tx, email)
-      if (user === null || user.emailVerifiedAt !== null) return null
-      await insertEmailToken(tx, { userId: user.id, purpose: 'verify', tokenHash: hashSecret(token), lifeMs: VERIFY_LIFE_MS })
-      return user.email
+    await inEvenTime(deps, async () => {
+      const token = newSecret('tlv_')
+      const to = await deps.db.system('auth', async (tx) => {
+        const user = await findUserByEmail(tx, email)
+        if (user === null || user.emailVerifiedAt !== null) return null
+        await insertEmailToken(tx, { userId: user.id, purpose: 'verify', tokenHash: hashSecret(token), lifeMs: VERIFY_LIFE_MS })
+        return user.email
+      })
+      if (to !== null) deps.mailer.send(verificationMail(deps.config, to, token))
     })
-    if (to !== null) deps.mailer.send(verificationMail(deps.config, to, token))
     return reply.code(202).send(done)
   })
 }
@@ -80,14 +83,16 @@ function registerPasswords(app: ApiApp, deps: ApiDeps): void {
   app.post('/v1/auth/forgot-password', { config: open, schema: { tags, summary: 'Send a link for a new password; says the same for any address', body: EmailBody, response: { 202: Done } } }, async (request, reply) => {
     const { email } = request.body
     await countTry(deps, request, `reset:${email}`)
-    const token = newSecret('tlp_')
-    const to = await deps.db.system('auth', async (tx) => {
-      const user = await findUserByEmail(tx, email)
-      if (user === null) return null
-      await insertEmailToken(tx, { userId: user.id, purpose: 'reset', tokenHash: hashSecret(token), lifeMs: RESET_LIFE_MS })
-      return user.email
+    await inEvenTime(deps, async () => {
+      const token = newSecret('tlp_')
+      const to = await deps.db.system('auth', async (tx) => {
+        const user = await findUserByEmail(tx, email)
+        if (user === null) return null
+        await insertEmailToken(tx, { userId: user.id, purpose: 'reset', tokenHash: hashSecret(token), lifeMs: RESET_LIFE_MS })
+        return user.email
+      })
+      if (to !== null) deps.mailer.send(resetMail(deps.config, to, token))
     })
-    if (to !== null) deps.mailer.send(resetMail(deps.config, to, token))
     return reply.code(202).send(done)
   })
 
@@ -117,6 +122,13 @@ function registerPasswords(app: ApiApp, deps: ApiDeps): void {
     await deps.access.dropSessions(ended)
     return done
   })
+}
+
+/** Longer than the work takes, so that how long it took does not tell whether the address is known. */
+async function inEvenTime(deps: ApiDeps, work: () => Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  deps.clock.after(EVEN_TIME_MS, resolve)
+  await Promise.all([work(), promise])
 }
 
 async function spend(tx: Tx, purpose: EmailTokenPurpose, token: string) {

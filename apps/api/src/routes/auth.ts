@@ -1,4 +1,4 @@
-import { AppError, Id } from '@trunkline/core'
+import { AppError, Id, newId } from '@trunkline/core'
 import { clearFailedLogins, countFailedLogin, findUser, findUserByEmail, listMembershipsOf, revokeFamily, revokeSessionsOf, Role, useRefreshToken, type Membership } from '@trunkline/db'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
@@ -115,7 +115,9 @@ export async function checkPassword(deps: ApiDeps, request: FastifyRequest, emai
   const matches = await deps.access.passwords.matches(password, user?.passwordHash ?? null)
   const locked = user?.lockedUntil != null && user.lockedUntil.getTime() > deps.clock.nowMs()
   if (user === null || !matches || locked) {
-    if (user !== null && !locked) await deps.db.system('auth', (tx) => countFailedLogin(tx, user.id, deps.config.guessing.perAccount, LOCK_MS))
+    // Nobody's id for an unknown address: the same statement, so the same time.
+    const id = user === null || locked ? newId() : user.id
+    await deps.db.system('auth', (tx) => countFailedLogin(tx, id, deps.config.guessing.perAccount, LOCK_MS))
     throw new AppError('invalid_login')
   }
   await deps.db.system('auth', (tx) => clearFailedLogins(tx, user.id))

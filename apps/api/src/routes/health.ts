@@ -1,3 +1,5 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { AppError } from '@trunkline/core'
 import { z } from 'zod'
 import type { ApiApp, ApiDeps } from '../deps.ts'
 
@@ -16,9 +18,16 @@ export function registerHealth(app: ApiApp, deps: ApiDeps): void {
     return reply.code(postgres === 'ok' ? 200 : 503).send({ status: postgres, postgres, redis })
   })
 
-  app.get('/metrics', { config: { access: 'public' }, schema: { tags: ['health'], summary: 'Metrics for Prometheus', response: { 200: z.string().meta({ examples: ['# HELP ...'] }) } } }, async (_request, reply) =>
-    reply.type(deps.metrics.contentType).serializer(String).send(await deps.metrics.metrics()),
-  )
+  app.get('/metrics', { config: { access: 'public' }, schema: { tags: ['health'], summary: 'Metrics for Prometheus', response: { 200: z.string().meta({ examples: ['# HELP ...'] }) } } }, async (request, reply) => {
+    if (!isScraper(request.headers.authorization, deps.config.metricsToken)) throw new AppError('missing_credentials')
+    return reply.type(deps.metrics.contentType).serializer(String).send(await deps.metrics.metrics())
+  })
+}
+
+/** Compared as digests: equal lengths, so that the time tells nothing. */
+function isScraper(header: string | undefined, token: string | undefined): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  return token === undefined || timingSafeEqual(digest(header ?? ''), digest(`Bearer ${token}`))
 }
 
 async function answers(probe: Promise<unknown>): Promise<'ok' | 'away'> {

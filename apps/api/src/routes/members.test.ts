@@ -31,6 +31,14 @@ describe('members', () => {
     expect((await world.call('GET', '/v1/admin/invitations', { as: tenant.as.owner })).body.data).toEqual([])
   })
 
+  it('are not invited by somebody whose own address is not verified', async () => {
+    const tenant = await world.newTenant('Unverified')
+    await world.db.system('test', (tx) => tx.query('UPDATE users SET email_verified_at = NULL WHERE id = $1', [tenant.userIds.owner]))
+    const sent = world.mails.length
+    expect(await invite(tenant, newEmail(), 'viewer')).toMatchObject({ status: 403, body: { error: { code: 'email_not_verified' } } })
+    expect(world.mails.length).toBe(sent)
+  })
+
   it('cannot join by an invitation that was withdrawn or replaced', async () => {
     const tenant = await world.newTenant('Withdraw')
     const email = newEmail()

@@ -1,5 +1,5 @@
 import { AppError, Id, newId } from '@trunkline/core'
-import { deleteMembership, findMember, findTenant, findUserByEmail, insertEmailToken, insertUser, listInvitations, listMembers, lockOwners, NO_PASSWORD, revokeSessionsOf, Role, setRole, withdrawInvitation, type Member as MemberRow, type Tx } from '@trunkline/db'
+import { deleteMembership, findMember, findTenant, findUser, findUserByEmail, insertEmailToken, insertUser, listInvitations, listMembers, lockOwners, NO_PASSWORD, revokeSessionsOf, Role, setRole, withdrawInvitation, type Member as MemberRow, type Tx } from '@trunkline/db'
 import { z } from 'zod'
 import { audit } from '../audit.ts'
 import type { Auth } from '../auth.ts'
@@ -72,6 +72,7 @@ function registerInvitations(app: ApiApp, deps: ApiDeps): void {
     const token = newSecret('tli_')
     const expiresAt = new Date(deps.clock.nowMs() + INVITATION_LIFE_MS)
     const made = await deps.db.system('auth', async (tx) => {
+      await requireVerified(tx, auth)
       const user = await invited(tx, body.email)
       if ((await findMember(tx, auth.tenantId, user.id)) !== null) throw new AppError('conflict', { message: 'This person is a member already.', param: 'body.email' })
       const id = await insertEmailToken(tx, { userId: user.id, tenantId: auth.tenantId, role: body.role, purpose: 'invite', tokenHash: hashSecret(token), lifeMs: INVITATION_LIFE_MS })
@@ -90,6 +91,12 @@ function registerInvitations(app: ApiApp, deps: ApiDeps): void {
     })
     return { ok: true as const }
   })
+}
+
+/** Whoever makes us write to strangers has an address themselves. */
+async function requireVerified(tx: Tx, auth: Auth): Promise<void> {
+  const user = await findUser(tx, auth.actor.id)
+  if (user?.emailVerifiedAt == null) throw new AppError('email_not_verified')
 }
 
 async function invited(tx: Tx, email: string): Promise<{ id: string; email: string }> {
