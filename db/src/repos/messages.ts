@@ -136,7 +136,8 @@ const HISTORY_ROWS = 200
 /** Everything that happened to one message since. */
 export async function history(tx: Tx, message: Message): Promise<History> {
   const attempts = await attemptsOf(tx, message.id)
-  const providerIds = [message.providerMessageId, ...attempts.map((attempt) => attempt.providerMessageId)].filter((id) => id !== null)
+  const before = retriesOf(message).flatMap((retry) => retry.attempts)
+  const providerIds = [message, ...attempts, ...before].map((known) => known.providerMessageId).filter((id) => id !== null)
   const { actor, emoji, at } = getTableColumns(messageReactions)
   const revision = getTableColumns(messageRevisions)
   const reactions = await tx.orm.select({ actor, emoji, at }).from(messageReactions).where(eq(messageReactions.messageId, message.id)).orderBy(asc(at)).limit(HISTORY_ROWS)
@@ -158,6 +159,12 @@ async function attemptsOf(tx: Tx, messageId: Id): Promise<Attempt[]> {
     .orderBy(asc(outbox.part))
     .limit(HISTORY_ROWS)
 }
+
+/** What a person's retry leaves on the message, so that every attempt stays visible. */
+export type RetryRecord = { by: string; at: string; was: MessageStatus; reason: string | null; attempts: PastAttempt[] }
+type PastAttempt = Pick<Attempt, 'part' | 'state' | 'attempt' | 'providerMessageId' | 'errorCode' | 'errorMessage'> & { settledAt: string | null }
+
+export const retriesOf = (message: Message): RetryRecord[] => (message.details?.['retries'] as RetryRecord[] | undefined) ?? []
 
 async function receiptsOf(tx: Tx, numberId: Id, providerIds: string[]): Promise<History['receipts']> {
   if (providerIds.length === 0) return []
@@ -211,15 +218,22 @@ export async function queueParts(tx: Tx, message: Pick<Message, 'id' | 'tenantId
 
 const RETRYABLE: readonly MessageStatus[] = ['failed', 'unknown', 'parked']
 
-/** What a person's retry leaves on the message, so that every attempt stays visible. */
-export type RetryRecord = { by: string; at: string; was: MessageStatus; reason: string | null; attempts: unknown[] }
+export type RetryWish = {
+  actor: string
+  /** The asker knows that an `unknown` message may arrive twice. */
+  confirm: boolean
+  /** Supplier's ids of parts that were accepted and refused afterwards, by a receipt. */
+  refusedIds: readonly string[]
+  /** Throws when the message cannot be sent now. */
+  check?: (message: Message) => void
+}
 
 /**
  * Puts what did not arrive of a message of ours back into the outbox, with a record of who asked and of what had happened.
  * Of two people who ask at once one gets AppError `invalid_state`: there is one new attempt. An `unknown` outcome may have
  * been delivered, so it needs `confirm`. Locks in the order of the senders: conversation, outbox, message.
  */
-export async function retry(tx: Tx, id: Id, wish: { actor: string; confirm: boolean; check?: (message: Message) => void }): Promise<Message> {
+export async function retry(tx: Tx, id: Id, wish: RetryWish): Promise<Message> {
   const { conversationId } = await get(tx, id)
   await lockWritable(tx, conversationId)
   await tx.query('SELECT 1 FROM outbox WHERE message_id = $1 ORDER BY part FOR UPDATE', [id])
@@ -228,9 +242,9 @@ export async function retry(tx: Tx, id: Id, wish: { actor: string; confirm: bool
   assertRetryable(message, wish.confirm)
   wish.check?.(message)
   const attempts = await attemptsOf(tx, id)
-  await requeue(tx, message)
+  await requeue(tx, message, wish.refusedIds)
   const record: RetryRecord = { by: wish.actor, at: new Date().toISOString(), was: message.status, reason: message.reason, attempts: attempts.map(snapshot) }
-  const retries = [...((message.details?.['retries'] as RetryRecord[] | undefined) ?? []), record]
+  const retries = [...retriesOf(message), record]
   await tx.orm
     .update(messages)
     .set({ status: 'queued', reason: null, details: { ...message.details, retries } })
@@ -238,14 +252,17 @@ export async function retry(tx: Tx, id: Id, wish: { actor: string; confirm: bool
   return get(tx, id)
 }
 
-/** Without their turn, which has ended: the parts now belong to the direct lane. Parts that were accepted are not sent again. */
-async function requeue(tx: Tx, message: Message): Promise<void> {
+/**
+ * Without their turn, which has ended: the parts now belong to the direct lane. Parts that arrived are not sent again. The
+ * supplier's id of the old attempt goes, so that a late receipt for it does not judge the new one.
+ */
+async function requeue(tx: Tx, message: Message, refusedIds: readonly string[]): Promise<void> {
   const turn = await tx.query('SELECT 1 FROM turns WHERE id = $1 AND state <> $2', [message.turnId, 'retired'])
   if (turn.rows.length > 0) throw new AppError('invalid_state', { message: 'The turn of this message is still under way.' })
   const queued = await tx.query(
-    `UPDATE outbox SET state = 'pending', turn_id = NULL, next_attempt_at = NULL, policy = NULL, error_code = NULL, error_message = NULL, settled_at = NULL
-     WHERE message_id = $1 AND state IN ('failed', 'unknown', 'parked', 'pending')`,
-    [message.id],
+    `UPDATE outbox SET state = 'pending', turn_id = NULL, next_attempt_at = NULL, policy = NULL, error_code = NULL, error_message = NULL, settled_at = NULL, provider_message_id = NULL
+     WHERE message_id = $1 AND (state IN ('failed', 'unknown', 'parked', 'pending') OR (state = 'accepted' AND provider_message_id = ANY ($2::text[])))`,
+    [message.id, refusedIds],
   )
   if (queued.rowCount === 0) throw new AppError('invalid_state', { message: 'Nothing of this message is left to send.' })
 }
@@ -260,7 +277,7 @@ function assertRetryable(message: Message, confirm: boolean): void {
   }
 }
 
-const snapshot = ({ part, state, attempt, errorCode, errorMessage, settledAt }: Attempt) => ({ part, state, attempt, errorCode, errorMessage, settledAt: settledAt?.toISOString() ?? null })
+const snapshot = ({ part, state, attempt, providerMessageId, errorCode, errorMessage, settledAt }: Attempt): PastAttempt => ({ part, state, attempt, providerMessageId, errorCode, errorMessage, settledAt: settledAt?.toISOString() ?? null })
 
 function missing(): never {
   throw new AppError('not_found', { message: 'There is no such message.' })

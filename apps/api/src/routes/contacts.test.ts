@@ -83,7 +83,7 @@ describe('contacts that are one person', () => {
   it('keep one open conversation on a number', async () => {
     const [kept, other] = [await office.conversation(ours, number), await office.conversation(ours, number)]
     expect((await merge(kept.contactId, other.contactId)).body.moved).toMatchObject({ conversations: 1, closed: 1 })
-    expect((await state(kept.contactId)).map((row) => row.status).toSorted()).toEqual(['closed', 'open'])
+    expect(new Set((await state(kept.contactId)).map((row) => row['status']))).toEqual(new Set(['closed', 'open']))
   })
 
   it('give back what a moved identity began since, and keep the rest', async () => {

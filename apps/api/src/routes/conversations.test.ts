@@ -95,6 +95,13 @@ describe('messages of people', () => {
     expect(openJson(office.keyring, mine[0]!.requestSealed, ours.tenantId)).toMatchObject({ request: { kind: 'text', body: { type: 'text' } }, to: expect.stringMatching(/^\+/) })
   })
 
+  it('open a closed conversation again, so that the answer comes back to it', async () => {
+    const { id } = await office.conversation(ours, number)
+    await post(`/v1/conversations/${id}/close`)
+    expect((await post(`/v1/conversations/${id}/messages`, text('One more thing.'))).status).toBe(202)
+    expect((await get(`/v1/conversations/${id}`)).body).toMatchObject({ status: 'open', handler: 'human' })
+  })
+
   it('say who wrote when a person did', async () => {
     const { id } = await office.conversation(ours, number)
     const { body } = await post(`/v1/conversations/${id}/messages`, text('Hello, this is Eva.'), { key: ours.owner })

@@ -105,7 +105,7 @@ function registerHands(app: ApiApp, deps: ApiDeps): void {
 }
 
 function registerSending(app: ApiApp, deps: ApiDeps): void {
-  const description = 'Takes the conversation over when the agent has it. Outside the messaging window only a template can be sent (`window_closed`).'
+  const description = 'Takes the conversation over when the agent has it, and opens it again when it was closed. Outside the messaging window only a template can be sent (`window_closed`).'
   const config = { access: { scope: 'messages:write' }, idempotent: true } as const
   app.post('/v1/conversations/:id/messages', { config, schema: { tags, summary: 'Send a message as a person', description, params: IdParams, body: SendMessage, response: { 202: MessageView } } }, async (request, reply) => {
     const { auth, params, body } = request

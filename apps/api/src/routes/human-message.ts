@@ -7,10 +7,11 @@ import { signedFile } from './media-link.ts'
 type HumanMessage = { conversationId: Id; content: OutboundContent; replyToMessageId?: Id | undefined; userId: Id | null }
 
 /**
- * A person's words: takes the conversation over when the agent has it, stores the message and puts what leaves into the
+ * A person's words: opens the conversation again if it was closed, takes it over when the agent has it, stores the message and puts what leaves into the
  * outbox, in one transaction. The caller wakes the direct lane after the commit.
  */
 export async function writeAsHuman(tx: Tx, deps: ApiDeps, wish: HumanMessage): Promise<messages.Message> {
+  await conversations.reopen(tx, wish.conversationId)
   const conversation = await conversations.setHandler(tx, wish.conversationId, 'human')
   const channel = deps.channels[conversation.channel]
   await assertSendable(tx, deps, conversation, channel, wish.content)

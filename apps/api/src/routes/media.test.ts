@@ -97,6 +97,13 @@ describe('media: what is refused', () => {
     expect((await office.call('POST', `/v1/phone-numbers/${number.id}/media`, { key: ours.key, body: {} })).body.error.code).toBe('unsupported_media_type')
   })
 
+  it('a file that is larger than any channel takes, and keeps nothing of it', async () => {
+    const before = (await get('/v1/media?limit=100')).body.data.length
+    const { status, body } = await upload(Buffer.alloc(100 * 1024 * 1024 + 1))
+    expect([status, body.error.code, body.error.details]).toEqual([413, 'payload_too_large', { limit_bytes: 100 * 1024 * 1024 }])
+    expect((await get('/v1/media?limit=100')).body.data).toHaveLength(before)
+  })
+
   it('a file name that is a path', async () => {
     expect((await upload(picture, { filename: '../../etc/passwd' })).body.filename).toBe('passwd')
   })

@@ -1,5 +1,5 @@
 import { Id } from '@trunkline/core'
-import { openJson, type Keyring, type messages } from '@trunkline/db'
+import { messages, openJson, type Keyring } from '@trunkline/db'
 import { z } from 'zod'
 import type { Auth } from '../auth.ts'
 import { OpaqueJson, Time, toWire } from '../wire.ts'
@@ -46,6 +46,6 @@ export function messageView(keyring: Keyring, auth: Auth, message: messages.Mess
   const { tenantId, projectId: _project, contentSealed, details, ...row } = message
   const content = mayRead(auth) ? contentToWire(openJson(keyring, contentSealed, tenantId) as Record<string, unknown>) : null
   const degradations = (details?.['degradations'] as z.infer<typeof Degradation>[] | undefined) ?? []
-  const retries = ((details?.['retries'] as messages.RetryRecord[] | undefined) ?? []).map((retry) => ({ ...retry, attempts: retry.attempts.map((attempt) => toWire(attempt) as Record<string, unknown>) }))
+  const retries = messages.retriesOf(message).map((retry) => ({ ...retry, attempts: retry.attempts.map((attempt) => toWire(attempt) as Record<string, unknown>) }))
   return { ...toWire(row), content, degradations, retries }
 }

@@ -97,6 +97,25 @@ describe('messages: sent again by a person', () => {
     expect((await get(`/v1/messages/${message.id}`)).body.retries).toHaveLength(1)
   })
 
+  it('sends again what the supplier accepted and refused afterwards, and only that part', async () => {
+    const { id: conversationId } = await office.conversation(ours, number)
+    const { body } = await post(`/v1/conversations/${conversationId}/messages`, { content: { kind: 'text', text: `${'long '.repeat(1_000)}end` } })
+    const wamids: string[] = []
+    for (let part = 0; part < 2; part++) {
+      wamids.push(`wamid.${newId()}`)
+      expect(await deliver(body.id, { state: 'accepted', providerMessageId: wamids[part]! })).toBe(1)
+    }
+    const receipt = { kind: 'receipt', to: '1', atMs: Date.now(), providerMessageId: wamids[1], status: 'failed', error: { code: '131026', title: 'Undeliverable' } }
+    await run("INSERT INTO effects (tenant_id, number_id, kind, dedupe_key, provider_message_id, payload_sealed, outcome) VALUES ($1, $2, 'receipt', $3, $3, $4, 'applied')", [ours.tenantId, number.id, wamids[1], sealJson(office.keyring, receipt, ours.tenantId)])
+    await run("UPDATE messages SET status = 'failed', reason = '131026' WHERE id = $1", [body.id])
+
+    expect((await post(`/v1/messages/${body.id}/retry`)).status).toBe(202)
+    expect(await deliver(body.id, { state: 'accepted', providerMessageId: 'wamid.second-part-again' })).toBe(1)
+    const after = (await get(`/v1/messages/${body.id}`)).body
+    expect(after).toMatchObject({ status: 'sent', attempts: [{ part: 0, attempt: 1, provider_message_id: wamids[0] }, { part: 1, attempt: 2, provider_message_id: 'wamid.second-part-again' }] })
+    expect(after.receipts).toMatchObject([{ status: 'failed', error: { code: '131026' } }])
+  })
+
   it('asks for confirmation when the message may have arrived', async () => {
     const message = await sent({ state: 'unknown', errorMessage: 'timeout' })
     expect((await post(`/v1/messages/${message.id}/retry`)).body.error).toMatchObject({ code: 'invalid_state', param: 'body.confirm' })

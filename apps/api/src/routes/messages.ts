@@ -97,7 +97,8 @@ export function registerMessages(app: ApiApp, deps: ApiDeps): void {
       const found = await find(tx, request, params.id)
       const conversation = await conversations.get(tx, found.conversationId)
       const check = (locked: messages.Message) => assertWindow(deps, conversation, deps.channels[conversation.channel], locked.kind)
-      const queued = await messages.retry(tx, params.id, { actor: actorOf(auth), confirm: body?.confirm ?? false, check })
+      const refusedIds = receiptsOf(deps, found.tenantId, await messages.history(tx, found)).flatMap(({ receipt }) => (receipt.status === 'failed' && receipt.providerMessageId ? [receipt.providerMessageId] : []))
+      const queued = await messages.retry(tx, params.id, { actor: actorOf(auth), confirm: body?.confirm ?? false, refusedIds, check })
       await audit(tx, request, { action: 'message.retried', target: { kind: 'message', id: params.id }, changes: { was: found.status } })
       return queued
     })
@@ -115,11 +116,20 @@ function historyView({ keyring }: Pick<ApiDeps, 'keyring'>, tenantId: Id, histor
       content: contentSealed && contentToWire(openJson(keyring, contentSealed, tenantId) as Record<string, unknown>),
       at: at.toISOString(),
     })),
-    receipts: history.receipts.flatMap(({ payloadSealed, receivedAt, outcome }) => {
-      const receipt = Receipt.safeParse(openJson(keyring, payloadSealed, tenantId))
-      if (!receipt.success) return []
-      const { status, atMs, error, pricing } = receipt.data
-      return [{ status, at: new Date(atMs).toISOString(), received_at: receivedAt.toISOString(), outcome, error: error ?? null, pricing: pricing ?? null }]
-    }),
+    receipts: receiptsOf({ keyring }, tenantId, history).map(({ receipt: { status, atMs, error, pricing }, receivedAt, outcome }) => ({
+      status,
+      at: new Date(atMs).toISOString(),
+      received_at: receivedAt.toISOString(),
+      outcome,
+      error: error ?? null,
+      pricing: pricing ?? null,
+    })),
   }
+}
+
+function receiptsOf({ keyring }: Pick<ApiDeps, 'keyring'>, tenantId: Id, history: messages.History): { receipt: Receipt; receivedAt: Date; outcome: string | null }[] {
+  return history.receipts.flatMap(({ payloadSealed, receivedAt, outcome }) => {
+    const receipt = Receipt.safeParse(openJson(keyring, payloadSealed, tenantId))
+    return receipt.success ? [{ receipt: receipt.data, receivedAt, outcome }] : []
+  })
 }
