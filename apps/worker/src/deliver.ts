@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, type Channel, type ChannelClient, type Id, type RejectionPolicy, type SendOutcome, type WireRequest } from '@trunkline/core'
 import type { Bucket, Buckets, RoutedNumber, SendRecord } from '@trunkline/db'
 
-
 /** Suppliers' published rates. WhatsApp: 80 messages a second per number, one per 6 s per customer with a burst of 45; Instagram 300/s for text. */
 const RATES = {
   whatsapp: { perSecond: 80, burst: 80, pair: { perSecond: 1 / 6, burst: 45 } },
@@ -64,7 +63,8 @@ async function rejected(deps: DeliverDeps, number: RoutedNumber, delivery: Deliv
     case 'number_rate': {
       if (outcome.policy === 'number_rate') await deps.buckets.shrink(`n:${number.id}`, SHRINK_MS)
       if (outcome.policy === 'retry' && delivery.attempt >= ATTEMPTS_MAX) return { record: { ...base, state: 'failed' } }
-      const retryAfterMs = outcome.retryAfterMs ?? backOffMs(outcome.policy, delivery.attempt, deps.random ?? Math.random)
+      // What the supplier asks for is the least; a refusal that comes again and again is met with longer and longer pauses.
+      const retryAfterMs = Math.max(outcome.retryAfterMs ?? 0, backOffMs(outcome.policy, delivery.attempt, deps.random ?? Math.random))
       return { record: { ...base, state: 'pending', retryAt: new Date(Date.now() + retryAfterMs) }, retryAfterMs }
     }
     case 'window_closed':
