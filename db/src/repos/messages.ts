@@ -213,8 +213,12 @@ export async function append(tx: Tx, message: NewOutbound): Promise<Message> {
 /** What leaves for one message, in order: sealed wire requests of the channel. They wait in the outbox for the worker's direct lane. */
 export async function queueParts(tx: Tx, message: Pick<Message, 'id' | 'tenantId' | 'numberId' | 'conversationId'>, requestsSealed: Buffer[]): Promise<void> {
   const { id: messageId, tenantId, numberId, conversationId } = message
-  await tx.orm.insert(outbox).values(requestsSealed.map((requestSealed, part) => ({ id: newId(), tenantId, numberId, conversationId, messageId, part, state: 'pending', requestSealed })))
+  const ids = risingIds(requestsSealed.length)
+  await tx.orm.insert(outbox).values(requestsSealed.map((requestSealed, part) => ({ id: ids[part]!, tenantId, numberId, conversationId, messageId, part, state: 'pending', requestSealed })))
 }
+
+/** The direct lane serves a conversation by id and a message by part: ids that fall would make two parts wait for each other for ever. */
+const risingIds = (count: number): Id[] => Array.from({ length: count }, () => newId()).toSorted((a, b) => (a < b ? -1 : 1))
 
 const RETRYABLE: readonly MessageStatus[] = ['failed', 'unknown', 'parked']
 
@@ -253,18 +257,22 @@ export async function retry(tx: Tx, id: Id, wish: RetryWish): Promise<Message> {
 }
 
 /**
- * Without their turn, which has ended: the parts now belong to the direct lane. Parts that arrived are not sent again. The
- * supplier's id of the old attempt goes, so that a late receipt for it does not judge the new one.
+ * Without their turn, which has ended: the parts now belong to the direct lane, behind what waits there. Parts that arrived
+ * are not sent again. A new attempt has a new id and no supplier's id, so that a late receipt for the old one does not judge it.
  */
 async function requeue(tx: Tx, message: Message, refusedIds: readonly string[]): Promise<void> {
   const turn = await tx.query('SELECT 1 FROM turns WHERE id = $1 AND state <> $2', [message.turnId, 'retired'])
   if (turn.rows.length > 0) throw new AppError('invalid_state', { message: 'The turn of this message is still under way.' })
-  const queued = await tx.query(
-    `UPDATE outbox SET state = 'pending', turn_id = NULL, next_attempt_at = NULL, policy = NULL, error_code = NULL, error_message = NULL, settled_at = NULL, provider_message_id = NULL
-     WHERE message_id = $1 AND (state IN ('failed', 'unknown', 'parked', 'pending') OR (state = 'accepted' AND provider_message_id = ANY ($2::text[])))`,
+  const { rows } = await tx.query<{ id: Id }>(
+    `SELECT id FROM outbox WHERE message_id = $1 AND (state IN ('failed', 'unknown', 'parked', 'pending') OR (state = 'accepted' AND provider_message_id = ANY ($2::text[]))) ORDER BY part`,
     [message.id, refusedIds],
   )
-  if (queued.rowCount === 0) throw new AppError('invalid_state', { message: 'Nothing of this message is left to send.' })
+  if (rows.length === 0) throw new AppError('invalid_state', { message: 'Nothing of this message is left to send.' })
+  await tx.query(
+    `UPDATE outbox o SET id = i.new_id, state = 'pending', turn_id = NULL, next_attempt_at = NULL, policy = NULL, error_code = NULL, error_message = NULL, settled_at = NULL, provider_message_id = NULL
+     FROM unnest($1::uuid[], $2::uuid[]) AS i (id, new_id) WHERE o.id = i.id`,
+    [rows.map((row) => row.id), risingIds(rows.length)],
+  )
 }
 
 function assertRetryable(message: Message, confirm: boolean): void {

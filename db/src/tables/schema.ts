@@ -1,6 +1,8 @@
 import { sql } from 'drizzle-orm'
 import { bigint, boolean, customType, integer, jsonb, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 
+export * from './people.ts'
+
 // Columns as the migrations made them (a test compares the two). Keys, policies and checks live in the migrations only.
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
@@ -178,39 +180,6 @@ export const toolSecrets = pgTable('tool_secrets', {
   tenantId: uuid('tenant_id').notNull(),
   name: text('name').notNull(),
   valueSealed: bytea('value_sealed').notNull(),
-  createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
-})
-
-export const contacts = pgTable('contacts', {
-  id: uuid('id').primaryKey(),
-  tenantId: uuid('tenant_id').notNull(),
-  name: text('name'),
-  fields: jsonb('fields').notNull().default(sql`'{}'::jsonb`),
-  optedOutAt: timestamp('opted_out_at', { withTimezone: true }),
-  createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
-  mergedInto: uuid('merged_into'),
-})
-
-export const contactMerges = pgTable('contact_merges', {
-  id: uuid('id').primaryKey(),
-  tenantId: uuid('tenant_id').notNull(),
-  fromId: uuid('from_id').notNull(),
-  intoId: uuid('into_id').notNull(),
-  moved: jsonb('moved').notNull(),
-  mergedBy: text('merged_by').notNull(),
-  createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
-  undoneAt: timestamp('undone_at', { withTimezone: true }),
-})
-
-export const contactIdentities = pgTable('contact_identities', {
-  id: uuid('id').primaryKey(),
-  tenantId: uuid('tenant_id').notNull(),
-  contactId: uuid('contact_id').notNull(),
-  kind: text('kind').notNull(),
-  scope: text('scope').notNull().default(sql`''::text`),
-  value: text('value').notNull(),
-  source: text('source').notNull(),
-  endedAt: timestamp('ended_at', { withTimezone: true }),
   createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
 })
 

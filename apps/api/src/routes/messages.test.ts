@@ -116,6 +116,21 @@ describe('messages: sent again by a person', () => {
     expect(after.receipts).toMatchObject([{ status: 'failed', error: { code: '131026' } }])
   })
 
+  it('sends the parts of a message in order, however many there are and however their ids had fallen', async () => {
+    const { id: conversationId } = await office.conversation(ours, number)
+    const { body } = await post(`/v1/conversations/${conversationId}/messages`, { content: { kind: 'text', text: `${'long '.repeat(4_000)}end` } })
+    const outboxIds = async () => (await run('SELECT id FROM outbox WHERE message_id = $1 ORDER BY part', [body.id])).rows.map((row) => (row as { id: string }).id)
+    const parts = (await outboxIds()).length
+    expect(parts).toBeGreaterThan(3)
+    expect(await outboxIds()).toEqual((await outboxIds()).toSorted())
+    // As the worker names the parts of an agent's answer: in no order.
+    await run("UPDATE outbox SET id = gen_random_uuid(), state = 'failed' WHERE message_id = $1", [body.id])
+    await run("UPDATE messages SET status = 'failed' WHERE id = $1", [body.id])
+    await post(`/v1/messages/${body.id}/retry`)
+    for (let part = 0; part < parts; part++) expect(await deliver(body.id, { state: 'accepted', providerMessageId: `wamid.${body.id}.${part}` })).toBe(1)
+    expect((await get(`/v1/messages/${body.id}`)).body.status).toBe('sent')
+  })
+
   it('asks for confirmation when the message may have arrived', async () => {
     const message = await sent({ state: 'unknown', errorMessage: 'timeout' })
     expect((await post(`/v1/messages/${message.id}/retry`)).body.error).toMatchObject({ code: 'invalid_state', param: 'body.confirm' })
