@@ -4,6 +4,7 @@ import { AppError, Id } from '@trunkline/core'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { migrate as runMigrations } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
+import { isDatabaseAway } from './away.ts'
 
 /** One connection inside one transaction. `query` for hand-written SQL on hot paths, `orm` for everything else. */
 export type Tx = {
@@ -100,17 +101,22 @@ export function connectDb(options: DbOptions): Db {
 }
 
 function createPool(options: DbOptions, role: Role): pg.Pool {
+  const statementTimeoutMs = options.statementTimeoutMs ?? 15_000
   const pool = new pg.Pool({
     connectionString: roleUrl(options.url, options.secret, role),
     max: options.maxConnections ?? 10,
     connectionTimeoutMillis: 5_000,
-    statement_timeout: options.statementTimeoutMs ?? 15_000,
+    statement_timeout: statementTimeoutMs,
+    // Our own clock beside the server's: a network that swallows answers must not hold a request for ever.
+    query_timeout: statementTimeoutMs + 2_000,
     idle_in_transaction_session_timeout: 30_000,
     application_name: role,
     keepAlive: true,
   })
   // An idle connection that breaks (server restart) is replaced by the pool; without a listener it would end the process.
   pool.on('error', () => {})
+  // The same for one that is in use: the pool takes its listener off meanwhile, and the query that runs (or comes next) reports the failure.
+  pool.on('connect', (client) => client.on('error', () => {}))
   return pool
 }
 
@@ -123,7 +129,9 @@ async function inTransaction<T>(pool: pg.Pool, begin: string, work: (tx: Tx) => 
     await client.query('COMMIT')
     return result
   } catch (error) {
-    await client.query('ROLLBACK').catch((failure: Error) => {
+    // A connection that does not answer is not asked to roll back: the server does that when it is gone.
+    if (isDatabaseAway(error)) broken = error as Error
+    else await client.query('ROLLBACK').catch((failure: Error) => {
       broken = failure
     })
     throw error
