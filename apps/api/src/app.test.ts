@@ -1,7 +1,10 @@
 import { AppError } from '@trunkline/core'
-import { isDatabaseAway } from '@trunkline/db'
+import { connectDb, isDatabaseAway } from '@trunkline/db'
+import { Registry } from 'prom-client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startFaultProxy } from '../../../tests/harness/fault-proxy.ts'
 import { createWorld, TEST_CONFIG, type TestTenant, type World } from '../../../tests/isolation/world.ts'
+import { buildApp } from './app.ts'
 
 let world: World
 let tenant: TestTenant
@@ -52,6 +55,27 @@ describe('errors', () => {
     expect([answer.status, answer.body.error!.code]).toEqual([500, 'internal'])
     expect(answer.text).not.toContain('secret_table')
     await broken.close()
+  })
+
+  it('are 503 when the connections to Postgres are cut, and all is well once it is back', async () => {
+    const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(world.database.url).port) })
+    const url = new URL(world.database.url)
+    url.port = String(proxy.port)
+    const db = connectDb({ url: url.href, secret: world.database.secret })
+    const app = await buildApp({ ...world.deps, db, metrics: new Registry() })
+    const list = async () => {
+      const response = await app.inject({ url: '/v1/admin/projects', headers: { authorization: `Bearer ${tenant.key}` } })
+      return [response.statusCode, response.json<{ error?: { code: string } }>().error?.code]
+    }
+    expect(await list()).toEqual([200, undefined])
+    proxy.set({ refuse: true })
+    proxy.cutAll()
+    for (let i = 0; i < 3; i++) expect(await list()).toEqual([503, 'unavailable'])
+    proxy.set({})
+    await expect.poll(list).toEqual([200, undefined])
+    await app.close()
+    await db.close()
+    await proxy.close()
   })
 
   it('are 503 with Retry-After while Postgres is away', async () => {
@@ -187,6 +211,18 @@ describe('rate limits', () => {
     const open = () => limited.call('POST', '/v1/auth/forgot-password', { body: { email: 'a@example.com' } })
     expect([(await open()).status, (await open()).status, (await open()).status]).toEqual([202, 202, 429])
     await limited.close()
+  })
+})
+
+describe('browsers of other origins', () => {
+  it('are let in by the list only', async () => {
+    const open = await createWorld({ config: { ...TEST_CONFIG, corsOrigins: ['https://app.example'] } })
+    const preflight = (origin: string) => open.call('OPTIONS', '/v1/admin/keys', { headers: { origin, 'access-control-request-method': 'POST' } })
+    expect(await preflight('https://app.example')).toMatchObject({ status: 204, headers: { 'access-control-allow-origin': 'https://app.example' } })
+    expect((await preflight('https://evil.example')).headers['access-control-allow-origin']).toBeUndefined()
+    const refused = await open.call('GET', '/v1/admin/keys', { headers: { origin: 'https://app.example' } })
+    expect(refused).toMatchObject({ status: 401, headers: { 'access-control-allow-origin': 'https://app.example' } })
+    await open.close()
   })
 })
 

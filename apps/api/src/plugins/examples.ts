@@ -11,6 +11,7 @@ export type JsonSchema = {
   format?: string
   pattern?: string
   minLength?: number
+  maxLength?: number
   minimum?: number
   exclusiveMinimum?: number
   anyOf?: JsonSchema[]
@@ -23,7 +24,14 @@ export type JsonSchema = {
 }
 
 type Media = { schema?: JsonSchema; example?: unknown; examples?: unknown }
-type Operation = { requestBody?: { content?: Record<string, Media> }; responses?: Record<string, { content?: Record<string, Media> }> }
+type Parameter = { name: string; in: 'header' | 'path' | 'query'; description: string; required: boolean; schema: JsonSchema; example?: unknown }
+type Header = { description: string; schema: JsonSchema }
+export type Operation = {
+  parameters?: Parameter[]
+  requestBody?: { content?: Record<string, Media> }
+  responses?: Record<string, { headers?: Record<string, Header>; content?: Record<string, Media> }>
+  'x-idempotent'?: boolean
+}
 export type OpenApi = { paths?: Record<string, Record<string, Operation>>; components?: { schemas?: Record<string, JsonSchema> } }
 
 const FORMATS: Record<string, string> = {

@@ -83,6 +83,13 @@ describe('the OpenAPI document', () => {
     expect(faulty(({ responses, security }) => ['400', '429', '500', ...(security?.length ? ['401', '403'] : [])].every((status) => responses[status] !== undefined && isError(responses[status])))).toEqual([])
   })
 
+  it('says which routes honour Idempotency-Key', () => {
+    const said = operations().filter(({ operation }) => operation.parameters?.some(({ name }) => name === 'Idempotency-Key')).map(({ name }) => name)
+    const meant = world.app.routeTable.filter(({ idempotent }) => idempotent).map(({ method, url }) => `${method} ${url.replace(/:(\w+)/g, '{$1}')}`)
+    expect(said.toSorted()).toEqual(meant.toSorted())
+    expect(meant.length).toBeGreaterThan(5)
+  })
+
   it('speaks snake_case', () => {
     const names = (schema: Schema | undefined): string[] => Object.entries(schema?.properties ?? {}).flatMap(([name, child]) => [name, ...names(child)])
     const camel = [...Object.entries(document.components.schemas).flatMap(([id, schema]) => names(schema).map((name) => `${id}.${name}`)), ...operations().flatMap(({ name, operation }) => (operation.parameters ?? []).map((parameter) => `${name} ${parameter.name}`))]

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { ApiApp } from '../deps.ts'
 import { ErrorResponse } from '../wire.ts'
 import { addExamples, type OpenApi } from './examples.ts'
+import { addHeaders } from './headers.ts'
 
 const DESCRIPTION = `Omnichannel contact centre: numbers, prompts, agents, conversations, leads and credits.
 
@@ -34,6 +35,7 @@ export async function registerOpenApi(app: ApiApp, publicUrl: string): Promise<v
     transformObject: (given) => {
       const document = jsonSchemaTransformObject(given)
       addExamples(document as OpenApi)
+      addHeaders(document as OpenApi)
       return document
     },
   })

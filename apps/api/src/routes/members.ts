@@ -24,7 +24,7 @@ const MemberPatch = z.strictObject({ role: Role }).meta({ id: 'MemberPatch', exa
 
 const tags = ['members']
 const reading = { access: { scope: 'members:read' } } as const
-const writing = { access: { scope: 'members:write', roles: ['owner', 'admin'] }, idempotent: true } as const
+const writing = { access: { scope: 'members:write', roles: ['owner', 'admin'] } } as const
 
 /** People of a tenant. Owners are made and unmade by owners only, and the last one stays. */
 export function registerMembers(app: ApiApp, deps: ApiDeps): void {
@@ -66,7 +66,7 @@ function registerInvitations(app: ApiApp, deps: ApiDeps): void {
     return toPage(rows, query.limit, (row) => encodeCursor(row.id))
   })
 
-  app.post('/v1/admin/invitations', { config: writing, schema: { tags, summary: 'Invite somebody by e-mail; a second invitation replaces the first', body: InvitationCreate, response: { 201: Invitation } } }, async (request, reply) => {
+  app.post('/v1/admin/invitations', { config: { ...writing, idempotent: true }, schema: { tags, summary: 'Invite somebody by e-mail; a second invitation replaces the first', body: InvitationCreate, response: { 201: Invitation } } }, async (request, reply) => {
     const { auth, body } = request
     requireOwnerFor(auth, [body.role])
     const token = newSecret('tli_')
