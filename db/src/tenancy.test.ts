@@ -22,7 +22,10 @@ afterAll(async () => {
 async function asOwner<Row extends pg.QueryResultRow>(sql: string): Promise<Row[]> {
   const client = new pg.Client({ connectionString: database.url })
   await client.connect()
-  return client.query<Row>(sql).then((result) => result.rows).finally(() => client.end())
+  return client.query<Row>(sql).then(async (result) => {
+    await client.end()
+    return result.rows
+  })
 }
 
 describe('tenancy', () => {

@@ -56,7 +56,7 @@ ${pc.bold(pc.green('Trunkline is running.'))} ${pc.dim(`(${seconds().trim()})`)}
 
 ${row('API', `${apiUrl}/v1`)}
 ${row('API docs', `${apiUrl}/docs`)}
-${row('Sandbox', `${sandbox.url}`)}  ${pc.dim('write to the demo number as a customer; see mail and faults')}
+${row('Sandbox', sandbox.url)}  ${pc.dim('write to the demo number as a customer; see mail and faults')}
 ${row('API key', tenant.apiKey)}
 ${row('Log in', `${tenant.email} / ${tenant.password}`)}
 

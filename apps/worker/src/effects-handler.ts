@@ -1,4 +1,4 @@
-import { InboundEvent, type Echo, type IdentityChange, type NumberNotice, type Reaction, type Receipt, type Revision } from '@trunkline/core'
+import { InboundEvent, type Echo, type IdentityChange, type NumberNotice, type Reaction, type Revision } from '@trunkline/core'
 import {
   applyIdentityChange, applyNotice, applyReaction, applyReceipts, applyRevision, matchEcho, openJson, sealJson, settleReconciled, storeForeignEcho,
   type Effect, type EffectOutcome, type Keyring, type NumberRouting, type QueuedEffect, type Tx,

@@ -16,14 +16,8 @@ export function createMetrics(): WorkerMetrics {
   const turns = new Counter({ name: 'trunkline_turns_total', help: 'Turns that ended, by outcome', labelNames: ['outcome', 'reason'], registers: [registry] })
 
   function gauge(name: string, help: string, read: () => number | Promise<number>): void {
-    new Gauge({
-      name: `trunkline_${name}`,
-      help,
-      registers: [registry],
-      async collect() {
-        this.set(await read())
-      },
-    })
+    const made: Gauge = new Gauge({ name: `trunkline_${name}`, help, registers: [], collect: async (): Promise<void> => made.set(await read()) })
+    registry.registerMetric(made)
   }
 
   return {

@@ -14,7 +14,7 @@ const Conversations = z.object({ data: z.array(z.object({ id: z.string(), channe
 const Messages = z.object({
   data: z.array(z.object({ id: z.string(), seq: z.number(), direction: z.string(), author: z.string(), status: z.string(), turn_id: z.string().nullable(), content: z.object({ kind: z.string(), text: z.string().optional(), title: z.string().optional() }).loose() })),
 })
-const Leads = z.object({ data: z.array(z.record(z.string(), z.unknown())) })
+const Leads = z.object({ data: z.array(z.object({ evidence_message_ids: z.array(z.string()), extracted_by: z.string() }).catchall(z.union([z.string(), z.number(), z.array(z.string())]).nullable())) })
 const Transfers = z.object({
   data: z.array(
     z.object({ kind: z.string(), memo: z.string(), amount: z.object({ micros: z.string() }).loose(), entries: z.array(z.object({ account: z.string(), amount: z.object({ micros: z.string() }).loose() }).loose()) }).loose(),
@@ -70,9 +70,9 @@ const LEAD_FIELDS = ['name', 'email', 'phone', 'company', 'intent', 'urgency', '
 async function readLeads(town: Town): Promise<DayFacts['leads']> {
   const { data } = Leads.parse(await town.api.get('/v1/leads'))
   return data.map((lead) => ({
-    fields: Object.fromEntries(LEAD_FIELDS.flatMap((name) => (lead[name] === null || lead[name] === undefined ? [] : [[name, String(lead[name])]]))),
-    evidence: Array.isArray(lead.evidence_message_ids) ? lead.evidence_message_ids.length : 0,
-    extractedBy: String(lead.extracted_by),
+    fields: Object.fromEntries(LEAD_FIELDS.flatMap((name) => (typeof lead[name] === 'string' ? [[name, lead[name]]] : []))),
+    evidence: lead.evidence_message_ids.length,
+    extractedBy: lead.extracted_by,
   })).toSorted((a, b) => Object.keys(b.fields).length - Object.keys(a.fields).length)
 }
 
