@@ -28,7 +28,7 @@ async function main(env: ApiEnv): Promise<void> {
 }
 
 try {
-  await main(readEnv(process.env))
+  await main(readEnv())
 } catch (error) {
   console.error(error instanceof Error ? error.message : 'The API could not start.')
   process.exit(1)
