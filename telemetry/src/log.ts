@@ -4,7 +4,7 @@ import { pino, type DestinationStream } from 'pino'
 /** Values under these names are never written, whatever they are. */
 const SECRET_NAME = /pass(word|phrase)|secret|token|authorization|cookie|credential|api_?key|private_?key|signature|^key$/i
 /** Names that only look like it. */
-const HARMLESS_NAME = /^(secret|token)_?(name|count|s)$|tokens$|Tokens$/
+const HARMLESS_NAME = /(secret|token)_?(name|count)s?$|tokens$/i
 const PERSONAL_NAME = /pii/i
 
 // What gives itself away wherever it stands: our keys and links, JWTs, bearer tokens, vendor keys, e-mail addresses.

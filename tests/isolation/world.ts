@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { checkPrompt } from '@trunkline/agents'
 import { channels } from '@trunkline/channels'
 import { newId, silentLogger, systemClock, type ChannelClient, type ChannelId } from '@trunkline/core'
-import { connectDb, connectRedis, createAcceptor, createAccess, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, markEmailVerified, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
+import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, markEmailVerified, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
 import { Registry } from 'prom-client'
 import { buildApp } from '../../apps/api/src/app.ts'
 import type { ApiApp, ApiDeps, Mail } from '../../apps/api/src/deps.ts'
@@ -75,6 +75,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
   const mails: Mail[] = []
   const keyring = createKeyring([TEST_SECRET])
   const [clock, log, cache] = [systemClock, silentLogger, createCache(redis)]
+  const bell = createBell(redis, { url, prefix })
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const deps: ApiDeps = {
     db,
@@ -90,7 +91,10 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
     config: TEST_CONFIG,
     clients: Object.fromEntries(Object.keys(channels).map((id) => [id, quietClient])) as Record<ChannelId, ChannelClient>,
     mailer: { send: (mail) => void mails.push(mail), close: async () => {} },
-    provision: async (tx, { tenantId }) => ledger.openAccounts(tx, tenantId),
+    provision: async (tx, { tenantId }) => {
+      await ledger.openAccounts(tx, tenantId)
+      return async () => {}
+    },
     metrics: new Registry(),
     ports: {
       mediaStore: createFolderStore(folder),
@@ -99,6 +103,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
       numberByAddress: (tenantId, channel, address) => db.tenant(tenantId, (tx) => numbers.findByAddress(tx, channel, address)),
       wakeDirectSends: async () => {},
       wakeMedia: async () => {},
+      bell,
       checkPrompt: (content) => checkPrompt(content),
     },
     ...overrides,
@@ -116,6 +121,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
     async close() {
       await app.close()
       await access.close()
+      bell.close()
       redis.disconnect()
       subscriber.disconnect()
       await db.close()

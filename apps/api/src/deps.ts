@@ -19,8 +19,8 @@ export type Mailer = {
   close(): Promise<void>
 }
 
-/** What a new tenant gets in the transaction of its sign-up: a ready receptionist, the starting credit. */
-export type Provisioner = (tx: Tx, place: { tenantId: string; projectId: string }) => Promise<void>
+/** What a new tenant gets in the transaction of its sign-up: a ready receptionist, the starting credit. Answers with what is to be done after the commit. */
+export type Provisioner = (tx: Tx, place: { tenantId: string; projectId: string }) => Promise<() => Promise<void>>
 
 /** Everything a route may use; wired in compose.ts. Grows by adding fields. */
 export type ApiDeps = {

@@ -18,6 +18,8 @@ const Env = z.object({
   DATABASE_SECRET: z.string().min(32).optional(),
   SMTP_URL: Url(/^smtps?$/),
   MAIL_FROM: z.string().min(3).default('Trunkline <no-reply@localhost>'),
+  /** Make and update the tables before listening; DATABASE_URL is the owner's then. */
+  MIGRATE: z.stringbool().default(false),
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
   PUBLIC_URL: webUrl.optional(),

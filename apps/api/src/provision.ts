@@ -24,23 +24,24 @@ export function createProvisioner(deps: Deps): Provisioner {
     const { prompt } = await prompts.insert(tx, { tenantId, projectId, name: 'Receptionist', content: receptionist(deps), note: 'Ready-made at sign-up', createdBy: 'system' })
     const chat = await addNumber(tx, deps, { tenantId, projectId, channel: 'webchat', name: 'Web chat', credentials: {}, settings: { title: 'Chat with us', allowed_origins: [] } })
     await agents.link(tx, { name: 'Receptionist (web chat)', numberId: chat, promptId: prompt.id })
-    if (deps.sandbox) await addSandboxNumber(tx, deps, deps.sandbox, { tenantId, projectId, promptId: prompt.id })
+    return deps.sandbox ? addSandboxNumber(tx, deps, deps.sandbox, { tenantId, projectId, promptId: prompt.id }) : async () => {}
   }
 }
 
-async function addSandboxNumber(tx: Tx, deps: Deps, sandbox: SandboxNumbers, place: { tenantId: Id; projectId: Id; promptId: Id }): Promise<void> {
+async function addSandboxNumber(tx: Tx, deps: Deps, sandbox: SandboxNumbers, place: { tenantId: Id; projectId: Id; promptId: Id }): Promise<() => Promise<void>> {
   const address = `1999${randomInt(10 ** 10, 10 ** 11)}`
   const secret = () => randomBytes(24).toString('base64url')
   const credentials = { access_token: secret(), app_secret: secret(), verify_token: secret() }
   const numberId = await addNumber(tx, deps, { ...place, channel: 'whatsapp', address, name: 'Sandbox WhatsApp', credentials, settings: {} })
   await agents.link(tx, { name: 'Receptionist (WhatsApp)', numberId, promptId: place.promptId })
-  await sandbox.register({
-    phoneNumberId: address,
-    webhookUrl: `${deps.publicUrl}/webhooks/whatsapp/${numberId}`,
-    appSecret: credentials.app_secret,
-    verifyToken: credentials.verify_token,
-    accessToken: credentials.access_token,
-  })
+  return () =>
+    sandbox.register({
+      phoneNumberId: address,
+      webhookUrl: `${deps.publicUrl}/webhooks/whatsapp/${numberId}`,
+      appSecret: credentials.app_secret,
+      verifyToken: credentials.verify_token,
+      accessToken: credentials.access_token,
+    })
 }
 
 /** A web chat is its own supplier: its address is its id. */

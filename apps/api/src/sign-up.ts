@@ -24,13 +24,15 @@ export async function signUp(deps: ApiDeps, request: FastifyRequest, input: Sign
     if (project === null) throw new AppError('internal')
     await insertMembership(tx, { tenantId: tenant.id, userId, role: 'owner' })
     const apiKey = await storeKey(tx, prepared, { tenantId: tenant.id, projectId: project.id, name: 'First key', scopes: [...SCOPES], expiresAt: null, createdBy: userId })
-    await deps.provision(tx, { tenantId: tenant.id, projectId: project.id })
+    const afterwards = await deps.provision(tx, { tenantId: tenant.id, projectId: project.id })
     await insertEmailToken(tx, { userId, purpose: 'verify', tokenHash: hashSecret(token), lifeMs: VERIFY_LIFE_MS })
     await writeAudit(tx, { tenantId: tenant.id, actor: { kind: 'user', id: userId }, action: 'tenant.created', target: { kind: 'tenant', id: tenant.id }, requestId: request.id, ip: request.ip })
-    return { tenant, project, userId, apiKey, session: await issueSession(tx, deps, { userId, tenantId: tenant.id }) }
+    return { afterwards, made: { tenant, project, userId, apiKey, session: await issueSession(tx, deps, { userId, tenantId: tenant.id }) } }
   })
+  // The tenant exists by now: what fails here is told to the operator and can be done again.
+  await signedUp.afterwards().catch((error: unknown) => deps.log.warn({ error, tenantId: signedUp.made.tenant.id }, 'sign-up could not be finished'))
   deps.mailer.send(verificationMail(deps.config, input.email, token))
-  return signedUp
+  return signedUp.made
 }
 
 /** A person who was only invited so far has no password: signing up gives them one. The address still has to be verified. */

@@ -41,7 +41,7 @@ const Env = z.object({
 export type WorkerEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET'> & { DATABASE_SECRET: string }
 
 /** Throws one Error that lists every fault by name. Values are never repeated: they may be secrets. */
-export function readEnv(source: Record<string, string | undefined>): WorkerEnv {
+export function readEnv(source: Record<string, string | undefined> = process.env): WorkerEnv {
   const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ''))
   const parsed = Env.safeParse(given)
   if (!parsed.success) throw new Error(`The environment is not complete:\n${parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${given[String(issue.path[0])] === undefined ? 'is missing' : issue.message}`).join('\n')}`)

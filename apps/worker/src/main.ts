@@ -29,7 +29,7 @@ async function main(env: WorkerEnv): Promise<void> {
 }
 
 try {
-  await main(readEnv(process.env))
+  await main(readEnv())
 } catch (error) {
   console.error(error instanceof Error ? error.message : 'The worker could not start.')
   process.exit(1)

@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream'
 import { API_KEY_PURPOSE, createKeyring, mintKey } from '@trunkline/db'
 import { describe, expect, it } from 'vitest'
-import { TEST_SECRET } from '../../../tests/harness/database.ts'
-import { createWorld } from '../../../tests/isolation/world.ts'
+import { TEST_SECRET } from '../../tests/harness/database.ts'
+import { createWorld } from '../../tests/isolation/world.ts'
 import { createLog } from './log.ts'
 
 function capture() {
