@@ -13,6 +13,7 @@ import { registerOpenApi } from './plugins/openapi.ts'
 import { registerRateLimit } from './plugins/rate-limit.ts'
 import { registerRouteTable } from './plugins/route-table.ts'
 import { registerRoutes } from './routes/index.ts'
+import { isVisitorPath, registerWebchat } from './webchat/index.ts'
 import { buildWebhookApp, isWebhook } from './webhook-app.ts'
 
 /** What scripts of other origins may read of an answer. */
@@ -40,7 +41,8 @@ export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
   app.addHook('onRequest', async (request, reply) => {
     void reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
   })
-  await app.register(cors, { origin: config.corsOrigins, methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'], exposedHeaders: EXPOSED_HEADERS, maxAge: 600 })
+  const corsShape = { methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'], exposedHeaders: EXPOSED_HEADERS, maxAge: 600 }
+  await app.register(cors, { delegator: (request, callback) => callback(null, { ...corsShape, origin: isVisitorPath(request.url) ? '*' : config.corsOrigins }) })
   registerErrors(app, deps.log)
   registerRouteTable(app)
   registerAuth(app, deps)
@@ -50,6 +52,7 @@ export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
   registerAccessLog(app, deps)
   await registerOpenApi(app, config.publicUrl)
   registerRoutes(app, deps)
+  registerWebchat(app, deps)
   app.addHook('onClose', () => webhooks.close())
   await app.ready()
   return app

@@ -90,5 +90,6 @@ const portsOf = ({ env, db, redis, cache, keyring, bell, acceptor }: PortDeps): 
   numberByAddress: (tenantId, channel, address) => db.tenant(tenantId, (tx) => numbers.findByAddress(tx, channel, address)),
   wakeDirectSends: async (numberId) => bell.ring('direct', numberId),
   wakeMedia: async () => bell.ring('media'),
+  bell,
   checkPrompt: (content) => checkPrompt(content, { allow: env.PRIVATE_ADDRESSES }),
 })

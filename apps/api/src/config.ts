@@ -1,3 +1,5 @@
+import type { Limits } from './webchat/limits.ts'
+
 /** Plain values from env.ts; tests write them by hand. */
 export type ApiConfig = {
   /** Where the outside reaches this process, without a slash at the end. */
@@ -16,4 +18,6 @@ export type ApiConfig = {
   guessing: { perAccountAndIp: number; perIp: number; perAccount: number; signUpsPerIp: number }
   /** Origins that browsers may call the API from. */
   corsOrigins: string[]
+  /** Limits of web chats that differ from the usual ones. */
+  webchat?: Partial<Limits>
 }

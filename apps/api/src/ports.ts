@@ -1,5 +1,5 @@
 import type { ChannelId, Id, PromptContent } from '@trunkline/core'
-import type { Acceptor, MediaStore, NumberRouting } from '@trunkline/db'
+import type { Acceptor, Bell, MediaStore, NumberRouting } from '@trunkline/db'
 
 /** What a prompt's schema cannot see: an unknown variable, a tool that could never be called. `param` is a path in the content, camelCase. */
 export type PromptFault = { param: string; message: string }
@@ -18,6 +18,8 @@ export type BusinessPorts = {
   wakeDirectSends(numberId: Id): Promise<void>
   /** Says that a file is to be fetched again. A hint, too. */
   wakeMedia(): Promise<void>
+  /** Short words between processes: a visitor has a new message. */
+  bell: Pick<Bell, 'ring' | 'listen'>
   /** Empty: the prompt can be published. */
   checkPrompt(content: PromptContent): PromptFault[]
 }

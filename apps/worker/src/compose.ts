@@ -3,7 +3,7 @@ import { channels } from '@trunkline/channels'
 import { systemClock, type ChannelClient, type ChannelId, type Clock, type Id, type Logger } from '@trunkline/core'
 import {
   connectDb, connectRedis, createBell, createBuckets, createCache, createDrainer, createEffectsPump, createFolderStore, createKeyring, createNumberRouting, createPresence, createSchedule, createSweeper, openToolSecrets, redisReady,
-  type Bell, type Db, type PeriodicJob,
+  type Bell, type PeriodicJob,
 } from '@trunkline/db'
 import { createDirectSends } from './direct-sends.ts'
 import { createEffectsHandler } from './effects-handler.ts'
@@ -46,7 +46,7 @@ export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = 
   const metrics = createMetrics()
 
   const thinker = createThinker({ vendors, clients, tools, breakers, keyring, clock, log })
-  const handler = createTurnHandler({ ...sending, db, keyring, log, routing, thinker, stopNumber, leadIdleMs: env.LEAD_QUIET_MS, onRetired: metrics.turnRetired })
+  const handler = createTurnHandler({ ...sending, db, keyring, log, routing, thinker, stopNumber, leadIdleMs: env.LEAD_QUIET_MS, onRetired: (turn, outcome, reason) => metrics.turnRetired(turn, outcome, reason) })
   const drainer = createDrainer({ db, redis, keyring, clock, log, handler, maxTurnsInFlight: env.TURNS_MAX, leaseMs: env.LEASE_MS })
   const effects = createEffectsPump({ db, redis, clock, log, handler: createEffectsHandler({ keyring, routing }) })
   const sweeper = createSweeper({ db, redis, clock, log })

@@ -1,8 +1,8 @@
 import { AppError, newId, type Id, type Logger, type OutboundContent, type RenderContext } from '@trunkline/core'
 import {
-  answerTurns, createBatcher, finishTurns, markInterrupted, openTurns, beginSends, recordSends, resumeTurn, retireTurns, sealJson, openJson, turnOutbox,
+  answerTurns, createBatcher, finishTurns, markInterrupted, openTurns, beginSends, recordSends, passUnstored, resumeTurn, sealJson, openJson, turnOutbox,
   type AnswerTurn, type Batcher, type BeginResult, type BeginSend, type Db, type FinishTurn, type Keyring, type OpenedTurn, type OpenResult, type OpenTurn,
-  type AnswerResult, type NumberRouting, type OutboxRow, type QueuedTurn, type RoutedNumber, type SendRecord, type TurnHandler, type TurnOutcome,
+  type AnswerResult, type NumberRouting, type OutboxRow, type ParkReason, type QueuedTurn, type RoutedNumber, type SendRecord, type TurnHandler, type TurnOutcome,
 } from '@trunkline/db'
 
 import { chargeFor, linesFor, readCharge, storeCharge, type Charge } from './charge.ts'
@@ -118,7 +118,7 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
     },
 
     async park(turn, reason) {
-      const context = contexts.get(turn) ?? (await prepareToPark(turn))
+      const context = contexts.get(turn) ?? (await prepareToPark(turn, reason))
       if (context === null) return
       const records = (context.parts ?? []).filter((part) => part.state === 'pending').map((part): SendRecord => ({ outboxId: part.id, state: 'parked', errorMessage: reason }))
       const accepted = (context.parts ?? []).filter((part) => part.state === 'accepted').length
@@ -128,15 +128,14 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
   }
 
   /** A turn that cannot even be stored is passed; its messages stay in the inbox, which is never deleted. Null: it has been passed. */
-  async function prepareToPark(turn: QueuedTurn): Promise<Context | null> {
+  async function prepareToPark(turn: QueuedTurn, reason: ParkReason): Promise<Context | null> {
     try {
       const context = await prepare(turn)
       if (!('retryAfterMs' in context)) return context
     } catch (error) {
       if (error instanceof AppError && (error.code === 'fenced' || error.code === 'unavailable')) throw error
       deps.log.error({ numberId: turn.numberId, firstSeq: turn.firstSeq, error }, 'turn cannot be stored; its messages stay in the inbox')
-      const fenced = await db.system('queue', (tx) => retireTurns(tx, [{ numberId: turn.numberId, epoch: turn.epoch, seqs: turn.seqs }]))
-      if (fenced.has(turn.numberId)) throw new AppError('fenced')
+      if (!(await db.system('queue', (tx) => passUnstored(tx, turn, reason)))) throw new AppError('fenced')
       return null
     }
     throw new AppError('unavailable', { message: 'The conversation is busy.' })

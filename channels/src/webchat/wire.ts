@@ -22,6 +22,8 @@ const PreChatField = z.object({
 export const Settings = z.object({
   /** Pages that may open this chat. Empty: none. */
   allowed_origins: z.array(Origin).max(LIMITS.originsMax).default([]),
+  /** Lets clients without a page (apps, servers) in, which send no `Origin`. */
+  allow_missing_origin: z.boolean().default(false),
   title: z.string().min(1).max(60).default('Chat with us'),
   greeting: z.string().max(500).default('Hello! How can we help?'),
   accent_colour: z.string().regex(/^#[0-9a-f]{6}$/i, 'Expected a colour such as #1a73e8').default('#1a73e8'),

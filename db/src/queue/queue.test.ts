@@ -98,10 +98,18 @@ describe('the queue', () => {
     expect(diary.texts).toEqual(['0+1+2+3+4+5+6+7+8+9', 'late'])
   })
 
-  it('drains all with two drainers, in order, each message once', async () => {
+  it('drains all with two drainers, in order, each message once, while one send in twenty fails at first', async () => {
     const numbers = await makeNumbers(place, 40)
     const acceptor = createAcceptor({ ...place, ...deps })
-    const { handler, diary } = diaryHandler(place.db)
+    const failed = new Set<string>()
+    const { handler, diary } = diaryHandler(place.db, {
+      async send(turn) {
+        const key = `${turn.numberId}${turn.firstSeq}`
+        if (turn.firstSeq % 20 !== 7 || failed.has(key)) return
+        failed.add(key)
+        throw new Error('first try')
+      },
+    })
     const drainers = [testDrainer(place, handler), testDrainer(place, handler)]
     for (const drainer of drainers) await drainer.start()
     for (let round = 0; round < 25; round++) {
@@ -113,6 +121,7 @@ describe('the queue', () => {
       const seqs = diary.sent.filter((turn) => turn.numberId === number.id).map((turn) => turn.firstSeq)
       expect(seqs).toEqual([...seqs].sort((a, b) => a - b))
     }
+    expect(failed.size).toBeGreaterThan(0)
     expect(await queueDepth(place.db)).toEqual({ waiting: 0, waitingLanes: 0, oldestAgeMs: 0 })
   })
 

@@ -1,4 +1,4 @@
-import type { Id } from '@trunkline/core'
+import { newId, type Id } from '@trunkline/core'
 import { lockWallets, settleMany, voidMany } from '../ledger/index.ts'
 import { retireTurns } from '../queue/lanes.ts'
 import type { Tx } from '../tenancy.ts'
@@ -45,6 +45,19 @@ export async function finishTurns(tx: Tx, turns: FinishTurn[]): Promise<Set<Id>>
     await changeHands(tx, mine.filter((turn) => turn.handover || turn.close))
   }
   return new Set(turns.filter((turn) => fencedNumbers.has(turn.numberId)).map((turn) => turn.turnId))
+}
+
+/**
+ * Passes messages that cannot be stored (their payload does not open, or a row is refused again and again). They stay in the inbox, and
+ * the number's tenant is told, since there is no message to show the reason on. False: fenced.
+ */
+export async function passUnstored(tx: Tx, turn: { tenantId: Id; numberId: Id; epoch: number; seqs: number[] }, reason: string): Promise<boolean> {
+  const fenced = await retireTurns(tx, [turn])
+  if (fenced.has(turn.numberId)) return false
+  await tx.query("INSERT INTO number_notices (id, tenant_id, number_id, topic, severity, data) VALUES ($1, $2, $3, 'messages_not_stored', 'critical', $4)", [
+    newId(), turn.tenantId, turn.numberId, JSON.stringify({ seqs: turn.seqs, reason }),
+  ])
+  return true
 }
 
 async function closeTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {

@@ -133,7 +133,7 @@ export async function summariseMessages(tx: Tx, messageIds: Id[]): Promise<void>
        SELECT o.message_id, bool_and(o.state = 'accepted') AS sent, bool_or(o.state = 'failed') AS failed, bool_or(o.state = 'unknown') AS unknown,
          bool_or(o.state = 'parked') AS parked, bool_or(o.state = 'cancelled') AS cancelled,
          min(o.provider_message_id) FILTER (WHERE o.part = 0) AS provider_message_id,
-         coalesce(min(o.policy) FILTER (WHERE o.state IN ('failed', 'parked')), min(o.error_message) FILTER (WHERE o.state = 'unknown')) AS policy,
+         coalesce(min(o.policy) FILTER (WHERE o.state IN ('failed', 'parked')), min(o.error_message) FILTER (WHERE o.state IN ('unknown', 'parked'))) AS policy,
          min(o.error_code) FILTER (WHERE o.state IN ('failed', 'parked')) AS error_code
        FROM outbox o WHERE o.message_id = ANY ($1::uuid[]) GROUP BY o.message_id
      )
