@@ -2,7 +2,7 @@ import { Breakers, createHttpTools, guardedNetwork } from '@trunkline/agents'
 import { channels } from '@trunkline/channels'
 import { systemClock, type ChannelClient, type ChannelId, type Clock, type Id, type Logger } from '@trunkline/core'
 import {
-  connectDb, connectRedis, createBell, createBuckets, createCache, createDrainer, createEffectsPump, createFolderStore, createKeyring, createNumberRouting, createPresence, createSchedule, createSweeper, openToolSecrets, redisReady,
+  connectDb, connectRedis, createBell, createBuckets, createCache, createDrainer, createEffectsPump, createFolderStore, createKeyring, createNumberRouting, createPresence, createSchedule, createSweeper, ledger, openToolSecrets, redisReady,
   type Bell, type PeriodicJob,
 } from '@trunkline/db'
 import { createDirectSends } from './direct-sends.ts'
@@ -27,6 +27,8 @@ export type Worker = {
   ready(): Promise<void>
 }
 
+const NOTE_MS = 100
+
 /** The one place where the rooms meet in this process. */
 export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = systemClock): Promise<Worker> {
   const keyring = createKeyring(env.TRUNKLINE_SECRETS)
@@ -34,7 +36,8 @@ export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = 
   const redis = connectRedis({ url: env.REDIS_URL, prefix: env.REDIS_PREFIX, onError: (error) => log.debug({ error }, 'Redis connection') })
   await redisReady(redis, 15_000)
   const bell = createBell(redis, { url: env.REDIS_URL, prefix: env.REDIS_PREFIX })
-  const routing = createNumberRouting({ db, redis, cache: createCache(redis), keyring, clock })
+  const cache = createCache(redis)
+  const routing = createNumberRouting({ db, redis, cache, keyring, clock })
   const clients = clientsOf(env, bell)
   const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
   const breakers = new Breakers(clock)
@@ -45,12 +48,14 @@ export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = 
   const intervals = { quietMs: env.LEAD_QUIET_MS, latestMs: env.LEAD_LATEST_MS }
   const metrics = createMetrics()
 
+  const onCharged = balanceNotes(ledger.createBalances(db, cache), log)
+
   const thinker = createThinker({ vendors, clients, tools, breakers, keyring, clock, log })
-  const handler = createTurnHandler({ ...sending, db, keyring, log, routing, thinker, stopNumber, leadIdleMs: env.LEAD_QUIET_MS, onRetired: (turn, outcome, reason) => metrics.turnRetired(turn, outcome, reason) })
+  const handler = createTurnHandler({ ...sending, db, keyring, log, routing, thinker, stopNumber, leadIdleMs: env.LEAD_QUIET_MS, onCharged, onMedia: () => bell.ring('media'), onRetired: (turn, outcome, reason) => metrics.turnRetired(turn, outcome, reason) })
   const drainer = createDrainer({ db, redis, keyring, clock, log, handler, maxTurnsInFlight: env.TURNS_MAX, leaseMs: env.LEASE_MS })
   const effects = createEffectsPump({ db, redis, clock, log, handler: createEffectsHandler({ keyring, routing }) })
   const sweeper = createSweeper({ db, redis, clock, log })
-  const directSends = createDirectSends({ ...sending, db, keyring, log, routing, stopNumber })
+  const directSends = createDirectSends({ ...sending, onCharged, db, keyring, log, routing, stopNumber })
   const store = createFolderStore(env.MEDIA_DIR)
   const direct = onBell(bell, 'direct', 2_000, (signal) => directSends.run(signal), log)
   const media = onBell(bell, 'media', 5_000, (signal) => downloadDueMedia({ db, log, routing, store, clients, channels }, signal), log)
@@ -94,6 +99,21 @@ function clientsOf(env: WorkerEnv, bell: Bell): Record<ChannelId, ChannelClient>
   const deps = { baseUrl: env.GRAPH_URL, timeoutMs: env.SEND_TIMEOUT_MS }
   const deliverLocal = async (numberId: Id, visitorId: string, payload: Record<string, unknown>) => bell.ring(`webchat:${numberId}:${visitorId}`, JSON.stringify(payload))
   return Object.fromEntries(Object.entries(channels).map(([id, channel]) => [id, channel.client({ ...deps, deliverLocal })])) as Record<ChannelId, ChannelClient>
+}
+
+/** Tells the caches of balances at most every `NOTE_MS` per tenant: the ledger itself never reads them. */
+function balanceNotes(balances: ReturnType<typeof ledger.createBalances>, log: Logger): (tenantIds: Id[]) => void {
+  let noted = new Set<Id>()
+  return (tenantIds) => {
+    if (noted.size === 0) {
+      setTimeout(() => {
+        const changed = [...noted]
+        noted = new Set()
+        balances.changed(changed).catch((error: unknown) => log.warn({ error }, 'cached balances could not be dropped'))
+      }, NOTE_MS)
+    }
+    for (const id of tenantIds) noted.add(id)
+  }
 }
 
 function houseVendors(env: WorkerEnv): HouseVendors {

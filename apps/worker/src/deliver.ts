@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { AppError, type Channel, type ChannelClient, type Id, type RejectionPolicy, type SendOutcome, type WireRequest } from '@trunkline/core'
+import { AppError, type Channel, type ChannelClient, type Id, type RejectionPolicy, type RenderContext, type SendOutcome, type WireRequest } from '@trunkline/core'
 import type { Bucket, Buckets, RoutedNumber, SendRecord } from '@trunkline/db'
 
 /** Suppliers' published rates. WhatsApp: 80 messages a second per number, one per 6 s per customer with a burst of 45; Instagram 300/s for text. */
@@ -14,7 +14,9 @@ const SHRINK_MS = 60_000
 const WAIT_INLINE_MS = 2_000
 const ATTEMPTS_MAX = 5
 
-export type Delivery = { outboxId: Id; attempt: number; request: WireRequest; to: string }
+/** What the outbox keeps: the request as it leaves, the address its rate is counted by, and whom it is for when it has to be rendered anew. */
+export type StoredRequest = { request: WireRequest; to: string; identity?: RenderContext['to'] }
+export type Delivery = StoredRequest & { outboxId: Id; attempt: number }
 export type DeliveryResult = { record: SendRecord; retryAfterMs?: number; stopNumber?: RejectionPolicy }
 
 export type DeliverDeps = { clients: Record<RoutedNumber['channel'], ChannelClient>; channels: Record<RoutedNumber['channel'], Channel>; buckets: Buckets; sendTimeoutMs: number; random?: () => number }
@@ -34,10 +36,31 @@ export async function awaitRate(deps: DeliverDeps, number: RoutedNumber, to: str
 
 /** One HTTP call and what it means for the outbox row. The row is `sending` already. */
 export async function deliver(deps: DeliverDeps, number: RoutedNumber, delivery: Delivery, signal: AbortSignal): Promise<DeliveryResult> {
-  const outcome = await callSupplier(deps, number, delivery, signal)
+  const outcome = await callWithFallback(deps, number, delivery, signal)
   if (outcome.status === 'accepted') return { record: { outboxId: delivery.outboxId, state: 'accepted', providerMessageId: outcome.providerMessageId } }
   if (outcome.status === 'unknown') return { record: { outboxId: delivery.outboxId, state: 'unknown', errorMessage: outcome.reason } }
   return rejected(deps, number, delivery, outcome)
+}
+
+/** A file that the supplier refuses goes as its link in plain text: the refusal is certain, so nothing is shown twice. */
+async function callWithFallback(deps: DeliverDeps, number: RoutedNumber, delivery: Delivery, signal: AbortSignal): Promise<SendOutcome> {
+  const outcome = await callSupplier(deps, number, delivery, signal)
+  const refused = outcome.status === 'rejected' && outcome.policy === 'media_fault' && delivery.request.kind !== 'text'
+  const link = linkIn(delivery.request.body)
+  if (!refused || delivery.identity === undefined || link === null) return outcome
+  const [request] = deps.channels[number.channel].render({ kind: 'text', text: `${delivery.request.text}\n${link}` }, { to: delivery.identity }).requests
+  return request ? callSupplier(deps, number, { ...delivery, request }, signal) : outcome
+}
+
+/** Where the refused file lies: Graph calls it `link` (WhatsApp) or `url` (Instagram). */
+function linkIn(value: unknown): string | null {
+  if (typeof value !== 'object' || value === null) return null
+  for (const [key, child] of Object.entries(value)) {
+    if ((key === 'link' || key === 'url') && typeof child === 'string') return child
+    const deeper = linkIn(child)
+    if (deeper !== null) return deeper
+  }
+  return null
 }
 
 /** A client never throws for an answer; whatever else it throws may have happened after the request left. */

@@ -1,6 +1,6 @@
 import { InboundEvent, type Echo, type IdentityChange, type NumberNotice, type Reaction, type Revision } from '@trunkline/core'
 import {
-  applyIdentityChange, applyNotice, applyReaction, applyReceipts, applyRevision, matchEcho, openJson, sealJson, settleReconciled, storeForeignEcho,
+  applyIdentityChange, applyNotice, applyReaction, applyReceipts, applyRevision, closeDirect, matchEcho, openJson, sealJson, settleReconciled, storeForeignEcho,
   type Effect, type EffectOutcome, type Keyring, type NumberRouting, type QueuedEffect, type Tx,
 } from '@trunkline/db'
 
@@ -25,6 +25,7 @@ export function createEffectsHandler(deps: Deps): { apply(tx: Tx, rows: QueuedEf
         for (const [id, outcome] of applied.outcomes) outcomes.set(id, outcome)
         const turns = applied.reconciled.flatMap((row) => (row.turnId === null ? [] : [{ turnId: row.turnId, accepted: row.accepted }]))
         if (turns.length > 0) await settleReconciled(tx, turns)
+        await closeDirect(tx, applied.reconciled.filter((row) => row.turnId === null))
       }
       for (const effect of effects) {
         if (effect.event.kind !== 'receipt' && effect.event.kind !== 'message') outcomes.set(effect.id, await applyOne(tx, effect, deps.keyring))

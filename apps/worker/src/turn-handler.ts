@@ -6,7 +6,7 @@ import {
 } from '@trunkline/db'
 
 import { chargeFor, linesFor, readCharge, storeCharge, type Charge } from './charge.ts'
-import { awaitRate, deliver, type DeliverDeps } from './deliver.ts'
+import { awaitRate, deliver, type DeliverDeps, type StoredRequest } from './deliver.ts'
 
 import { historyItems, turnItem } from './turn-items.ts'
 import type { Answer, Thinker } from './think.ts'
@@ -23,6 +23,10 @@ export type TurnHandlerDeps = DeliverDeps & {
   /** Puts a number out of service and tells its tenant. */
   stopNumber(number: RoutedNumber, reason: string): Promise<void>
   leadIdleMs: number
+  /** A turn brought files to fetch. */
+  onMedia?: () => void
+  /** Balances that may be cached elsewhere have changed. */
+  onCharged?: (tenantIds: Id[]) => void
   /** For metrics and live events. */
   onRetired?: (turn: QueuedTurn, outcome: TurnOutcome, reason: string | null) => void
 }
@@ -52,13 +56,15 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
     const number = await deps.routing.numberForRouting(turn.numberId)
     if (!number) throw new AppError('not_found', { message: 'The number of this lane is gone.' })
     if (turn.resumed) return resume(turn, number, turn.resumed.id)
-    const result = await batchers.open.add(openRow(turn, number, deps))
+    const row = openRow(turn, number, deps)
+    const result = await batchers.open.add(row)
     if (result === 'fenced') throw new AppError('fenced')
     if (result === 'busy') return { retryAfterMs: 250 }
     if (result === 'rebound') {
       await deps.routing.invalidateNumber(number.id)
       return { retryAfterMs: 20 }
     }
+    if (row.items.some((item) => item.media)) deps.onMedia?.()
     return { number, opened: result, parts: null, charge: readCharge(null), handover: false, close: false }
   }
 
@@ -78,6 +84,7 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
     const fenced = await batchers.settle.add({ records, finish: row })
     contexts.delete(turn)
     if (fenced) throw new AppError('fenced')
+    deps.onCharged?.([turn.tenantId])
     deps.onRetired?.(turn, outcome, reason)
   }
 
@@ -146,7 +153,7 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
     const records: SendRecord[] = []
     for (const part of parts) {
       if (part.state !== 'pending') continue
-      const request = openJson(keyring, part.requestSealed, part.tenantId) as Stored
+      const request = openJson(keyring, part.requestSealed, part.tenantId) as StoredRequest
       const waitMs = await awaitRate(deps, context.number, request.to, signal)
       if (waitMs > 0) return { records, retryAfterMs: waitMs }
       const begun = await batchers.begin.add({ outboxId: part.id, numberId: part.numberId, epoch })
@@ -155,7 +162,7 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
         part.state = begun.state === 'discarded' ? 'cancelled' : part.state
         continue
       }
-      const result = await deliver(deps, context.number, { outboxId: part.id, attempt: begun.attempt, request: request.request, to: request.to }, signal)
+      const result = await deliver(deps, context.number, { outboxId: part.id, attempt: begun.attempt, ...request }, signal)
       part.state = result.record.state
       records.push(result.record)
       if (result.stopNumber) await deps.stopNumber(context.number, result.stopNumber)
@@ -165,8 +172,6 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
   }
 }
 
-/** The outbox keeps the request as it leaves, and the address that its rate is counted by. */
-type Stored = { request: { kind: OutboundContent['kind']; body: Record<string, unknown>; text: string }; to: string }
 
 function createTurnBatchers(db: Db) {
   const shape = { maxSize: 100, maxInFlight: 2, isolate: (error: unknown) => !(error instanceof AppError && error.code === 'unavailable') }
@@ -308,7 +313,7 @@ function replyRow(content: OutboundContent, context: RenderContext, number: Rout
     parts: rendered.requests.map((request, part) => ({
       outboxId: newId(),
       part,
-      requestSealed: sealJson(deps.keyring, { request, to: context.to.value } satisfies Stored, number.tenantId),
+      requestSealed: sealJson(deps.keyring, { request, to: context.to.value, identity: context.to } satisfies StoredRequest, number.tenantId),
     })),
   }
 }

@@ -1,6 +1,7 @@
 import { AppError, newId, type ChannelId, type Id } from '@trunkline/core'
 import { and, asc, desc, eq, getTableColumns, gt, gte, inArray, lt, type SQL } from 'drizzle-orm'
 import { conversations, effects, messageReactions, messageRevisions, messages, outbox, phoneNumbers } from '../tables/schema.ts'
+import { queueAgain } from '../queue/again.ts'
 import type { Tx } from '../tenancy.ts'
 import { lockWritable } from './conversations.ts'
 import { idFloor, type Page, type PageRequest, pageOf } from './page.ts'
@@ -252,6 +253,27 @@ export async function retry(tx: Tx, id: Id, wish: RetryWish): Promise<Message> {
   await tx.orm
     .update(messages)
     .set({ status: 'queued', reason: null, details: { ...message.details, retries } })
+    .where(eq(messages.id, id))
+  return get(tx, id)
+}
+
+const ANSWERABLE: readonly MessageStatus[] = ['parked', 'rejected', 'failed']
+
+/**
+ * Puts a customer's message that was not answered at the end of its number's line once more. Of two people who ask at once one
+ * gets AppError `invalid_state`.
+ */
+export async function answerAgain(tx: Tx, id: Id, actor: string): Promise<Message> {
+  await tx.query('SELECT 1 FROM messages WHERE id = $1 FOR NO KEY UPDATE', [id])
+  const message = await get(tx, id)
+  if (!ANSWERABLE.includes(message.status)) {
+    throw new AppError('invalid_state', { message: `A message that is ${message.status} cannot be answered again.`, details: { status: message.status } })
+  }
+  if (!(await queueAgain(tx, id))) throw new AppError('invalid_state', { message: 'This message never waited for an answer.' })
+  const record: RetryRecord = { by: actor, at: new Date().toISOString(), was: message.status, reason: message.reason, attempts: [] }
+  await tx.orm
+    .update(messages)
+    .set({ status: 'received', reason: null, details: { ...message.details, retries: [...retriesOf(message), record] } })
     .where(eq(messages.id, id))
   return get(tx, id)
 }

@@ -84,7 +84,7 @@ export async function update(tx: Tx, id: Id, patch: NumberPatch): Promise<PhoneN
   return change(tx, id, patch)
 }
 
-/** Nothing is sent from a stopped number and nothing answered; what customers write still waits in its queue. */
+/** Nothing is sent from a stopped number and nothing answered: what customers write is kept, parked with the reason, and can be answered again by hand. */
 export async function stop(tx: Tx, id: Id, reason: string): Promise<PhoneNumber> {
   return change(tx, id, { status: 'stopped', stopReason: reason })
 }

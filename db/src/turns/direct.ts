@@ -13,8 +13,8 @@ export async function takeDirectSends(tx: Tx, limit: number): Promise<(OutboxRow
        WHERE o.turn_id IS NULL AND o.state = 'pending' AND (o.next_attempt_at IS NULL OR o.next_attempt_at <= now())
          AND NOT EXISTS (
            SELECT 1 FROM outbox e WHERE e.conversation_id = o.conversation_id AND e.number_id = o.number_id AND e.turn_id IS NULL
-             AND (e.id < o.id OR (e.message_id = o.message_id AND e.part < o.part)) AND e.state IN ('pending', 'sending') AND e.id <> o.id)
-       ORDER BY o.id LIMIT $1 FOR UPDATE SKIP LOCKED
+             AND (e.message_id, e.part) < (o.message_id, o.part) AND e.state IN ('pending', 'sending'))
+       ORDER BY o.message_id, o.part LIMIT $1 FOR UPDATE SKIP LOCKED
      )
      UPDATE outbox o SET state = 'sending', attempt = o.attempt + 1, sending_at = now() FROM due, messages m WHERE o.id = due.id AND m.id = o.message_id
      RETURNING ${outboxColumns}, m.kind`,

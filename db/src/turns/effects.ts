@@ -2,6 +2,7 @@ import { newId, type Echo, type Id, type IdentityChange, type NumberNotice, type
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 import { scopeOf } from './contacts.ts'
+import { closeDirect } from './direct-money.ts'
 import { summariseMessages } from './send.ts'
 
 /** `waiting`: the message it speaks of is not known yet (its send is not recorded); tried again. `ignored`: nothing of ours is meant. */
@@ -145,6 +146,7 @@ export async function matchEcho(tx: Tx, effect: Effect<Echo>): Promise<EchoMatch
   )
   if (!settled.rowCount) return { kind: 'ours', reconciledTurnId: null }
   await summariseMessages(tx, [row.message_id])
+  if (row.turn_id === null) await closeDirect(tx, [{ outboxId: row.id, accepted: true }])
   return { kind: 'ours', reconciledTurnId: row.turn_id }
 }
 

@@ -1,6 +1,7 @@
 export * from './answer.ts'
 export * from './contacts.ts'
 export * from './direct.ts'
+export * from './direct-money.ts'
 export * from './effects.ts'
 export * from './finish.ts'
 export * from './open.ts'

@@ -170,12 +170,13 @@ async function joinConversations(tx: Tx, turns: OpenTurn[], contacts: Contacts):
        last_message_at = now(),
        last_inbound_at = i.received_at,
        reply_to = i.reply_to,
+       agent_id = coalesce(c.agent_id, i.agent_id),
        context_start_seq = CASE WHEN c.last_message_at < now() - interval '21 days' THEN c.last_seq ELSE c.context_start_seq END,
        vendor_state = CASE WHEN c.last_message_at < now() - interval '21 days' THEN NULL ELSE c.vendor_state END,
        summary_sealed = CASE WHEN c.last_message_at < now() - interval '21 days' THEN NULL ELSE c.summary_sealed END,
        first_unextracted_at = coalesce(c.first_unextracted_at, now()),
        extraction_due_at = coalesce(c.extraction_due_at, now() + make_interval(secs => i.lead_idle_ms / 1000))
-     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::jsonb[], $7::float8[]) AS i (turn_id, number_id, contact_id, added, received_at, reply_to, lead_idle_ms)
+     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::jsonb[], $7::float8[], $8::uuid[]) AS i (turn_id, number_id, contact_id, added, received_at, reply_to, lead_idle_ms, agent_id)
      WHERE c.number_id = i.number_id AND c.contact_id = i.contact_id AND c.status = 'open'
      RETURNING ${conversationColumns}`,
     conversationParameters(turns, contacts),
@@ -196,6 +197,7 @@ function conversationParameters(turns: OpenTurn[], contacts: Contacts): unknown[
     turns.map((turn) => new Date(Math.max(...turn.items.map((item) => item.receivedAtMs)))),
     turns.map((turn) => storableJson(turn.sender.identities[0])),
     turns.map((turn) => turn.leadIdleMs),
+    turns.map((turn) => turn.agentId),
   ]
 }
 
@@ -204,7 +206,7 @@ async function beginConversations(tx: Tx, turns: OpenTurn[], contacts: Contacts)
   const { rows } = await tx.query<ConversationRow>(
     `WITH i AS (
        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::jsonb[], $7::float8[], $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[])
-         AS i (turn_id, number_id, contact_id, added, received_at, reply_to, lead_idle_ms, id, tenant_id, project_id, agent_id)
+         AS i (turn_id, number_id, contact_id, added, received_at, reply_to, lead_idle_ms, agent_id, id, tenant_id, project_id)
      ), c AS (
        INSERT INTO conversations (id, tenant_id, project_id, number_id, agent_id, contact_id, reply_to, last_seq, last_inbound_at, first_unextracted_at, extraction_due_at)
        SELECT id, tenant_id, project_id, number_id, agent_id, contact_id, reply_to, added, received_at, now(), now() + make_interval(secs => lead_idle_ms / 1000) FROM i
@@ -215,7 +217,6 @@ async function beginConversations(tx: Tx, turns: OpenTurn[], contacts: Contacts)
       turns.map(() => newId()),
       turns.map((turn) => turn.tenantId),
       turns.map((turn) => turn.projectId),
-      turns.map((turn) => turn.agentId),
     ],
     'turns_begin_conversation',
   )

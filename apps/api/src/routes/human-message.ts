@@ -29,7 +29,7 @@ export async function writeAsHuman(tx: Tx, deps: ApiDeps, wish: HumanMessage): P
     details: degradations.length > 0 ? { degradations } : null,
   })
   // The shape the worker's lanes read: the request as it leaves, and the address that its rate is counted by.
-  const stored = requests.map((request) => sealJson(deps.keyring, { request, to: conversation.replyTo.value }, conversation.tenantId))
+  const stored = requests.map((request) => sealJson(deps.keyring, { request, to: conversation.replyTo.value, identity: conversation.replyTo }, conversation.tenantId))
   await messages.queueParts(tx, message, stored)
   return message
 }

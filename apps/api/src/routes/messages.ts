@@ -90,17 +90,17 @@ export function registerMessages(app: ApiApp, deps: ApiDeps): void {
     return { ...messageView(keyring, request.auth, message), details: message.details, ...historyView(deps, message.tenantId, history) }
   })
 
-  const description = 'For `failed`, `parked` and, with `confirm`, `unknown`. Makes one new attempt whoever asks; a second request while it runs is refused.'
-  app.post('/v1/messages/:id/retry', { config: write, schema: { tags, summary: 'Send a message again', description, params: IdParams, body: RetryMessage, response: { 202: MessageView } } }, async (request, reply) => {
+  const description = 'Of ours: for `failed`, `parked` and, with `confirm`, `unknown`; makes one new attempt, whoever asks. Of a customer: for `parked`, `rejected` and `failed`; it waits in its number’s line again and is answered. A second request while it runs is refused.'
+  app.post('/v1/messages/:id/retry', { config: write, schema: { tags, summary: 'Send or answer a message again', description, params: IdParams, body: RetryMessage, response: { 202: MessageView } } }, async (request, reply) => {
     const { auth, params, body } = request
     const message = await db.tenant(auth.tenantId, async (tx) => {
       const found = await find(tx, request, params.id)
+      await audit(tx, request, { action: 'message.retried', target: { kind: 'message', id: params.id }, changes: { was: found.status } })
+      if (found.direction === 'inbound') return messages.answerAgain(tx, params.id, actorOf(auth))
       const conversation = await conversations.get(tx, found.conversationId)
       const check = (locked: messages.Message) => assertWindow(deps, conversation, deps.channels[conversation.channel], locked.kind)
       const refusedIds = receiptsOf(deps, found.tenantId, await messages.history(tx, found)).flatMap(({ receipt }) => (receipt.status === 'failed' && receipt.providerMessageId ? [receipt.providerMessageId] : []))
-      const queued = await messages.retry(tx, params.id, { actor: actorOf(auth), confirm: body?.confirm ?? false, refusedIds, check })
-      await audit(tx, request, { action: 'message.retried', target: { kind: 'message', id: params.id }, changes: { was: found.status } })
-      return queued
+      return messages.retry(tx, params.id, { actor: actorOf(auth), confirm: body?.confirm ?? false, refusedIds, check })
     })
     await deps.ports.wakeDirectSends(message.numberId)
     return reply.code(202).send(messageView(keyring, auth, message))
