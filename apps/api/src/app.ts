@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import { newId } from '@trunkline/core'
 import cors from '@fastify/cors'
 import fastify from 'fastify'
@@ -18,6 +18,8 @@ import { buildWebhookApp, isWebhook } from './webhook-app.ts'
 
 /** What scripts of other origins may read of an answer. */
 const EXPOSED_HEADERS = ['x-request-id', 'retry-after', 'idempotency-replayed', 'x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset']
+
+const DRAIN_SWEEP_MS = 50
 
 /** The whole API without a socket: tests use `app.inject`, main.ts listens. */
 export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
@@ -54,6 +56,14 @@ export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
   registerRoutes(app, deps)
   registerWebchat(app, deps)
   app.addHook('onClose', () => webhooks.close())
+  app.addHook('preClose', async () => endConnectionsAsTheyFallIdle(app.server))
   await app.ready()
   return app
+}
+
+/** Fastify ends what is idle when the drain begins; a supplier's connection that was busy then would be waited for through its whole keep-alive time. */
+function endConnectionsAsTheyFallIdle(server: Server): void {
+  if (!server.listening) return
+  const sweep = setInterval(() => server.closeIdleConnections(), DRAIN_SWEEP_MS)
+  server.once('close', () => clearInterval(sweep))
 }
