@@ -1,5 +1,6 @@
 import { Agent, request } from 'node:http'
 import { once } from 'node:events'
+import { setImmediate } from 'node:timers/promises'
 import { sign } from '@trunkline/app-sandbox'
 import { Registry } from 'prom-client'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -31,6 +32,7 @@ it('the API ends with its last request; bug: a supplier’s connection that was 
   sending.end(body)
   await arrived.promise
   const closed = app.close()
+  while (app.server.listening) await setImmediate()
   committed.resolve()
   const [response] = (await once(sending, 'response')) as [import('node:http').IncomingMessage]
   response.resume()
