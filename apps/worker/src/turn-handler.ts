@@ -53,8 +53,7 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
   const batchers = createTurnBatchers(db)
 
   async function prepare(turn: QueuedTurn): Promise<Context | { retryAfterMs: number }> {
-    const number = await deps.routing.numberForRouting(turn.numberId)
-    if (!number) throw new AppError('not_found', { message: 'The number of this lane is gone.' })
+    const number = await currentNumber(deps.routing, turn.numberId)
     if (turn.resumed) return resume(turn, number, turn.resumed.id)
     const row = openRow(turn, number, deps)
     const result = await batchers.open.add(row)
@@ -245,6 +244,14 @@ function openRow(turn: QueuedTurn, number: RoutedNumber, deps: TurnHandlerDeps):
     holdMicros: canAnswer(number) ? deps.thinker.estimate(number) : 0n,
     leadIdleMs: deps.leadIdleMs,
   }
+}
+
+/** A reason to stay silent may be a copy from before somebody resumed the number or linked an agent: it is read anew. */
+async function currentNumber(routing: NumberRouting, numberId: Id): Promise<RoutedNumber> {
+  const known = await routing.numberForRouting(numberId)
+  const number = known && canAnswer(known) ? known : await routing.numberForRouting(numberId, { fresh: true })
+  if (!number) throw new AppError('not_found', { message: 'The number of this lane is gone.' })
+  return number
 }
 
 const canAnswer = (number: RoutedNumber) => number.agent !== null && number.status === 'active' && number.tenantStatus === 'active'

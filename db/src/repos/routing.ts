@@ -33,9 +33,9 @@ type CachedNumber = Omit<RoutedNumber, 'credentials'> & { /** Sealed, base64. */
 export type NumberRouting = {
   /**
    * By id, across tenants; null for an unknown number. A deleted number is given with its status, a suspended tenant with
-   * its own. At most about two seconds old in this process when `invalidateNumber` was called by another one.
+   * its own. At most about two seconds old in this process when `invalidateNumber` was called by another one; not at all with `fresh`.
    */
-  numberForRouting(numberId: Id): Promise<RoutedNumber | null>
+  numberForRouting(numberId: Id, options?: { fresh?: boolean }): Promise<RoutedNumber | null>
   /** Call after the commit of anything that changes what `numberForRouting` says. */
   invalidateNumber(numberId: Id): Promise<void>
   /** The same for every number of a tenant: call it after suspending one or letting it go on. */
@@ -78,10 +78,10 @@ export function createNumberRouting(deps: RoutingDeps): NumberRouting {
       const { rows } = await deps.db.tenant(tenantId, (tx) => tx.query<{ id: Id }>("SELECT id FROM phone_numbers WHERE status <> 'deleted'"))
       await Promise.all(rows.map((row) => invalidateNumber(row.id)))
     },
-    numberForRouting(numberId) {
+    numberForRouting(numberId, { fresh = false } = {}) {
       const now = deps.clock.nowMs()
       const copy = copies.get(numberId)
-      if (copy && copy.until > now) return copy.number
+      if (!fresh && copy && copy.until > now) return copy.number
       const number = read(numberId)
       copies.delete(numberId)
       if (copies.size >= COPIES_MAX) copies.delete(copies.keys().next().value!)
