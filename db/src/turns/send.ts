@@ -69,18 +69,19 @@ export async function beginSends(tx: Tx, sends: BeginSend[]): Promise<Map<Id, Be
   const results = new Map<Id, BeginResult>(sends.map((send) => [send.outboxId, { state: fenced.has(send.numberId) ? 'fenced' : 'settled' }]))
   const mine = sends.filter((send) => !fenced.has(send.numberId))
   if (mine.length === 0) return results
-  const { rows } = await tx.query<{ id: Id; attempt: number; current: boolean }>(
+  const { rows } = await tx.query<{ id: Id; message_id: Id; attempt: number; current: boolean }>(
     `UPDATE outbox o SET
        state = CASE WHEN c.handler_epoch = o.handler_epoch THEN 'sending' ELSE 'cancelled' END,
        attempt = o.attempt + CASE WHEN c.handler_epoch = o.handler_epoch THEN 1 ELSE 0 END,
        epoch = i.epoch, sending_at = now()
      FROM unnest($1::uuid[], $2::bigint[]) AS i (id, epoch), conversations c
      WHERE o.id = i.id AND o.state = 'pending' AND c.id = o.conversation_id
-     RETURNING o.id, o.attempt, o.state = 'sending' AS current`,
+     RETURNING o.id, o.message_id, o.attempt, o.state = 'sending' AS current`,
     [mine.map((send) => send.outboxId), mine.map((send) => send.epoch)],
     'outbox_begin',
   )
   for (const row of rows) results.set(row.id, row.current ? { state: 'sending', attempt: row.attempt } : { state: 'discarded' })
+  await summariseMessages(tx, [...new Set(rows.filter((row) => !row.current).map((row) => row.message_id))])
   return results
 }
 
