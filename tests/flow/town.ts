@@ -9,6 +9,7 @@ import { connectDb, type Db } from '@trunkline/db'
 import { freshDatabase, TEST_SECRET } from '../harness/database.ts'
 import { freshRedis } from '../harness/redis.ts'
 import { openBusiness, type Business } from './business.ts'
+import { environmentOf } from './environment.ts'
 import { watchDatabase, type Watch } from './watch.ts'
 
 /** The whole system in this process, over real HTTP, Postgres and Redis, with the sandbox as the outside world. */
@@ -51,7 +52,7 @@ export async function openTown(options: TownOptions = {}): Promise<Town> {
     closers.push(() => db.close())
 
     const redis = freshRedis()
-    const environment = environmentOf(sandbox, { DATABASE_URL: database.url, REDIS_URL: redis.url, REDIS_PREFIX: redis.prefix, MEDIA_DIR: folder, ...options.settings })
+    const environment = environmentOf(sandbox, { TRUNKLINE_SECRETS: TEST_SECRET, DATABASE_URL: database.url, REDIS_URL: redis.url, REDIS_PREFIX: redis.prefix, MEDIA_DIR: folder, ...options.settings })
     const worker = await composeWorker(readWorkerEnv(environment), log)
     closers.push(() => worker.stop())
     await worker.start()
@@ -64,24 +65,5 @@ export async function openTown(options: TownOptions = {}): Promise<Town> {
   } catch (error) {
     await close()
     throw error
-  }
-}
-
-/** As an operator would write it. Limits of callers are far off: they have tests of their own. */
-export function environmentOf(sandbox: Pick<Sandbox, 'url' | 'mailPort'>, settings: Record<string, string>): Record<string, string> {
-  return {
-    TRUNKLINE_SECRETS: TEST_SECRET,
-    LOG_LEVEL: 'silent',
-    GRAPH_URL: sandbox.url,
-    SMTP_URL: `smtp://127.0.0.1:${sandbox.mailPort}`,
-    PRIVATE_ADDRESSES: new URL(sandbox.url).host,
-    OPENAI_API_KEY: 'sandbox',
-    OPENAI_BASE_URL: `${sandbox.url}/v1`,
-    ANTHROPIC_API_KEY: 'sandbox',
-    ANTHROPIC_BASE_URL: `${sandbox.url}/anthropic`,
-    SIGN_UPS_PER_IP: '10000',
-    RATE_LIMIT_PUBLIC_PER_IP: '0',
-    START_CREDIT_MICROS: '1000000000',
-    ...settings,
   }
 }
