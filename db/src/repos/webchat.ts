@@ -8,9 +8,9 @@ export type Visitor = { tenantId: Id; numberId: Id; visitorId: string }
 
 /**
  * Positions strictly between two others. A visitor may have had several conversations on the number (one was closed, an agent was
- * relinked), and each counts its messages from 1. A position puts them into one line: when the conversation began, in steps of
- * 50 ms since 2024, times 2^18, plus the message's number. It is stable, rises, is dense within a conversation, and stays a safe
- * integer until 2078.
+ * relinked), and each counts its messages from 1. A position puts them into one line: the millisecond since 2024 in which the
+ * conversation began, times 2^12, plus the message's number. It is stable, rises, is dense within a conversation, and stays a safe
+ * integer until 2093. A conversation may run over its 2^12: the visitor's next one begins later than a millisecond for each 4,096 messages.
  */
 export type Span = { after: number; before: number }
 
@@ -47,7 +47,7 @@ type Row = {
  * Ours are visible from `sending` on, which is committed before the sockets are told; an `unknown` one may have been shown already.
  */
 const MINE = `
-  SELECT c.id, ((floor(extract(epoch FROM c.created_at) * 20)::bigint - 34081344000) << 18) AS base
+  SELECT c.id, c.last_seq, ((floor(extract(epoch FROM c.created_at) * 1000)::bigint - 1704067200000) << 12) AS base
   FROM contact_identities ci
   JOIN conversations c ON c.contact_id = ci.contact_id AND c.number_id = $2 AND c.reply_to->>'kind' = 'visitor' AND c.reply_to->>'value' = $3
   WHERE ci.tenant_id = $1 AND ci.kind = 'visitor' AND ci.scope = $2::text AND ci.value = $3 AND ci.ended_at IS NULL`
@@ -75,7 +75,7 @@ export async function between(tx: Tx, visitor: Visitor, spans: readonly Span[], 
   const { rows } = await tx.query<Row>(
     `WITH mine AS (${MINE})
      SELECT ${COLUMNS} FROM mine
-     JOIN unnest($4::bigint[], $5::bigint[]) AS span (after, before) ON span.before > mine.base AND span.after < mine.base + (1 << 18)
+     JOIN unnest($4::bigint[], $5::bigint[]) AS span (after, before) ON span.before > mine.base AND span.after < mine.base + mine.last_seq
      JOIN LATERAL (
        SELECT * FROM messages m WHERE m.conversation_id = mine.id AND m.seq > span.after - mine.base AND m.seq < span.before - mine.base ORDER BY m.seq LIMIT $6
      ) m ON true ${OUTBOX}

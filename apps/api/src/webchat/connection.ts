@@ -24,6 +24,7 @@ type Hello = Extract<ClientEvent, { type: 'hello' }>
 type Reading = { visitor: webchat.Visitor; held: Held; listener: Listener; leave: () => void; unwatch: () => void }
 
 const FAULTS_MAX = 20
+const AWAY_GRACE_MS = 1_000
 
 /** One socket of one visitor, from the upgrade to its end. It owns nothing that outlives it: everything it says is in Postgres. */
 export class Connection {
@@ -170,7 +171,27 @@ export class Connection {
     const found = await readMissing(api, limits, reading.visitor, reading.held)
     reading.listener.restless = found.restless
     if (found.more) this.#readAgain = true
-    for (const message of found.messages) this.#send({ type: 'message', message })
+    for (const message of found.messages) {
+      if (this.#socket.bufferedAmount > limits.unreadBytesMax / 2 && !(await this.#drained())) return this.#sendAway()
+      this.#send({ type: 'message', message })
+    }
+  }
+
+  /** Waits until everything sent so far has gone out. False: the reader takes too long. */
+  #drained(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), this.#deps.limits.slowMs)
+      this.#socket.ping(undefined, undefined, () => {
+        clearTimeout(timer)
+        resolve(true)
+      })
+    })
+  }
+
+  /** Who does not read does not read the close frame either: what it holds of our memory is given back soon. */
+  #sendAway(): void {
+    this.close(CLOSE.tooSlow, 'too slow')
+    setTimeout(() => this.#socket.terminate(), AWAY_GRACE_MS).unref()
   }
 
   /** One after the other, so that two messages of one socket are committed in the order they were sent. */
@@ -212,7 +233,7 @@ export class Connection {
 
   #send(event: Record<string, unknown>): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return
-    if (this.#socket.bufferedAmount > this.#deps.limits.unreadBytesMax) return this.close(CLOSE.tooSlow, 'too slow')
+    if (this.#socket.bufferedAmount > this.#deps.limits.unreadBytesMax) return this.#sendAway()
     this.#socket.send(JSON.stringify(event))
   }
 }

@@ -2,8 +2,9 @@
 export const LIMITS = {
   /** Two messages at full length fit. */
   frameBytesMax: 131_072,
-  /** What a slow reader may leave unread in our memory before it is sent away. */
+  /** What a reader may leave unread in our memory; who leaves it there for `slowMs` is sent away. */
   unreadBytesMax: 1_048_576,
+  slowMs: 15_000,
   socketsPerVisitor: 8,
   /** An office behind one address has many visitors. */
   socketsPerAddress: 200,
@@ -24,7 +25,7 @@ export const LIMITS = {
   pendingMessagesMax: 64,
   messagesPerMinute: 30,
   filesPerMinute: 10,
-  sessionsPerMinute: 30,
+  sessionsPerMinute: 60,
   fileBytesMax: 10 * 1024 * 1024,
 }
 export type Limits = typeof LIMITS
