@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomFillSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, createSecretKey, hkdfSync, randomFillSync, type KeyObject } from 'node:crypto'
 import { AppError } from '@trunkline/core'
 
 /** Encrypts what must not be readable in the database: supplier tokens and customer text. */
@@ -19,11 +19,11 @@ const HEADER = 1 + 4
 const NONCE = 12
 const TAG = 16
 
-type Key = { id: Buffer; key: Buffer }
+type Key = { id: Buffer; /** A key object: raw bytes would be made into one for every message. */ key: KeyObject }
 
 const keyOf = (secret: string): Key => {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'trunkline seal', 32))
-  return { key, id: createHash('sha256').update(key).digest().subarray(0, 4) }
+  return { key: createSecretKey(key), id: createHash('sha256').update(key).digest().subarray(0, 4) }
 }
 
 /** `secrets`: newest first; older ones only open. Each needs 32 characters or more. */

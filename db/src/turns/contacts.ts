@@ -14,19 +14,26 @@ const keyOf = (tenantId: Id, kind: string, scope: string, value: string) => `${t
 export async function resolveContacts(tx: Tx, askers: Asker[]): Promise<Map<Id, ResolvedContact>> {
   const known = await findIdentities(tx, askers)
   const resolved = new Map<Id, ResolvedContact>()
+  const made: { tenantId: Id; contact: ResolvedContact }[] = []
+  const added: { tenantId: Id; contactId: Id; key: IdentityKey }[] = []
   for (const asker of askers) {
     const keys = identityKeys(asker)
-    const found = keys.map((key) => known.get(key.text)).find((row) => row !== undefined)
-    const contact = found ? { contactId: found.contact_id, name: found.name, fields: found.fields, optedOut: found.opted_out } : await createContact(tx, asker)
+    const found = keys.map((key) => known.get(key.text)).find((contact) => contact !== undefined)
+    const contact = found ?? newContact(asker)
+    if (!found) made.push({ tenantId: asker.tenantId, contact })
     resolved.set(asker.turnId, contact)
     for (const key of keys) {
       if (known.has(key.text)) continue
-      await addIdentity(tx, asker.tenantId, contact.contactId, key)
-      known.set(key.text, { tenant_id: asker.tenantId, kind: key.kind, scope: key.scope, value: key.value, contact_id: contact.contactId, name: contact.name, fields: contact.fields, opted_out: contact.optedOut })
+      added.push({ tenantId: asker.tenantId, contactId: contact.contactId, key })
+      known.set(key.text, contact)
     }
   }
+  await insertContacts(tx, made)
+  await insertIdentities(tx, added)
   return resolved
 }
+
+const newContact = ({ sender }: Asker): ResolvedContact => ({ contactId: newId(), name: sender.name ?? sender.username ?? null, fields: {}, optedOut: false })
 
 type IdentityKey = { kind: string; scope: string; value: string; text: string }
 
@@ -37,7 +44,7 @@ function identityKeys(asker: Asker): IdentityKey[] {
   })
 }
 
-async function findIdentities(tx: Tx, askers: Asker[]): Promise<Map<string, IdentityRow>> {
+async function findIdentities(tx: Tx, askers: Asker[]): Promise<Map<string, ResolvedContact>> {
   const keys = askers.flatMap((asker) => identityKeys(asker).map((key) => ({ ...key, tenantId: asker.tenantId })))
   const { rows } = await tx.query<IdentityRow>(
     `SELECT ci.tenant_id, ci.kind, ci.scope, ci.value, ci.contact_id, c.name, c.fields, c.opted_out_at IS NOT NULL AS opted_out
@@ -47,21 +54,25 @@ async function findIdentities(tx: Tx, askers: Asker[]): Promise<Map<string, Iden
     [keys.map((key) => key.tenantId), keys.map((key) => key.kind), keys.map((key) => key.scope), keys.map((key) => key.value)],
     'contacts_find',
   )
-  return new Map(rows.map((row) => [keyOf(row.tenant_id, row.kind, row.scope, row.value), row]))
+  return new Map(rows.map((row) => [keyOf(row.tenant_id, row.kind, row.scope, row.value), { contactId: row.contact_id, name: row.name, fields: row.fields, optedOut: row.opted_out }]))
 }
 
-async function createContact(tx: Tx, asker: Asker): Promise<ResolvedContact> {
-  const contactId = newId()
-  const name = asker.sender.name ?? asker.sender.username ?? null
-  await tx.query('INSERT INTO contacts (id, tenant_id, name) VALUES ($1, $2, $3)', [contactId, asker.tenantId, name], 'contacts_insert')
-  return { contactId, name, fields: {}, optedOut: false }
+async function insertContacts(tx: Tx, rows: { tenantId: Id; contact: ResolvedContact }[]): Promise<void> {
+  if (rows.length === 0) return
+  await tx.query(
+    'INSERT INTO contacts (id, tenant_id, name) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])',
+    [rows.map((row) => row.contact.contactId), rows.map((row) => row.tenantId), rows.map((row) => row.contact.name)],
+    'contacts_insert',
+  )
 }
 
 /** A twin that commits first makes this one fail on the unique index; the turn is tried again and finds it. */
-async function addIdentity(tx: Tx, tenantId: Id, contactId: Id, key: IdentityKey): Promise<void> {
+async function insertIdentities(tx: Tx, rows: { tenantId: Id; contactId: Id; key: IdentityKey }[]): Promise<void> {
+  if (rows.length === 0) return
   await tx.query(
-    "INSERT INTO contact_identities (id, tenant_id, contact_id, kind, scope, value, source) VALUES ($1, $2, $3, $4, $5, $6, 'message')",
-    [newId(), tenantId, contactId, key.kind, key.scope, key.value],
+    `INSERT INTO contact_identities (id, tenant_id, contact_id, kind, scope, value, source)
+     SELECT id, tenant_id, contact_id, kind, scope, value, 'message' FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[]) AS i (id, tenant_id, contact_id, kind, scope, value)`,
+    [rows.map(() => newId()), rows.map((row) => row.tenantId), rows.map((row) => row.contactId), rows.map((row) => row.key.kind), rows.map((row) => row.key.scope), rows.map((row) => row.key.value)],
     'contact_identities_insert',
   )
 }
