@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
@@ -15,4 +15,4 @@ export default defineConfig({
     // scripts/ci-summary.mjs counts from this file; the screen is for people.
     outputFile: { json: '.data/test-report.json' },
   },
-});
+})

@@ -8,26 +8,32 @@
  *
  * PostgreSQL comes with the packages too. REDIS_URL (environment or .env) means that you bring your own Redis.
  */
-import { packagesAreCurrent, installPackages } from './setup/packages.mjs';
-import { ensureRedis } from './setup/redis.mjs';
-import { SetupError } from './setup/progress.mjs';
-import { withLock } from './setup/lock.mjs';
+import { packagesAreCurrent, installPackages } from './setup/packages.mjs'
+import { ensureRedis } from './setup/redis.mjs'
+import { SetupError } from './setup/progress.mjs'
+import { withLock } from './setup/lock.mjs'
 
-const OLDEST_NODE = 18;
+const OLDEST_NODE = 18
 
 async function main() {
-  const major = Number(process.versions.node.split('.')[0]);
+  const major = Number(process.versions.node.split('.')[0])
   if (major < OLDEST_NODE) {
-    throw new SetupError(`Node ${OLDEST_NODE} or newer is needed to set up and this is ${process.version}.`, 'Install a newer one from https://nodejs.org and try again.');
+    throw new SetupError(
+      `Node ${OLDEST_NODE} or newer is needed to set up and this is ${process.version}.`,
+      'Install a newer one from https://nodejs.org and try again.',
+    )
   }
   if (process.platform === 'win32') {
-    throw new SetupError('Windows itself is not supported: there is no Redis for it.', 'Use WSL 2 (https://learn.microsoft.com/windows/wsl/install) and try again there.');
+    throw new SetupError(
+      'Windows itself is not supported: there is no Redis for it.',
+      'Use WSL 2 (https://learn.microsoft.com/windows/wsl/install) and try again there.',
+    )
   }
-  if (!packagesAreCurrent()) await withLock(() => (packagesAreCurrent() ? null : installPackages()));
-  await ensureRedis();
+  if (!packagesAreCurrent()) await withLock(() => (packagesAreCurrent() ? null : installPackages()))
+  await ensureRedis()
 }
 
 main().catch((error) => {
-  console.error(error instanceof SetupError ? `\n[setup] ${error.message}\n` : error);
-  process.exit(1);
-});
+  console.error(error instanceof SetupError ? `\n[setup] ${error.message}\n` : error)
+  process.exit(1)
+})

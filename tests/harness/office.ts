@@ -37,7 +37,11 @@ export type Office = {
   /** A number and an agent on it, straight into the tables. */
   number(tenant: Tenant, channel?: ChannelId): Promise<{ id: string; agentId: string; promptId: string }>
   /** A conversation with one message of the customer in it. */
-  conversation(tenant: Tenant, number: { id: string; agentId: string | null }, options?: { lastInboundAt?: Date; text?: string }): Promise<{ id: string; contactId: string; messageId: string }>
+  conversation(
+    tenant: Tenant,
+    number: { id: string; agentId: string | null },
+    options?: { lastInboundAt?: Date; text?: string },
+  ): Promise<{ id: string; contactId: string; messageId: string }>
   close(): Promise<void>
 }
 
@@ -81,7 +85,9 @@ function tenantOf(deps: ApiDeps, made: { id: string; projectId: string; key: str
     owner: made.as.owner,
     async project(environment = 'production') {
       const id = newId()
-      await deps.db.tenant(tenantId, (tx) => tx.query('INSERT INTO projects (id, tenant_id, name, environment) VALUES ($1, $2, $3, $4)', [id, tenantId, `project ${id}`, environment]))
+      await deps.db.tenant(tenantId, (tx) =>
+        tx.query('INSERT INTO projects (id, tenant_id, name, environment) VALUES ($1, $2, $3, $4)', [id, tenantId, `project ${id}`, environment]),
+      )
       return id
     },
     async keyWith(scopes, inProject = projectId) {
@@ -97,26 +103,67 @@ type Place = Pick<Tenant, 'tenantId' | 'projectId'>
 async function makeNumber(tx: Tx, keyring: Keyring, tenant: Place, channel: ChannelId) {
   const [id, promptId, agentId] = [newId(), newId(), newId()]
   const place = [tenant.tenantId, tenant.projectId]
-  const credentials = sealJson(keyring, { access_token: 'sandbox-access-token', app_secret: 'sandbox-app-secret', verify_token: 'sandbox-verify-token' }, tenant.tenantId)
+  const credentials = sealJson(
+    keyring,
+    { access_token: 'sandbox-access-token', app_secret: 'sandbox-app-secret', verify_token: 'sandbox-verify-token' },
+    tenant.tenantId,
+  )
   const address = channel === 'webchat' ? id : String(10n ** 14n + BigInt(`0x${randomBytes(5).toString('hex')}`))
-  await tx.query('INSERT INTO phone_numbers (id, tenant_id, project_id, channel, address, name, credentials_sealed) VALUES ($1, $2, $3, $4, $5, $6, $7)', [id, ...place, channel, address, 'Front desk', credentials])
+  await tx.query('INSERT INTO phone_numbers (id, tenant_id, project_id, channel, address, name, credentials_sealed) VALUES ($1, $2, $3, $4, $5, $6, $7)', [
+    id,
+    ...place,
+    channel,
+    address,
+    'Front desk',
+    credentials,
+  ])
   await tx.query('INSERT INTO lanes (number_id, tenant_id) VALUES ($1, $2)', [id, tenant.tenantId])
   await tx.query("INSERT INTO prompts (id, tenant_id, project_id, name) VALUES ($1, $2, $3, 'Receptionist')", [promptId, ...place])
-  await tx.query("INSERT INTO prompt_versions (id, tenant_id, prompt_id, version, content) VALUES ($1, $2, $3, 1, $4)", [newId(), tenant.tenantId, promptId, JSON.stringify({ instructions: 'Be kind.', model: 'gpt-6-mini' })])
-  await tx.query("INSERT INTO agents (id, tenant_id, project_id, name, number_id, prompt_id) VALUES ($1, $2, $3, 'Rosa', $4, $5)", [agentId, ...place, id, promptId])
+  await tx.query('INSERT INTO prompt_versions (id, tenant_id, prompt_id, version, content) VALUES ($1, $2, $3, 1, $4)', [
+    newId(),
+    tenant.tenantId,
+    promptId,
+    JSON.stringify({ instructions: 'Be kind.', model: 'gpt-6-mini' }),
+  ])
+  await tx.query("INSERT INTO agents (id, tenant_id, project_id, name, number_id, prompt_id) VALUES ($1, $2, $3, 'Rosa', $4, $5)", [
+    agentId,
+    ...place,
+    id,
+    promptId,
+  ])
   return { id, agentId, promptId }
 }
 
 /** A conversation with one message of the customer in it, straight into the tables. */
-export async function makeConversation(tx: Tx, keyring: Keyring, tenant: Place, number: { id: string; agentId: string | null }, wish: { lastInboundAt?: Date; text?: string } = {}) {
+export async function makeConversation(
+  tx: Tx,
+  keyring: Keyring,
+  tenant: Place,
+  number: { id: string; agentId: string | null },
+  wish: { lastInboundAt?: Date; text?: string } = {},
+) {
   const [id, contactId, messageId] = [newId(), newId(), newId()]
   const phone = `+4930${BigInt(`0x${randomBytes(4).toString('hex')}`)}`
   const content: InboundContent = { kind: 'text', text: wish.text ?? 'When do you open?' }
   await tx.query("INSERT INTO contacts (id, tenant_id, name) VALUES ($1, $2, 'Ada')", [contactId, tenant.tenantId])
-  await tx.query("INSERT INTO contact_identities (id, tenant_id, contact_id, kind, value, source) VALUES ($1, $2, $3, 'phone', $4, 'message')", [newId(), tenant.tenantId, contactId, phone])
+  await tx.query("INSERT INTO contact_identities (id, tenant_id, contact_id, kind, value, source) VALUES ($1, $2, $3, 'phone', $4, 'message')", [
+    newId(),
+    tenant.tenantId,
+    contactId,
+    phone,
+  ])
   await tx.query(
     'INSERT INTO conversations (id, tenant_id, project_id, number_id, agent_id, contact_id, reply_to, last_seq, last_inbound_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8)',
-    [id, tenant.tenantId, tenant.projectId, number.id, number.agentId, contactId, JSON.stringify({ kind: 'phone', value: phone }), wish.lastInboundAt ?? new Date()],
+    [
+      id,
+      tenant.tenantId,
+      tenant.projectId,
+      number.id,
+      number.agentId,
+      contactId,
+      JSON.stringify({ kind: 'phone', value: phone }),
+      wish.lastInboundAt ?? new Date(),
+    ],
   )
   await tx.query(
     "INSERT INTO messages (id, tenant_id, conversation_id, number_id, agent_id, seq, direction, author, kind, content_sealed, provider_message_id, status) VALUES ($1, $2, $3, $4, $5, 1, 'inbound', 'customer', 'text', $6, $7, 'answered')",

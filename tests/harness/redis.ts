@@ -1,13 +1,13 @@
-import { randomBytes } from 'node:crypto';
-import { inject } from 'vitest';
+import { randomBytes } from 'node:crypto'
+import { inject } from 'vitest'
 
 export interface FreshRedis {
   /** With the number of the database in its path. */
-  url: string;
+  url: string
   /** Put it before every key (and give it to BullMQ as `prefix`). Ends in a colon. */
-  prefix: string;
+  prefix: string
   /** The number of the database, the same as in the URL. */
-  db: number;
+  db: number
 }
 
 /**
@@ -18,9 +18,9 @@ export interface FreshRedis {
  * FLUSHALL, CONFIG SET and killing the server would hurt the others: start a server of your own for that (startRedis).
  */
 export function freshRedis(): FreshRedis {
-  const worker = Number(process.env.VITEST_POOL_ID ?? 1);
-  const db = worker % 16;
-  const url = new URL(inject('redisUrl'));
-  url.pathname = `/${db}`;
-  return { url: url.href, prefix: `t${randomBytes(6).toString('hex')}:`, db };
+  const worker = Number(process.env.VITEST_POOL_ID ?? 1)
+  const db = worker % 16
+  const url = new URL(inject('redisUrl'))
+  url.pathname = `/${db}`
+  return { url: url.href, prefix: `t${randomBytes(6).toString('hex')}:`, db }
 }

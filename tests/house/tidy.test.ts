@@ -1,14 +1,14 @@
-import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
-import { linksResolve, lockfileWhole, lockfileWithoutAddresses, readmeEverywhere, sameChannelFiles } from './documents.ts';
-import { declaredDependencies, importTable, noCycles } from './imports.ts';
-import { environmentInOnePlace, noAny, noLeftovers, noMachinePaths, plainNames, shortFiles, wholeMoney } from './text.ts';
-import { readTree, type Rule, type SourceFile } from './tree.ts';
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { linksResolve, lockfileWhole, lockfileWithoutAddresses, readmeEverywhere, sameChannelFiles } from './documents.ts'
+import { declaredDependencies, importTable, noCycles } from './imports.ts'
+import { environmentInOnePlace, noAny, noLeftovers, noMachinePaths, plainNames, shortFiles, wholeMoney } from './text.ts'
+import { readTree, type Rule, type SourceFile } from './tree.ts'
 
-const tree = readTree(fileURLToPath(new URL('../..', import.meta.url)));
-const file = (path: string, text = ''): SourceFile => ({ path, text });
-const lock = (packages: object): SourceFile => file('package-lock.json', JSON.stringify({ packages }));
-const found = (rule: Rule, files: readonly SourceFile[]): string[] => rule(files).map(({ path, message }) => `${path} ${message}`);
+const tree = readTree(fileURLToPath(new URL('../..', import.meta.url)))
+const file = (path: string, text = ''): SourceFile => ({ path, text })
+const lock = (packages: object): SourceFile => file('package-lock.json', JSON.stringify({ packages }))
+const found = (rule: Rule, files: readonly SourceFile[]): string[] => rule(files).map(({ path, message }) => `${path} ${message}`)
 
 /**
  * Every rule runs over the repository and must find nothing. And because a rule that cannot fail is worth nothing, each
@@ -46,22 +46,45 @@ const rules: { name: string; rule: Rule; bad: [SourceFile[], RegExp][]; good: So
     name: 'no import leads back to its own file',
     rule: noCycles,
     bad: [
-      [[file('core/src/a.ts', `import { b } from './b.ts'`), file('core/src/b.ts', `import type { A } from './c.ts'`), file('core/src/c.ts', `export { a } from './a.ts'`)], /import cycle: core\/src\/.*->.*->.*->/],
+      [
+        [
+          file('core/src/a.ts', `import { b } from './b.ts'`),
+          file('core/src/b.ts', `import type { A } from './c.ts'`),
+          file('core/src/c.ts', `export { a } from './a.ts'`),
+        ],
+        /import cycle: core\/src\/.*->.*->.*->/,
+      ],
       [[file('db/src/a.ts', `import { b } from '@trunkline/core'`), file('core/src/index.ts', `import { c } from '../../db/src/a.ts'`)], /import cycle/],
     ],
-    good: [file('core/src/a.ts', `import { b } from './b.ts'\nimport { c } from './c.ts'`), file('core/src/b.ts', `import { c } from './c.ts'`), file('core/src/c.ts')],
+    good: [
+      file('core/src/a.ts', `import { b } from './b.ts'\nimport { c } from './c.ts'`),
+      file('core/src/b.ts', `import { c } from './c.ts'`),
+      file('core/src/c.ts'),
+    ],
   },
   {
     name: 'a workspace lists the libraries that it imports',
     rule: declaredDependencies,
-    bad: [[[file('db/package.json', `{"dependencies":{"pg":"1.0.0"}}`), file('db/src/a.ts', `import { Redis } from 'ioredis'`)], /^db\/src\/a\.ts:1 .*npm install -w db ioredis/]],
-    good: [file('db/package.json', `{"dependencies":{"pg":"1.0.0"}}`), file('db/src/a.ts', `import pg from 'pg'\nimport { join } from 'node:path'`), file('db/src/a.test.ts', `import { it } from 'vitest'`)],
+    bad: [
+      [
+        [file('db/package.json', `{"dependencies":{"pg":"1.0.0"}}`), file('db/src/a.ts', `import { Redis } from 'ioredis'`)],
+        /^db\/src\/a\.ts:1 .*npm install -w db ioredis/,
+      ],
+    ],
+    good: [
+      file('db/package.json', `{"dependencies":{"pg":"1.0.0"}}`),
+      file('db/src/a.ts', `import pg from 'pg'\nimport { join } from 'node:path'`),
+      file('db/src/a.test.ts', `import { it } from 'vitest'`),
+    ],
   },
   {
     name: 'every channel folder has the same files',
     rule: sameChannelFiles,
     bad: [
-      [[file('channels/src/telegram/wire.ts'), file('channels/src/telegram/index.ts')], /^channels\/src\/telegram\/ lacks inbound\.ts, outbound\.ts, client\.ts, a test/],
+      [
+        [file('channels/src/telegram/wire.ts'), file('channels/src/telegram/index.ts')],
+        /^channels\/src\/telegram\/ lacks inbound\.ts, outbound\.ts, client\.ts, a test/,
+      ],
       [['wire', 'inbound', 'outbound', 'client', 'index'].map((name) => file(`channels/src/telegram/${name}.ts`)), /lacks a test/],
     ],
     good: ['wire', 'inbound', 'outbound', 'client', 'index', 'inbound.test'].map((name) => file(`channels/src/telegram/${name}.ts`)),
@@ -70,7 +93,11 @@ const rules: { name: string; rule: Rule; bad: [SourceFile[], RegExp][]; good: So
     name: 'process.env is read in env.ts only',
     rule: environmentInOnePlace,
     bad: [[[file('apps/api/src/main.ts', 'const a = 1\nlisten(process.env.PORT)')], /^apps\/api\/src\/main\.ts:2 .*env\.ts/]],
-    good: [file('apps/api/src/env.ts', 'parse(process.env)'), file('tests/x.ts', 'process.env.A'), file('db/src/a.ts', '// not process.env\nconst text = "process.env"')],
+    good: [
+      file('apps/api/src/env.ts', 'parse(process.env)'),
+      file('tests/x.ts', 'process.env.A'),
+      file('db/src/a.ts', '// not process.env\nconst text = "process.env"'),
+    ],
   },
   {
     name: 'no drawers, kebab-case, no folder name repeated',
@@ -122,7 +149,10 @@ const rules: { name: string; rule: Rule; bad: [SourceFile[], RegExp][]; good: So
   {
     name: 'money is whole',
     rule: wholeMoney,
-    bad: [[[file('billing/src/a.ts', 'type A = { amountMicros: number }')], /bigint/], [[file('billing/src/a.ts', 'let priceMicros?: number')], /bigint/]],
+    bad: [
+      [[file('billing/src/a.ts', 'type A = { amountMicros: number }')], /bigint/],
+      [[file('billing/src/a.ts', 'let priceMicros?: number')], /bigint/],
+    ],
     good: [file('billing/src/a.ts', 'type A = { amountMicros: bigint; amount: number }')],
   },
   {
@@ -135,32 +165,47 @@ const rules: { name: string; rule: Rule; bad: [SourceFile[], RegExp][]; good: So
     name: 'npm ci accepts the lockfile on every platform',
     rule: lockfileWhole,
     bad: [[[lock({ 'node_modules/a': { optionalDependencies: { 'a-darwin': '1.0.0' } } })], /needs a-darwin/]],
-    good: [lock({ 'node_modules/a': { dependencies: { b: '1.0.0', c: '1.0.0' } }, 'node_modules/a/node_modules/b': {}, 'node_modules/c': { optional: true, optionalDependencies: { 'c-darwin': '1.0.0' } } })],
+    good: [
+      lock({
+        'node_modules/a': { dependencies: { b: '1.0.0', c: '1.0.0' } },
+        'node_modules/a/node_modules/b': {},
+        'node_modules/c': { optional: true, optionalDependencies: { 'c-darwin': '1.0.0' } },
+      }),
+    ],
   },
   {
     name: 'every room has its README',
     rule: readmeEverywhere,
-    bad: [[[file('apps/api/src/main.ts')], /^apps\/api\/README\.md is missing/], [[], /^README\.md is missing/]],
-    good: ['', 'core/', 'channels/', 'media/', 'agents/', 'billing/', 'db/', 'apps/api/', 'tests/', 'bench/', 'docker/'].map((folder) => file(`${folder}README.md`)),
+    bad: [
+      [[file('apps/api/src/main.ts')], /^apps\/api\/README\.md is missing/],
+      [[], /^README\.md is missing/],
+    ],
+    good: ['', 'core/', 'channels/', 'media/', 'agents/', 'billing/', 'db/', 'apps/api/', 'tests/', 'bench/', 'docker/'].map((folder) =>
+      file(`${folder}README.md`),
+    ),
   },
   {
     name: 'links in documents find their file',
     rule: linksResolve,
     bad: [[[file('db/README.md', 'see [queue](src/queue.ts#top)')], /links to src\/queue\.ts, which is not there/]],
-    good: [file('db/README.md', '[a](src/a.ts#x) [b](../README.md) [c](https://example.com) [d](#here) [e](src/) `[f](no.ts)`'), file('README.md'), file('db/src/a.ts')],
+    good: [
+      file('db/README.md', '[a](src/a.ts#x) [b](../README.md) [c](https://example.com) [d](#here) [e](src/) `[f](no.ts)`'),
+      file('README.md'),
+      file('db/src/a.ts'),
+    ],
   },
-];
+]
 
 describe.each(rules)('$name', ({ rule, bad, good }) => {
   it('holds in the house', () => {
-    expect(found(rule, tree)).toEqual([]);
-  });
+    expect(found(rule, tree)).toEqual([])
+  })
 
   it.each(bad)('can fail (%#)', (files, message) => {
-    expect(found(rule, files)).toContainEqual(expect.stringMatching(message));
-  });
+    expect(found(rule, files)).toContainEqual(expect.stringMatching(message))
+  })
 
   it('lets good neighbours through', () => {
-    expect(found(rule, good)).toEqual([]);
-  });
-});
+    expect(found(rule, good)).toEqual([])
+  })
+})

@@ -1,13 +1,13 @@
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net'
 
 /** A port of 127.0.0.1 that is free at this moment. Another program may take it before you do: be ready to hear EADDRINUSE. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
+    const probe = createServer()
+    probe.once('error', reject)
     probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
+      const { port } = probe.address() as AddressInfo
+      probe.close(() => resolve(port))
+    })
+  })
 }
