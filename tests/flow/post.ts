@@ -29,7 +29,7 @@ export function whatsappBody(number: Pick<OurNumber, 'address'>, from: string, d
   return whatsappValue(number, { contacts: [{ profile: { name: 'Ada' }, wa_id: from }], messages })
 }
 
-export const whatsappValue = (number: Pick<OurNumber, 'address'>, value: Record<string, unknown>, field = 'messages') => ({
+export const whatsappValue = <Value extends Record<string, unknown>>(number: Pick<OurNumber, 'address'>, value: Value, field = 'messages') => ({
   object: 'whatsapp_business_account',
   entry: [{ id: '109900000000001', changes: [{ field, value: { messaging_product: 'whatsapp', metadata: { display_phone_number: '15005550999', phone_number_id: number.address }, ...value } }] }],
 })

@@ -1,0 +1,187 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FaultInput } from '@trunkline/app-sandbox'
+import { startFaultProxy } from '../harness/fault-proxy.ts'
+import { LEASE_MS, openFleet, type Fleet, type FleetOptions } from './fleet.ts'
+import type { Ground } from './ground.ts'
+import { deliver, writeLetters, type Letter, type LoadReport } from './load.ts'
+import { seeded, type Random } from './random.ts'
+import { judge, type Verdict } from './verdict.ts'
+
+/** One catastrophe: how often it struck, what came of it. `broken` must be empty. */
+export type Counts = Verdict & { posts: number; faults: number; tookMs: number }
+export type Scenario = (ground: Ground, size: number, seed: number) => Promise<Counts>
+
+const numbersFor = (size: number): number => Math.min(40, Math.max(6, Math.round(size / 50)))
+
+type Play = { fleet: Fleet; letters: Letter[]; random: Random; load: () => Promise<LoadReport> }
+
+/** Opens a fleet, writes the letters, lets `strike` do its worst while they are delivered, then judges. Answers how often it struck. */
+async function play(ground: Ground, size: number, seed: number, wish: Partial<FleetOptions> & { copies?: (index: number) => number; shuffle?: boolean }, strike: (play: Play) => Promise<number>): Promise<Counts> {
+  const startedMs = performance.now()
+  const random = seeded(seed)
+  const fleet = await openFleet(ground, { numbers: numbersFor(size), ...wish })
+  try {
+    const letters = writeLetters(fleet.numbers, size, random, wish.copies)
+    let report: LoadReport = { letters: 0, posts: 0, refused: 0 }
+    const load = async () => (report = await deliver(wish.shuffle ? random.shuffle(letters) : letters))
+    const faults = await strike({ fleet, letters, random, load })
+    return { ...(await judge(fleet, letters)), posts: report.posts, faults, tookMs: Math.round(performance.now() - startedMs) }
+  } finally {
+    await fleet.close()
+  }
+}
+
+/** Points of the journal at which to strike: `count` of them, spread at random over what `size` messages will write there. */
+function points(random: Random, count: number, size: number): { target: string; nth: number }[] {
+  const slice = Math.floor((size * 0.8) / count)
+  return Array.from({ length: count }, (_, index) => ({ target: random.pick(['whatsapp.send', 'openai.responses']), nth: Math.max(1, index * slice + random.below(slice) + 5) }))
+}
+
+const reached = ({ sandbox }: Fleet, target: string, nth: number) => sandbox.waitForCount((entry) => entry.target === target, nth, 120_000)
+
+/** kill -9 of a worker whenever the outside world has seen the nth message or question; another one starts at once. */
+export const killWorkers: Scenario = (ground, size, seed) =>
+  play(ground, size, seed, {}, async ({ fleet, random, load }) => {
+    const kills = Math.max(3, Math.round(size / 250))
+    const loading = load()
+    const starting: Promise<void>[] = []
+    for (const { target, nth } of points(random, kills, size)) {
+      await reached(fleet, target, nth)
+      const [victim] = fleet.workers.splice(random.below(fleet.workers.length), 1)
+      victim!.signal('SIGKILL')
+      await victim!.exited
+      starting.push(fleet.addWorker())
+    }
+    await Promise.all([loading, ...starting])
+    return kills
+  })
+
+/** SIGSTOP of a worker beyond its lease, while others take over; then it wakes and wants to go on where it was. */
+export const freezeWorker: Scenario = (ground, size, seed) =>
+  play(ground, size, seed, {}, async ({ fleet, random, load }) => {
+    const freezes = Math.max(2, Math.round(size / 1_000))
+    const loading = load()
+    for (const { target, nth } of points(random, freezes, size)) {
+      await reached(fleet, target, nth)
+      const victim = fleet.workers[random.below(fleet.workers.length)]!
+      victim.signal('SIGSTOP')
+      // The fault itself: longer than a lease.
+      await delay(LEASE_MS * 1.5)
+      victim.signal('SIGCONT')
+    }
+    await loading
+    return freezes
+  })
+
+/** Redis dies under load and comes back with what its log kept. */
+export const killRedis: Scenario = (ground, size, seed) =>
+  play(ground, size, seed, {}, async ({ fleet, random, load }) => {
+    const kills = Math.max(1, Math.round(size / 1_500))
+    const loading = load()
+    for (const { target, nth } of points(random, kills, size)) {
+      await reached(fleet, target, nth)
+      await ground.killRedis(() => delay(300 + random.below(1_500)))
+    }
+    await loading
+    return kills
+  })
+
+/** Redis loses everything, several times: queue, leases, counts, caches. */
+export const emptyRedis: Scenario = (ground, size, seed) =>
+  play(ground, size, seed, {}, async ({ fleet, random, load }) => {
+    const times = Math.max(2, Math.round(size / 500))
+    const loading = load()
+    for (const { target, nth } of points(random, times, size)) {
+      await reached(fleet, target, nth)
+      await ground.emptyRedis()
+    }
+    await loading
+    return times
+  })
+
+/** Postgres stops at once under load and recovers. What was answered with 200 is there. */
+export const restartPostgres: Scenario = (ground, size, seed) =>
+  play(ground, size, seed, {}, async ({ fleet, random, load }) => {
+    const restarts = Math.max(1, Math.round(size / 1_500))
+    const loading = load()
+    for (const { target, nth } of points(random, restarts, size)) {
+      await reached(fleet, target, nth)
+      await ground.killPostgres(() => delay(random.below(1_000)))
+    }
+    await loading
+    return restarts
+  })
+
+/** The supplier answers 500, 429 and nothing, before and after it has accepted; the model too. */
+export const brokenSuppliers: Scenario = (ground, size, seed) =>
+  play(ground, size, seed, {}, async ({ fleet, random, load }) => {
+    const actions: [target: string, probability: number, action: FaultInput['action']][] = [
+      ['whatsapp.send', 0.03, { status: 500, errorCode: 131000, retryAfter: 0 }],
+      ['whatsapp.send', 0.02, { errorCode: 130429, retryAfter: 0 }],
+      ['whatsapp.send', 0.01, { errorCode: 131026 }],
+      ['whatsapp.send', 0.01, { hang: true }],
+      ['whatsapp.send', 0.01, { reset: true }],
+      ['whatsapp.send', 0.01, { acceptThenHang: true }],
+      ['whatsapp.send', 0.02, { acceptThenReset: true }],
+      ['whatsapp.send', 0.01, { garbage: true }],
+      ['openai.responses', 0.03, { status: 500 }],
+      ['openai.responses', 0.02, { cutStreamAfterEvents: 3 }],
+    ]
+    const faults = actions.map(([target, probability, action]) => fleet.sandbox.faults.add({ target, match: { probability, seed: random.below(1e9) }, action }))
+    await load()
+    const struck = () => fleet.sandbox.faults.list().filter((fault) => faults.some(({ id }) => id === fault.id)).reduce((sum, fault) => sum + fault.struck, 0)
+    return struck()
+  })
+
+/** Every webhook several times at once, one of them a thousand times, all in disorder. */
+export const floodOfRepeats: Scenario = (ground, size, seed) =>
+  play(ground, size, seed, { copies: (index) => (index === 0 ? 1_000 : 5), shuffle: true }, async ({ letters, load }) => {
+    await load()
+    return letters.reduce((sum, letter) => sum + letter.copies - 1, 0)
+  })
+
+/** kill -9 of the API at random moments, and in the moment between commit and 200: the supplier repeats what it heard no answer to. */
+export const killApi: Scenario = (ground, size, seed) =>
+  play(ground, size, seed, {}, async ({ fleet, letters, random, load }) => {
+    const kills = Math.max(2, Math.round(size / 500))
+    await dieBetweenCommitAndAnswer(fleet, letters[0]!)
+    const loading = load()
+    for (const { target, nth } of points(random, kills, size)) {
+      await reached(fleet, target, nth)
+      fleet.api.signal('SIGKILL')
+      await fleet.api.exited
+      await fleet.startApi()
+    }
+    await loading
+    return kills + 1
+  })
+
+/** The answer is swallowed on the way back, so nobody has heard of the commit when the process dies; the first answer to the customer proves the commit. */
+async function dieBetweenCommitAndAnswer(fleet: Fleet, letter: Letter): Promise<void> {
+  const port = Number(new URL(letter.number.webhookUrl).port)
+  const proxy = await startFaultProxy({ port })
+  proxy.set({ halfOpen: true })
+  const unheard = new URL(letter.number.webhookUrl)
+  unheard.port = String(proxy.port)
+  const posting = deliver([{ ...letter, number: { ...letter.number, webhookUrl: unheard.href } }])
+  await reached(fleet, 'whatsapp.send', 1)
+  fleet.api.signal('SIGKILL')
+  await fleet.api.exited
+  await fleet.startApi()
+  proxy.set({})
+  proxy.cutAll()
+  await posting
+  await proxy.close()
+}
+
+/** In the order of the table; the full size beside each. */
+export const SCENARIOS: Record<string, { run: Scenario; fullSize: number; smallSize: number }> = {
+  'kill-workers': { run: killWorkers, fullSize: 5_000, smallSize: 300 },
+  'freeze-worker': { run: freezeWorker, fullSize: 3_000, smallSize: 200 },
+  'kill-redis': { run: killRedis, fullSize: 3_000, smallSize: 200 },
+  'empty-redis': { run: emptyRedis, fullSize: 3_000, smallSize: 200 },
+  'restart-postgres': { run: restartPostgres, fullSize: 3_000, smallSize: 200 },
+  'broken-suppliers': { run: brokenSuppliers, fullSize: 3_000, smallSize: 200 },
+  'flood-of-repeats': { run: floodOfRepeats, fullSize: 1_000, smallSize: 150 },
+  'kill-api': { run: killApi, fullSize: 3_000, smallSize: 200 },
+}
