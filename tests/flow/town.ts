@@ -60,7 +60,7 @@ export async function openTown(options: TownOptions = {}): Promise<Town> {
     closers.push(() => api.close())
     const app = await buildApp(api.deps)
     closers.push(() => app.close())
-    const apiUrl = await app.listen({ host: '127.0.0.1', port: 0 })
+    const apiUrl = await app.listen({ host: '127.0.0.1', port: Number(options.settings?.['PORT'] ?? 0) })
     return { ...watch, apiUrl, sandbox, db, worker, databaseUrl: database.url, redis, business: (name) => openBusiness({ apiUrl, sandbox }, name), close }
   } catch (error) {
     await close()

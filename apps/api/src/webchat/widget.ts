@@ -56,6 +56,8 @@ export function registerWidget(app: ApiApp, { log }: ApiDeps): void {
 
   app.get('/widget/demo.css', hidden, async (_request, reply) => reply.type('text/css; charset=utf-8').serializer(String).send(DEMO_STYLE))
 
+  app.get('/widget/demo.svg', hidden, async (_request, reply) => reply.type('image/svg+xml').serializer(String).send(DEMO_ICON))
+
   app.get('/widget/demo', { ...hidden, schema: { hide: true, querystring: DemoQuery } }, async (request, reply) => {
     void reply.headers({ 'content-security-policy': DEMO_POLICY, 'content-type': 'text/html; charset=utf-8' })
     return reply.serializer(String).send(demoPage(request.query))
@@ -80,6 +82,8 @@ code{font-size:.9em;padding:.1em .35em;border-radius:.3em;background:#0000000d}
 @media (prefers-color-scheme:dark){body{color:#e8e6e1;background:#15171c}code{background:#ffffff1a}}
 `
 
+const DEMO_ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#0b5c6b" stroke-width="2"><circle cx="6" cy="16" r="4"/><circle cx="18" cy="16" r="4"/><path d="m6 16 4-8h5l3 8M9 8H7m3 0 3 8h-7"/></svg>'
+
 /** Every value has passed a schema that leaves nothing to escape. */
 const demoPage = ({ number, theme, lang }: z.infer<typeof DemoQuery>): string => `<!doctype html>
 <html lang="${lang}">
@@ -87,6 +91,7 @@ const demoPage = ({ number, theme, lang }: z.infer<typeof DemoQuery>): string =>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Harbour Bikes</title>
+<link rel="icon" href="/widget/demo.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/widget/demo.css">
 <script src="/widget.js" data-number="${number}" data-theme="${theme}" async></script>
 </head>
