@@ -39,7 +39,7 @@ async function end(process: SpawnedNode, signal: NodeJS.Signals) {
 /** The curl lines exactly as a person would copy them. */
 const curls = (printed: string): string[] => [...printed.matchAll(/^ {2}(curl (?:.*\\\n)*.*)$/gm)].map((match) => match[1]!)
 
-it('starts, prints three curl lines that work, stops on Ctrl-C and finds its data again', async () => {
+it('starts, prints three curl lines that work, stops on Ctrl-C and finds its data again', { timeout: 120_000 }, async () => {
   const dataDir = await folder()
   const first = await start(dataDir)
   const [write, read, credits] = curls(first.text)
@@ -60,7 +60,7 @@ it('starts, prints three curl lines that work, stops on Ctrl-C and finds its dat
   expect(await end(second.system, 'SIGTERM')).toMatchObject({ code: 0 })
 })
 
-it('says in one line what is wrong when a port is taken, and leaves nothing behind', async () => {
+it('says in one line what is wrong when a port is taken, and leaves nothing behind', { timeout: 120_000 }, async () => {
   const dataDir = await folder()
   const { system, text: printed } = await start(dataDir)
   const taken = /http:\/\/127\.0\.0\.1:(\d+)\/v1/.exec(printed)![1]!
@@ -71,12 +71,12 @@ it('says in one line what is wrong when a port is taken, and leaves nothing behi
   await end(system, 'SIGINT')
 })
 
-it('plays the demonstration day and ends with its counts', async () => {
+it('plays the demonstration day and ends with its counts', { timeout: 120_000 }, async () => {
   const demo = spawnNode('apps/standalone/src/demo.ts', { DATA_DIR: await folder(), FORCE_COLOR: '0' })
   expect(await demo.exited).toMatchObject({ code: 0 })
   const lastLine = demo.stdout.at(-1)!
   expect(JSON.parse(lastLine)).toMatchObject({ ok: true, doubled: 0, unanswered: 0 })
-}, 90_000)
+})
 
 async function poll<T>(read: () => Promise<T | null>): Promise<T> {
   const deadline = performance.now() + 20_000
