@@ -1,0 +1,4 @@
+import type { Bench } from './bench.ts'
+import { ingest } from './ingest/index.ts'
+
+export const benches: readonly Bench[] = [ingest]
