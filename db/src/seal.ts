@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, createSecretKey, hkdfSync, randomFillSync, type KeyObject } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
 import { AppError } from '@trunkline/core'
 
 /** Encrypts what must not be readable in the database: supplier tokens and customer text. */
@@ -26,6 +26,17 @@ const keyOf = (secret: string): Key => {
   return { key: createSecretKey(key), id: createHash('sha256').update(key).digest().subarray(0, 4) }
 }
 
+/** Nonces are drawn by the thousand: one call to the system's generator costs as much as sealing a short message. Each is given out once. */
+const NONCES = 1_024
+let drawn = Buffer.alloc(0)
+
+function freshNonce(): Buffer {
+  if (drawn.length === 0) drawn = randomBytes(NONCE * NONCES)
+  const nonce = drawn.subarray(0, NONCE)
+  drawn = drawn.subarray(NONCE)
+  return nonce
+}
+
 /** `secrets`: newest first; older ones only open. Each needs 32 characters or more. */
 export function createKeyring(secrets: readonly string[]): Keyring {
   if (secrets.length === 0 || secrets.some((secret) => secret.length < 32)) {
@@ -37,7 +48,7 @@ export function createKeyring(secrets: readonly string[]): Keyring {
 
   return {
     seal(plain, context) {
-      const nonce = randomFillSync(Buffer.allocUnsafe(NONCE))
+      const nonce = freshNonce()
       const cipher = createCipheriv('aes-256-gcm', newest.key, nonce).setAAD(Buffer.from(context))
       const body = Buffer.concat([cipher.update(plain as Uint8Array), cipher.final()])
       return Buffer.concat([Buffer.of(VERSION), newest.id, nonce, cipher.getAuthTag(), body])
