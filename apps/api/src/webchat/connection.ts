@@ -25,6 +25,8 @@ type Reading = { visitor: webchat.Visitor; held: Held; listener: Listener; leave
 
 const FAULTS_MAX = 20
 const AWAY_GRACE_MS = 1_000
+/** The newest rows may be words of ours that failed. */
+const LOOK_BACK = 10
 
 /** One socket of one visitor, from the upgrade to its end. It owns nothing that outlives it: everything it says is in Postgres. */
 export class Connection {
@@ -120,19 +122,19 @@ export class Connection {
     try {
       if (this.#reading || this.#greeting) throw new AppError('invalid_state', { message: 'This socket has said hello before.' })
       this.#greeting = true
-      const { tokens, enter } = this.#deps
+      const { tokens } = this.#deps
       const visitor = visitorOn(this.#chat.number, await tokens.verify(hello.token, this.#chat.number.id))
       const held = hello.have === undefined ? Held.upTo(hello.last_seq ?? 0) : Held.parse(hello.have, 'frame.have')
       clearTimeout(this.#helloTimer)
       if (this.#socket.readyState !== this.#socket.OPEN) return
-      const leave = enter(visitor)
+      const leave = this.#deps.enter(visitor)
       if (!leave) return this.close(CLOSE.tooMany, 'too many sockets')
-      const { messages } = await readPage(this.#deps.api, visitor, webchat.POSITION_MAX, 1).catch((error: unknown) => {
+      const { messages } = await readPage(this.#deps.api, visitor, webchat.POSITION_MAX, LOOK_BACK).catch((error: unknown) => {
         leave()
         throw error
       })
       if (this.#socket.readyState !== this.#socket.OPEN) return leave()
-      this.#send({ type: 'ready', visitor_id: visitor.visitorId, last_seq: messages[0]?.seq ?? 0 })
+      this.#send({ type: 'ready', visitor_id: visitor.visitorId, last_seq: messages.at(-1)?.seq ?? 0 })
       this.#begin(visitor, held, leave)
     } catch (error) {
       this.#greeting = false

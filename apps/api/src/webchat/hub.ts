@@ -64,7 +64,10 @@ export function createHub(deps: { bell: Pick<Bell, 'listen'>; db: Db; log: Logge
     const listeners = new Set<Listener>()
     const hear = (word: string) => {
       const typing = isTyping(word)
-      for (const listener of listeners) typing ? listener.typing() : listener.wake()
+      for (const listener of listeners) {
+        if (typing) listener.typing()
+        else listener.wake()
+      }
     }
     const made = { visitor, listeners, held: -1, unlisten: deps.bell.listen(`webchat:${key}`, hear) }
     watched.set(key, made)

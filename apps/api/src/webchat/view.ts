@@ -63,7 +63,7 @@ const sign = (deps: Pick<ViewDeps, 'keyring'>, visitor: Pick<webchat.Visitor, 'n
 export function fileLink(deps: ViewDeps, visitor: webchat.Visitor, mediaId: Id): string {
   const expires = ((Math.floor(deps.clock.nowMs() / DAY_MS) + 2) * DAY_MS).toString(36)
   const query = new URLSearchParams({ visitor: visitor.visitorId, expires, signature: sign(deps, visitor, mediaId, expires).toString('base64url') })
-  return `${deps.config.publicUrl}/v1/webchat/${visitor.numberId}/media/${mediaId}?${query}`
+  return `${deps.config.publicUrl}/v1/webchat/${visitor.numberId}/media/${mediaId}?${query.toString()}`
 }
 
 export type FileProof = { visitor: string; expires: string; signature: string }

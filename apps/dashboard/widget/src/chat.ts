@@ -157,15 +157,16 @@ export class Chat {
     this.#events.onChange()
   }
 
-  /** What is held, as ranges; neighbours in one conversation are one apart. */
+  /** What is held, as ranges; neighbours in one conversation are one apart. Without earlier pages it is all from the beginning on. */
   #have(): string | null {
-    const ranges: [number, number][] = []
+    if (this.#messages.size === 0) return null
+    const ranges: [number, number][] = this.hasMore ? [] : [[0, 0]]
     for (const { seq } of this.messages) {
       const last = ranges.at(-1)
       if (last && last[1] === seq - 1) last[1] = seq
       else ranges.push([seq, seq])
     }
-    return ranges.length === 0 ? null : ranges.slice(-100).map((range) => range.join('-')).join(',')
+    return ranges.slice(-100).map((range) => range.join('-')).join(',')
   }
 
   /** The first of the queue, and the next only when it is committed. */
@@ -189,6 +190,7 @@ export class Chat {
       }, error.retry_after_ms ?? 2_000)
       return
     }
+    if (error) this.#events.onFault('failed')
     this.#memory.change(({ queue }) => ({ queue: queue.map((item) => (item.client_message_id === id ? { ...item, ...(error ? { failed: true } : { acked: true }) } : item)) }))
     this.#events.onChange()
     this.#flush()

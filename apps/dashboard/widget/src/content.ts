@@ -2,8 +2,8 @@ import { el, icon, ICONS, link, safeUrl } from './element.ts'
 import { markdown } from './markdown.ts'
 import type { Words } from './words.ts'
 
-/** `pick`: the visitor chooses one of the buttons; undefined when the time for it is over. */
-export type ContentContext = { words: Words; own: boolean; pick?: ((choice: { id: string; title: string }) => void) | undefined; onLoad(): void }
+/** `pick`: the visitor chooses one of the buttons. */
+export type ContentContext = { words: Words; own: boolean; pick?(choice: { id: string; title: string }): void; onLoad(): void }
 type Json = Record<string, unknown>
 type Choice = { id: string; title: string; description?: string; url?: string }
 
@@ -44,7 +44,7 @@ function choices(all: Choice[], { pick }: ContentContext): HTMLElement {
   return el('div', { class: 'choices' }, ...all.map((choice) => {
     if (choice.url) return link(choice.url, { class: 'choice' }, choice.title)
     const click = () => pick?.({ id: choice.id, title: choice.title })
-    return el('button', { class: 'choice', type: 'button', disabled: !pick, on: { click } }, choice.title, choice.description ? el('small', { text: choice.description }) : null)
+    return el('button', { class: 'choice', type: 'button', on: { click } }, choice.title, choice.description ? el('small', { text: choice.description }) : null)
   }))
 }
 

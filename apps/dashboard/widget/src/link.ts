@@ -100,8 +100,11 @@ export class Link {
       if (this.#refused >= REFUSED_MAX) await this.#poll(token)
       else this.#open(token)
     } catch (error) {
-      if ((error as { final?: boolean }).final) return this.#end()
-      this.#lose(lost)
+      const { final, wire } = error as { final?: boolean; wire?: WireError }
+      if (final) return this.#end()
+      // Who is refused everywhere is not refused sockets.
+      if (!this.#ready) this.#refused = 0
+      this.#lose(lost, wire?.type === 'authentication_error')
     }
   }
 
@@ -119,7 +122,7 @@ export class Link {
     }
     socket.onmessage = (event) => this.#hear(JSON.parse(String(event.data)) as ServerEvent)
     socket.onclose = ({ code }) => {
-      if (!this.#ready) this.#refused += 1
+      if (!this.#ready && navigator.onLine) this.#refused += 1
       if (code === GONE) return this.#end()
       this.#lose(socket, code === UNAUTHORISED)
     }

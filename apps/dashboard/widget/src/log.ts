@@ -5,17 +5,20 @@ import type { Words } from './words.ts'
 
 type Entry = { key: string; own: boolean; author: string; at: string; content: Record<string, unknown> & { kind: string }; status: keyof Words | null }
 
+/** What changes while a message is shown: its line below, and whether one may still choose. */
+type Shown = { node: HTMLElement; meta: HTMLElement; choices: HTMLButtonElement[] }
+
 const APART_MS = 5 * 60_000
 
 /** The list of messages. Elements are kept while their message is shown, so that a screen reader hears each one once. */
-export function createLog(chat: Chat, words: Words, language: string) {
-  const box = el('div', { class: 'log', role: 'log', 'aria-live': 'polite', 'aria-label': words.log, tabindex: 0 })
+export function createLog(chat: Chat, words: Words, locale: string) {
+  const box = el('div', { class: 'log', role: 'log', 'aria-live': 'polite', 'aria-relevant': 'additions', 'aria-label': words.log, tabindex: 0 })
   const earlier = el('button', { class: 'earlier', type: 'button', text: words.earlier, hidden: true, on: { click: () => void showEarlier() } })
-  const greeting = el('div', { class: 'entry', hidden: true })
+  const greeting = el('div', { class: 'entry tail', hidden: true })
   const typing = el('div', { class: 'entry typing', hidden: true }, el('div', { class: 'bubble' }, el('span', { class: 'hidden', text: `${words.agent} ${words.typing}` }), el('i'), el('i'), el('i')))
-  const shown = new Map<string, { node: HTMLElement; version: string }>()
-  const clock = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit' })
-  const day = new Intl.DateTimeFormat(language, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' })
+  const shown = new Map<string, Shown>()
+  const clock = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' })
+  const day = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' })
   let typingTimer = 0
   box.append(earlier, greeting, typing)
 
@@ -45,13 +48,20 @@ export function createLog(chat: Chat, words: Words, language: string) {
   /** A neighbour of the same author within minutes shares the line below. */
   const isTail = (entry: Entry, next: Entry | undefined): boolean => !next || next.own !== entry.own || next.status !== entry.status || Date.parse(next.at) - Date.parse(entry.at) > APART_MS
 
-  function nodeOf(entry: Entry, tail: boolean, answered: boolean): HTMLElement {
-    const pick = answered ? undefined : (choice: { id: string; title: string }) => chat.say({ choice })
-    const onLoad = () => nearEnd() && toEnd()
+  function make(entry: Entry): Shown {
     const who = entry.own ? words.you : words.agent
-    const meta = el('div', { class: 'meta' }, timeOf(entry.at), entry.status ? ` · ${words[entry.status]}` : '')
+    const pick = (choice: { id: string; title: string }) => chat.say({ choice })
+    const onLoad = () => nearEnd() && toEnd()
     const bubble = el('div', { class: 'bubble' }, el('span', { class: 'hidden', text: `${who}: ` }), ...render(entry.content, { words, own: entry.own, pick, onLoad }))
-    return el('div', { class: `entry ${entry.own ? 'own ' : ''}${entry.status ?? ''}${tail ? ' tail' : ''}` }, bubble, tail ? meta : null)
+    const meta = el('div', { class: 'meta' })
+    return { node: el('div', {}, bubble, meta), meta, choices: [...bubble.querySelectorAll<HTMLButtonElement>('button.choice')] }
+  }
+
+  function show({ node, meta, choices }: Shown, entry: Entry, tail: boolean, answered: boolean): void {
+    node.className = `entry ${entry.own ? 'own ' : ''}${entry.status ?? ''}${tail ? ' tail' : ''}`
+    meta.hidden = !tail
+    meta.textContent = timeOf(entry.at) + (entry.status ? ` · ${words[entry.status]}` : '')
+    for (const choice of choices) choice.disabled = answered
   }
 
   return {
@@ -75,12 +85,10 @@ export function createLog(chat: Chat, words: Words, language: string) {
       const lastOwn = all.findLastIndex((entry) => entry.own)
       let place: Element = greeting
       for (const [index, entry] of all.entries()) {
-        const [tail, answered] = [isTail(entry, all[index + 1]), index < lastOwn]
-        const version = `${entry.status} ${tail} ${answered}`
         const old = shown.get(entry.key)
-        const fresh = old?.version === version ? old : { node: nodeOf(entry, tail, answered), version }
-        if (old && old !== fresh) old.node.replaceWith(fresh.node)
-        else if (place.nextElementSibling !== fresh.node) place.after(fresh.node)
+        const fresh = old ?? make(entry)
+        show(fresh, entry, isTail(entry, all[index + 1]), index < lastOwn)
+        if (place.nextElementSibling !== fresh.node) place.after(fresh.node)
         if (!old && !entry.own) typing.hidden = true
         shown.set(entry.key, fresh)
         place = fresh.node

@@ -9,7 +9,10 @@ async function mount(script: HTMLScriptElement): Promise<void> {
   const { number = '', lang, theme, open } = script.dataset
   if (!/^[\w-]{1,64}$/.test(number)) return console.error('widget.js: the script tag needs data-number')
   if (document.getElementById(`trunkline-${number}`)) return
-  const language = pickLanguage([lang, document.documentElement.lang, ...navigator.languages])
+  const wishes = [lang, document.documentElement.lang, ...navigator.languages]
+  const language = pickLanguage(wishes)
+  // A British visitor of an English page reads times as in Britain.
+  const locale = wishes.find((wish) => wish?.toLowerCase().startsWith(`${language}-`)) ?? language
   const host = document.createElement('div')
   host.id = `trunkline-${number}`
   host.lang = language
@@ -29,7 +32,7 @@ async function mount(script: HTMLScriptElement): Promise<void> {
   }
   root.adoptedStyleSheets = [styleSheet(chat.config!.accent_colour)]
   if (chat.config!.launcher_position === 'bottom_left') host.dataset.side = 'left'
-  panel = createPanel(root, chat, wordsOf(language), language)
+  panel = createPanel(root, chat, wordsOf(language), locale)
   panel.update()
   document.body.append(host)
   if (open !== undefined) panel.open()

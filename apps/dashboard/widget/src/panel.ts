@@ -2,6 +2,7 @@ import type { Chat, Fault } from './chat.ts'
 import { el, icon, ICONS } from './element.ts'
 import { preChatForm } from './form.ts'
 import { createLog } from './log.ts'
+import { markdown } from './markdown.ts'
 import type { Words } from './words.ts'
 
 const TYPING_EVERY_MS = 4_000
@@ -9,11 +10,12 @@ const NOTICE_MS = 6_000
 const TEXT_MAX = 4_000
 
 /** The launcher and the dialog. `update` shows what the chat is now. */
-export function createPanel(root: ShadowRoot, chat: Chat, words: Words, language: string) {
-  const log = createLog(chat, words, language)
+export function createPanel(root: ShadowRoot, chat: Chat, words: Words, locale: string) {
+  const log = createLog(chat, words, locale)
   const badge = el('span', { class: 'badge', 'aria-hidden': 'true', hidden: true })
   const launcher = el('button', { class: 'launcher', type: 'button', 'aria-haspopup': 'dialog', 'aria-expanded': 'false', on: { click: () => (isOpen() ? close() : open()) } }, icon(ICONS.chat), badge)
   const title = el('h2', { id: 'title' })
+  const mark = el('span', { class: 'mark', 'aria-hidden': 'true' })
   const notice = el('p', { class: 'notice', role: 'status', hidden: true })
   const input = el('textarea', { id: 'text', rows: 1, maxlength: TEXT_MAX, placeholder: words.message, on: { keydown: onKey, input: onInput } })
   const go = el('button', { class: 'round go', type: 'submit', 'aria-label': words.send, disabled: true }, icon(ICONS.send))
@@ -21,7 +23,7 @@ export function createPanel(root: ShadowRoot, chat: Chat, words: Words, language
   const clip = el('button', { class: 'round', type: 'button', 'aria-label': words.attach, on: { click: () => picker.click() } }, icon(ICONS.clip))
   const composer = el('form', { class: 'composer', on: { submit: onSubmit } }, picker, clip, el('label', { class: 'hidden', for: 'text', text: words.message }), input, go)
   const closer = el('button', { class: 'round', type: 'button', 'aria-label': words.close, on: { click: close } }, icon(ICONS.down))
-  const panel = el('section', { class: 'panel', role: 'dialog', 'aria-modal': 'true', 'aria-labelledby': 'title', hidden: true, on: { keydown: onPanelKey } }, el('header', {}, el('div', {}, title), closer), notice, log.box, composer)
+  const panel = el('section', { class: 'panel', role: 'dialog', 'aria-modal': 'true', 'aria-labelledby': 'title', hidden: true, on: { keydown: onPanelKey } }, el('header', {}, mark, el('div', {}, title), closer), notice, log.box, composer)
   const frame = el('div', {}, panel, launcher)
   root.append(frame)
   let [typedAt, noticeTimer] = [0, 0]
@@ -112,7 +114,7 @@ export function createPanel(root: ShadowRoot, chat: Chat, words: Words, language
         chat.answer(answers)
         input.focus()
       })
-      if (chat.config?.greeting) form.prepend(el('p', { class: 'intro', text: chat.config.greeting }))
+      if (chat.config?.greeting) form.prepend(el('div', { class: 'intro' }, markdown(chat.config.greeting)))
       composer.before(form)
       if (isOpen()) focusFirst()
     } else if (!asking && form) {
@@ -125,6 +127,7 @@ export function createPanel(root: ShadowRoot, chat: Chat, words: Words, language
 
   function update(): void {
     title.textContent = chat.config?.title ?? ''
+    mark.textContent = [...title.textContent.trim()][0] ?? ''
     if (!noticeTimer) say(stateWords())
     updateQuestions()
     log.update()

@@ -30,8 +30,9 @@ svg{width:24px;height:24px;fill:none;stroke:currentColor;stroke-width:1.8;stroke
 .panel{position:fixed;bottom:96px;right:20px;width:384px;height:min(640px,100dvh - 116px);display:flex;flex-direction:column;background:var(--bg);border-radius:20px;box-shadow:var(--shadow);overflow:hidden;animation:rise .22s cubic-bezier(.2,.8,.3,1)}
 :host([data-side=left]) .launcher,:host([data-side=left]) .panel{right:auto;left:20px}
 @keyframes rise{from{opacity:0;transform:translateY(12px) scale(.98)}}
-header{display:flex;align-items:center;gap:12px;padding:16px 12px 16px 20px;background:var(--accent);color:var(--on)}
+header{display:flex;align-items:center;gap:12px;padding:14px 12px 14px 16px;background:var(--accent);color:var(--on)}
 header>div{flex:1;min-width:0}
+.mark{width:38px;height:38px;border-radius:50%;display:grid;place-items:center;flex:none;font-size:17px;font-weight:700;border:2px solid;text-transform:uppercase}
 h2{font-size:17px;font-weight:650;line-height:1.3;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .round{width:40px;height:40px;border-radius:12px;display:grid;place-items:center;flex:none}
 header .round:hover{background:#8883}
@@ -76,6 +77,7 @@ img,video,audio{max-width:100%;border-radius:12px;display:block}
 .composer{display:flex;align-items:flex-end;gap:4px;padding:10px 12px;border-top:1px solid var(--line);background:var(--bg)}
 .composer textarea{flex:1;min-width:0;max-height:128px;resize:none;border:1px solid var(--edge);border-radius:20px;padding:8px 14px;line-height:22px;background:var(--bg);field-sizing:content}
 textarea::placeholder{color:var(--soft);opacity:1}
+textarea:focus-visible,.field input:focus-visible{outline-offset:-2px}
 .composer .round{color:var(--soft)}
 .composer .round:hover{background:var(--hover);color:var(--ink)}
 .composer .go{background:var(--accent);color:var(--on);border-radius:50%;margin-left:4px}
