@@ -39,9 +39,11 @@ export async function finishTurns(tx: Tx, turns: FinishTurn[]): Promise<Set<Id>>
   const fencedNumbers = await retireTurns(tx, turns.map((turn) => ({ numberId: turn.numberId, epoch: turn.epoch, seqs: turn.seqs })))
   const mine = turns.filter((turn) => !fencedNumbers.has(turn.numberId))
   if (mine.length > 0) {
+    const known = await knownMeanwhile(tx, mine.filter((turn) => turn.outcome === 'unknown'))
     await closeTurns(tx, mine)
     await markInbound(tx, mine)
     await settleTurns(tx, mine)
+    if (known.length > 0) await settleReconciled(tx, known)
     await changeHands(tx, mine.filter((turn) => turn.handover || turn.close))
   }
   return new Set(turns.filter((turn) => fencedNumbers.has(turn.numberId)).map((turn) => turn.turnId))
@@ -58,6 +60,22 @@ export async function passUnstored(tx: Tx, turn: { tenantId: Id; numberId: Id; e
     newId(), turn.tenantId, turn.numberId, JSON.stringify({ seqs: turn.seqs, reason }),
   ])
   return true
+}
+
+/**
+ * Turns whose outcome was unknown to their worker and has been told by a receipt or an echo that came before the turn ended. The locks make
+ * a receipt that comes now wait until the turn is closed, and then it settles by itself.
+ */
+async function knownMeanwhile(tx: Tx, turns: FinishTurn[]): Promise<{ turnId: Id; accepted: boolean }[]> {
+  if (turns.length === 0) return []
+  const { rows } = await tx.query<{ turn_id: Id; state: string }>(
+    'SELECT turn_id, state FROM outbox WHERE turn_id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE',
+    [turns.map((turn) => turn.turnId)],
+    'turns_known',
+  )
+  return [...Map.groupBy(rows, (row) => row.turn_id)].flatMap(([turnId, parts]) =>
+    parts.some((part) => part.state === 'unknown') ? [] : [{ turnId, accepted: parts.some((part) => part.state === 'accepted') }],
+  )
 }
 
 async function closeTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
