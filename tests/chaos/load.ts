@@ -12,7 +12,7 @@ export type LoadReport = { letters: number; posts: number; refused: number }
 
 const PER_SECOND = 150
 const IN_FLIGHT_MAX = 200
-const RETRY_MS = 100
+const RETRY_MS = 250
 const GIVE_UP_MS = 120_000
 
 /** One in five comes from somebody who has written before on that number; nobody so often that the pair limit counts. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ledger } from '@trunkline/db'
+import { ledger, recordSends, settleReconciled } from '@trunkline/db'
 import type { Business, OurNumber } from './business.ts'
 import { register } from './business.ts'
 import { newCustomer, post, whatsappBody, whatsappValue } from './post.ts'
@@ -40,6 +40,33 @@ describe('an answer that got lost', () => {
     expect(await town.rows('SELECT state FROM holds WHERE turn_id = $1', [settled['id']])).toEqual([{ state: 'settled' }])
     expect(await town.rows(SPENT, [settled['id']])).toEqual([{ spent: settled['cost_micros'], count: 1 }])
     expect(attempts(number)).toHaveLength(1)
+  })
+
+  it('a receipt that comes while the answer is still awaited settles the turn; bug: it stayed unknown and was never charged', async () => {
+    const number = await business.number()
+    town.sandbox.faults.add({ target: 'whatsapp.send', match: { phone_number_id: number.address }, times: 1, action: { acceptThenHang: true } })
+    await say(number, 'Hello')
+    const sent = await turn(number, (row) => row['state'] === 'retired')
+    expect(sent).toMatchObject({ outcome: 'sent', reason: null })
+    expect(await town.rows('SELECT state FROM holds WHERE turn_id = $1', [sent['id']])).toEqual([{ state: 'settled' }])
+    expect(await town.rows(SPENT, [sent['id']])).toEqual([{ spent: sent['cost_micros'], count: 1 }])
+    expect(attempts(number)).toHaveLength(1)
+  })
+
+  it.each([
+    ['accepted', { state: 'accepted', providerMessageId: 'wamid.late' }, 'sent', 'settled', 'sent'],
+    ['never sent', { state: 'pending', retryAt: new Date() }, 'failed', 'voided', 'failed'],
+  ] as const)('what a frozen worker knows when it wakes (%s) settles the turn that its successor called unknown', async (_what, word, outcome, hold, message) => {
+    const number = await business.number({ sandbox: { statuses: false } })
+    town.sandbox.faults.add({ target: 'whatsapp.send', match: { phone_number_id: number.address }, times: 1, action: { acceptThenReset: true } })
+    await say(number, 'Hello')
+    const unknown = await turn(number, (row) => row['outcome'] === 'unknown')
+    const [part] = await town.rows<{ id: string }>('SELECT id FROM outbox WHERE turn_id = $1', [unknown['id']])
+    await town.db.system('queue', async (tx) => settleReconciled(tx, await recordSends(tx, [{ outboxId: part!.id, ...word }])))
+    expect(await turn(number, () => true)).toMatchObject({ outcome })
+    expect(await town.rows('SELECT state FROM holds WHERE turn_id = $1', [unknown['id']])).toEqual([{ state: hold }])
+    expect((await outbound(number, () => true))[0]).toMatchObject({ status: message })
+    expect(await town.rows("SELECT 1 FROM outbox WHERE turn_id = $1 AND state IN ('pending', 'sending')", [unknown['id']])).toEqual([])
   })
 
   it('accepted, then silence for ever: stays unknown, can be sent again by hand only with a word', async () => {

@@ -1,6 +1,6 @@
 import { AppError, newId, type Id, type Logger, type OutboundContent, type RenderContext } from '@trunkline/core'
 import {
-  answerTurns, createBatcher, finishTurns, markInterrupted, openTurns, beginSends, recordSends, passUnstored, resumeTurn, sealJson, openJson, turnOutbox,
+  answerTurns, createBatcher, finishTurns, markInterrupted, openTurns, beginSends, isDatabaseAway, recordSends, passUnstored, resumeTurn, sealJson, settleReconciled, openJson, turnOutbox,
   type AnswerTurn, type Batcher, type BeginResult, type BeginSend, type Db, type FinishTurn, type Keyring, type OpenedTurn, type OpenResult, type OpenTurn,
   type AnswerResult, type NumberRouting, type OutboxRow, type ParkReason, type QueuedTurn, type RoutedNumber, type SendRecord, type TurnHandler, type TurnOutcome,
 } from '@trunkline/db'
@@ -13,6 +13,8 @@ import type { Answer, Thinker } from './think.ts'
 
 /** A turn that crashed its worker this often is poison, whatever it throws or does not throw. */
 const ATTEMPTS_MAX = 8
+/** Until a Postgres that is away is asked again. */
+const DATABASE_PAUSE_MS = 500
 
 export type TurnHandlerDeps = DeliverDeps & {
   db: Db
@@ -39,6 +41,8 @@ type Context = {
   charge: Charge
   handover: boolean
   close: boolean
+  /** Outcomes that are not stored yet. */
+  records: SendRecord[]
 }
 
 type Settlement = { records: SendRecord[]; finish: FinishTurn | null }
@@ -64,7 +68,7 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
       return { retryAfterMs: 20 }
     }
     if (row.items.some((item) => item.media)) deps.onMedia?.()
-    return { number, opened: result, parts: null, charge: readCharge(null), handover: false, close: false }
+    return { number, opened: result, parts: null, charge: readCharge(null), handover: false, close: false, records: [] }
   }
 
   async function resume(turn: QueuedTurn, number: RoutedNumber, turnId: Id): Promise<Context> {
@@ -74,62 +78,84 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
       await markInterrupted(tx, turnId, turn.epoch)
       const parts = resumed.state === 'answered' ? await turnOutbox(tx, turnId) : null
       const { details } = resumed
-      return { number, opened: resumed, parts, charge: readCharge(details.charge), handover: details.handover === true, close: details.close === true }
+      return { number, opened: resumed, parts, charge: readCharge(details.charge), handover: details.handover === true, close: details.close === true, records: [] }
     })
   }
 
-  async function finish(turn: QueuedTurn, context: Context, outcome: TurnOutcome, reason: string | null, records: SendRecord[], money: FinishTurn['money']): Promise<void> {
+  async function finish(turn: QueuedTurn, context: Context, outcome: TurnOutcome, reason: string | null, money: FinishTurn['money']): Promise<void> {
     const row = finishRow(turn, context, outcome, reason, money)
-    const fenced = await batchers.settle.add({ records, finish: row })
+    const fenced = await batchers.settle.add({ records: context.records, finish: row })
     contexts.delete(turn)
     if (fenced) throw new AppError('fenced')
     deps.onCharged?.([turn.tenantId])
     deps.onRetired?.(turn, outcome, reason)
   }
 
+  async function answer(turn: QueuedTurn, signal: AbortSignal): Promise<'ready' | 'retired' | { retryAfterMs: number }> {
+    const context = contexts.get(turn) ?? (await prepare(turn))
+    if ('retryAfterMs' in context) return context
+    contexts.set(turn, context)
+    if (context.parts) return 'ready'
+    const refusal = whyNoAnswer(context)
+    if (refusal) {
+      await finish(turn, context, refusal.outcome, refusal.reason, { action: 'void' })
+      return 'retired'
+    }
+    const answered = await think(deps, turn, context, signal)
+    const stored = await batchers.answer.add(answerRow(turn, context, answered, deps))
+    if (stored === 'fenced') throw new AppError('fenced')
+    Object.assign(context, { charge: answered.charge, handover: answered.handover, close: answered.close })
+    if (stored === 'discarded') {
+      await finish(turn, context, 'discarded', 'human_took_over', { action: 'void' })
+      return 'retired'
+    }
+    context.parts = stored
+    return 'ready'
+  }
+
+  /** What an earlier try learned from the supplier and could not store is stored before anything else leaves. */
+  async function storeRecords(context: Context): Promise<void> {
+    if (context.records.length === 0) return
+    await batchers.settle.add({ records: context.records, finish: null })
+    context.records = []
+  }
+
   return {
-    async answer(turn, signal) {
-      const context = contexts.get(turn) ?? (await prepare(turn))
-      if ('retryAfterMs' in context) return context
-      contexts.set(turn, context)
-      if (context.parts) return 'ready'
-      const refusal = whyNoAnswer(context)
-      if (refusal) {
-        await finish(turn, context, refusal.outcome, refusal.reason, [], { action: 'void' })
-        return 'retired'
-      }
-      const answer = await think(deps, turn, context, signal)
-      const stored = await batchers.answer.add(answerRow(turn, context, answer, deps))
-      if (stored === 'fenced') throw new AppError('fenced')
-      Object.assign(context, { charge: answer.charge, handover: answer.handover, close: answer.close })
-      if (stored === 'discarded') {
-        await finish(turn, context, 'discarded', 'human_took_over', [], { action: 'void' })
-        return 'retired'
-      }
-      context.parts = stored
-      return 'ready'
-    },
+    /** Without Postgres nobody knows whether the last commit happened: the lane is given up and read anew, as after a crash. */
+    answer: (turn, signal) =>
+      answer(turn, signal).catch((error: unknown) => {
+        throw isDatabaseAway(error) ? new AppError('fenced', { cause: error }) : error
+      }),
 
     async send(turn, signal) {
       const context = contexts.get(turn)
       if (!context?.parts) throw new AppError('internal', { message: 'A turn is sent that was not answered here.' })
-      const sent = await sendParts(context, context.parts, signal, turn.epoch)
-      if (sent.retryAfterMs !== undefined) {
-        if (sent.records.length > 0) await batchers.settle.add({ records: sent.records, finish: null })
-        return { retryAfterMs: sent.retryAfterMs }
+      try {
+        await storeRecords(context)
+        const retryAfterMs = await sendParts(context, context.parts, signal, turn.epoch)
+        if (retryAfterMs !== null) {
+          await storeRecords(context)
+          return { retryAfterMs }
+        }
+        const { outcome, reason, money } = summarise(context)
+        await finish(turn, context, outcome, reason, money)
+        return 'retired'
+      } catch (error) {
+        // What has left is known here and nowhere else: the lane is kept, and no attempt of the turn is counted.
+        if (isDatabaseAway(error)) return { retryAfterMs: DATABASE_PAUSE_MS }
+        throw error
       }
-      const { outcome, reason, money } = summarise(context)
-      await finish(turn, context, outcome, reason, sent.records, money)
-      return 'retired'
     },
 
     async park(turn, reason) {
       const context = contexts.get(turn) ?? (await prepareToPark(turn, reason))
       if (context === null) return
-      const records = (context.parts ?? []).filter((part) => part.state === 'pending').map((part): SendRecord => ({ outboxId: part.id, state: 'parked', errorMessage: reason }))
-      const accepted = (context.parts ?? []).filter((part) => part.state === 'accepted').length
+      await storeRecords(context)
+      const parts = context.parts ?? []
+      context.records = parts.filter((part) => part.state === 'pending').map((part): SendRecord => ({ outboxId: part.id, state: 'parked', errorMessage: reason }))
+      const accepted = parts.filter((part) => part.state === 'accepted').length
       const money = accepted > 0 ? ({ action: 'settle', micros: chargeFor(context.charge, accepted), lines: linesFor(context.charge, accepted) } as const) : ({ action: 'void' } as const)
-      await finish(turn, context, 'parked', reason, records, money)
+      await finish(turn, context, 'parked', reason, money)
     },
   }
 
@@ -140,6 +166,7 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
       if (!('retryAfterMs' in context)) return context
     } catch (error) {
       if (error instanceof AppError && (error.code === 'fenced' || error.code === 'unavailable')) throw error
+      if (isDatabaseAway(error)) throw error
       deps.log.error({ numberId: turn.numberId, firstSeq: turn.firstSeq, error }, 'turn cannot be stored; its messages stay in the inbox')
       if (!(await db.system('queue', (tx) => passUnstored(tx, turn, reason)))) throw new AppError('fenced')
       return null
@@ -147,27 +174,27 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
     throw new AppError('unavailable', { message: 'The conversation is busy.' })
   }
 
-  /** Sends what is pending, one after the other. Records of all but the last wait together with the turn's end. */
-  async function sendParts(context: Context, parts: OutboxRow[], signal: AbortSignal, epoch: number): Promise<{ records: SendRecord[]; retryAfterMs?: number }> {
-    const records: SendRecord[] = []
+  /** Sends what is pending, one after the other. Outcomes wait in the context for the turn's end. Null: nothing is left to send. */
+  async function sendParts(context: Context, parts: OutboxRow[], signal: AbortSignal, epoch: number): Promise<number | null> {
     for (const part of parts) {
       if (part.state !== 'pending') continue
       const request = openJson(keyring, part.requestSealed, part.tenantId) as StoredRequest
       const waitMs = await awaitRate(deps, context.number, request.to, signal)
-      if (waitMs > 0) return { records, retryAfterMs: waitMs }
-      const begun = await batchers.begin.add({ outboxId: part.id, numberId: part.numberId, epoch })
+      if (waitMs > 0) return waitMs
+      const begun = await batchers.begin.add({ outboxId: part.id, numberId: part.numberId, epoch, attempt: part.attempt + 1 })
       if (begun.state === 'fenced') throw new AppError('fenced')
       if (begun.state !== 'sending') {
         part.state = begun.state === 'discarded' ? 'cancelled' : part.state
         continue
       }
       const result = await deliver(deps, context.number, { outboxId: part.id, attempt: begun.attempt, ...request }, signal)
+      part.attempt = begun.attempt
       part.state = result.record.state
-      records.push(result.record)
+      context.records.push(result.record)
       if (result.stopNumber) await deps.stopNumber(context.number, result.stopNumber)
-      if (result.retryAfterMs !== undefined) return { records, retryAfterMs: result.retryAfterMs }
+      if (result.retryAfterMs !== undefined) return result.retryAfterMs
     }
-    return { records }
+    return null
   }
 }
 
@@ -194,9 +221,10 @@ function createTurnBatchers(db: Db) {
     ...shape,
     run: (rows) => db.system('queue', async (tx) => {
       const records = rows.flatMap((row) => row.records)
-      if (records.length > 0) await recordSends(tx, records)
+      const known = records.length > 0 ? await recordSends(tx, records) : []
       const finishes = rows.flatMap((row) => row.finish ?? [])
       const fenced = finishes.length > 0 ? await finishTurns(tx, finishes) : new Set<Id>()
+      if (known.length > 0) await settleReconciled(tx, known)
       return rows.map((row) => row.finish !== null && fenced.has(row.finish.turnId))
     }),
   })

@@ -56,7 +56,7 @@ export async function turnOutbox(tx: Tx, turnId: Id): Promise<OutboxRow[]> {
   return rows.map(outboxRow)
 }
 
-export type BeginSend = { outboxId: Id; numberId: Id; epoch: number }
+export type BeginSend = { outboxId: Id; numberId: Id; epoch: number; /** What this attempt will be: a begin whose answer was lost may be asked again. */ attempt: number }
 /**
  * `sending`: written and committed, the request may leave. `fenced`: another worker owns the lane. `discarded`: a person took over.
  * `settled`: it is not pending any more (sent, cancelled, or its outcome is unknown).
@@ -72,12 +72,13 @@ export async function beginSends(tx: Tx, sends: BeginSend[]): Promise<Map<Id, Be
   const { rows } = await tx.query<{ id: Id; message_id: Id; attempt: number; current: boolean }>(
     `UPDATE outbox o SET
        state = CASE WHEN c.handler_epoch = o.handler_epoch THEN 'sending' ELSE 'cancelled' END,
-       attempt = o.attempt + CASE WHEN c.handler_epoch = o.handler_epoch THEN 1 ELSE 0 END,
+       attempt = CASE WHEN c.handler_epoch = o.handler_epoch THEN i.attempt ELSE o.attempt END,
        epoch = i.epoch, sending_at = now()
-     FROM unnest($1::uuid[], $2::bigint[]) AS i (id, epoch), conversations c
-     WHERE o.id = i.id AND o.state = 'pending' AND c.id = o.conversation_id
+     FROM unnest($1::uuid[], $2::bigint[], $3::int[]) AS i (id, epoch, attempt), conversations c
+     WHERE o.id = i.id AND c.id = o.conversation_id
+       AND (o.state = 'pending' OR (o.state = 'sending' AND o.epoch = i.epoch AND o.attempt = i.attempt))
      RETURNING o.id, o.message_id, o.attempt, o.state = 'sending' AS current`,
-    [mine.map((send) => send.outboxId), mine.map((send) => send.epoch)],
+    [mine.map((send) => send.outboxId), mine.map((send) => send.epoch), mine.map((send) => send.attempt)],
     'outbox_begin',
   )
   for (const row of rows) results.set(row.id, row.current ? { state: 'sending', attempt: row.attempt } : { state: 'discarded' })
@@ -96,19 +97,29 @@ export type SendRecord = {
   retryAt?: Date
 }
 
+/** What a late word has made known of a turn that had ended as unknown. */
+export type Reconciled = { turnId: Id; accepted: boolean }
+
 /**
  * Writes outcomes AFTER the HTTP call. Not fenced: what happened has happened, whoever owns the lane now. Only `sending` and
- * `unknown` rows change, so that a receipt that came first is not undone; parking also takes what has not left yet.
+ * `unknown` rows change, so that a receipt that came first is not undone; parking also takes what has not left yet. A worker that was
+ * frozen may know what its successor had to call unknown: that nothing left is then a failure, since nobody waits to try it again.
+ * Give the answer to `settleReconciled`, after any `finishTurns` of the same transaction.
  */
-export async function recordSends(tx: Tx, records: SendRecord[]): Promise<void> {
-  const { rows } = await tx.query<{ message_id: Id }>(
-    `UPDATE outbox o SET state = i.state, provider_message_id = coalesce(i.provider_message_id, o.provider_message_id), policy = i.policy,
-       error_code = i.error_code, error_message = i.error_message, next_attempt_at = i.retry_at,
-       settled_at = CASE WHEN i.state = 'pending' THEN NULL ELSE now() END
-     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
-       AS i (id, state, provider_message_id, policy, error_code, error_message, retry_at)
-     WHERE o.id = i.id AND (o.state IN ('sending', 'unknown') OR (o.state = 'pending' AND i.state = 'parked'))
-     RETURNING o.message_id`,
+export async function recordSends(tx: Tx, records: SendRecord[]): Promise<Reconciled[]> {
+  const { rows } = await tx.query<{ message_id: Id; turn_id: Id | null; state: OutboxRow['state']; was: OutboxRow['state'] }>(
+    `WITH given AS (
+       SELECT i.*, o.state AS was, CASE WHEN o.state = 'unknown' AND i.state = 'pending' THEN 'failed' ELSE i.state END AS becomes
+       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+         AS i (id, state, provider_message_id, policy, error_code, error_message, retry_at)
+       JOIN outbox o ON o.id = i.id AND (o.state IN ('sending', 'unknown') OR (o.state = 'pending' AND i.state = 'parked'))
+       ORDER BY o.id FOR UPDATE OF o
+     )
+     UPDATE outbox o SET state = i.becomes, provider_message_id = coalesce(i.provider_message_id, o.provider_message_id), policy = i.policy,
+       error_code = i.error_code, error_message = i.error_message, next_attempt_at = CASE WHEN i.becomes = 'pending' THEN i.retry_at END,
+       settled_at = CASE WHEN i.becomes = 'pending' THEN NULL ELSE now() END
+     FROM given i WHERE o.id = i.id
+     RETURNING o.message_id, o.turn_id, o.state, i.was`,
     [
       records.map((record) => record.outboxId),
       records.map((record) => record.state),
@@ -121,6 +132,7 @@ export async function recordSends(tx: Tx, records: SendRecord[]): Promise<void> 
     'outbox_record',
   )
   await summariseMessages(tx, [...new Set(rows.map((row) => row.message_id))])
+  return rows.flatMap((row) => (row.was === 'unknown' && row.turn_id !== null && (row.state === 'accepted' || row.state === 'failed') ? [{ turnId: row.turn_id, accepted: row.state === 'accepted' }] : []))
 }
 
 /**
