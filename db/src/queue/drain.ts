@@ -186,11 +186,13 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
   function proceed(lane: HeldLane): void {
     if (leaseIsOver(lane)) return drop(lane.numberId, 'lost', 0)
     const slots = life.stopping ? 0 : options.maxTurnsInFlight - inFlight
-    const { actions, starved } = advance(lane.order, clock.nowMs(), slots)
+    // One moment for the decision and for its alarm: with two, a turn may be not yet due for the first and no longer to be waited for in the second.
+    const nowMs = clock.nowMs()
+    const { actions, starved } = advance(lane.order, nowMs, slots)
     for (const action of actions) act(lane, action)
     if (starved && !life.stopping) starving.add(lane)
     readMore(lane)
-    setTimer(lane)
+    setTimer(lane, nowMs)
     if (isDone(lane)) void letGo(lane)
   }
 
@@ -201,10 +203,10 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
     return life.stopping || (lane.order.turns.length === 0 && !lane.more && lane.heard === lane.seen)
   }
 
-  function setTimer(lane: HeldLane): void {
+  function setTimer(lane: HeldLane, nowMs: number): void {
     lane.cancelTimer?.()
-    const dueMs = nextDueMs(lane.order, clock.nowMs())
-    lane.cancelTimer = dueMs === null ? null : clock.after(Math.max(0, dueMs - clock.nowMs()), () => step(lane))
+    const dueMs = nextDueMs(lane.order, nowMs)
+    lane.cancelTimer = dueMs === null ? null : clock.after(Math.max(0, dueMs - nowMs), () => step(lane))
   }
 
   function act(lane: HeldLane, action: Action<LogRow>): void {
