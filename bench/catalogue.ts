@@ -1,5 +1,5 @@
-import { auth } from './auth/index.ts'
 import type { Bench } from './bench.ts'
 import { ingest } from './ingest/index.ts'
+import { pipeline } from './pipeline/index.ts'
 
-export const benches: readonly Bench[] = [ingest, auth]
+export const benches: readonly Bench[] = [ingest, pipeline]

@@ -1,15 +1,15 @@
-import { newId } from '@trunkline/core'
+import { newId, PromptContent } from '@trunkline/core'
 import { ledger, sealJson, type Db, type Keyring } from '@trunkline/db'
 
 export type BenchNumber = { id: string; tenantId: string; projectId: string; address: string; agentId: string; promptId: string }
 export const CREDENTIALS = { access_token: 'sandbox-access-token', app_secret: 'sandbox-app-secret', verify_token: 'sandbox-verify-token' }
 
-const PROMPT = {
+const PROMPT = PromptContent.parse({
   instructions: 'You are the receptionist of Harbour Bikes. We open at nine and repair every bicycle. Be short and kind.',
   vendor: 'openai',
   model: 'gpt-5-mini',
   maxOutputTokens: 200,
-}
+})
 const CREDIT_MICROS = 1_000_000_000_000n
 
 export type NumberWish = { tenants: number; perTenant: number; settings?: { coalesceMs?: number; windowSize?: number } }
