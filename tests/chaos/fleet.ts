@@ -16,6 +16,7 @@ export type Fleet = {
   databaseUrl: string
   sandbox: Sandbox
   numbers: OurNumber[]
+  /** Those that are ready. */
   workers: SpawnedNode[]
   api: SpawnedNode
   /** Resolves when it is ready. */
@@ -36,25 +37,31 @@ export async function openFleet(ground: Ground, options: FleetOptions): Promise<
     TRUNKLINE_SECRETS: SECRET, DATABASE_URL: databaseUrl, REDIS_URL: ground.redisUrl, MEDIA_DIR: folder, PORT: String(port), WORKER_PORT: '0', API_PROCESSES: '1',
     LEASE_MS: String(LEASE_MS), SEND_TIMEOUT_MS: '1500', LEAD_QUIET_MS: '3600000', LEAD_LATEST_MS: '7200000', START_CREDIT_MICROS: '900000000000', DRAIN_MS: '5000', ...options.settings,
   })
+  const nodes: SpawnedNode[] = []
+  const spawn = (app: string): SpawnedNode => {
+    const node = spawnNode(entry(app), environment)
+    nodes.push(node)
+    return node
+  }
   const fleet: Fleet = {
     databaseUrl,
     sandbox,
     numbers: [],
     workers: [],
-    api: spawnNode(entry('api'), environment),
+    api: spawn('api'),
     async addWorker() {
-      const worker = spawnNode(entry('worker'), environment)
-      fleet.workers.push(worker)
+      const worker = spawn('worker')
       await worker.line(/"ready":"worker"/)
+      fleet.workers.push(worker)
     },
     async startApi() {
-      fleet.api = spawnNode(entry('api'), environment)
+      fleet.api = spawn('api')
       await fleet.api.line(/"ready":"api"/)
     },
     async close() {
       // What is left to say has been checked; a drain has tests of its own.
-      for (const node of [fleet.api, ...fleet.workers]) node.signal('SIGKILL')
-      await Promise.all([fleet.api, ...fleet.workers].map((node) => node.exited))
+      for (const node of nodes) node.signal('SIGKILL')
+      await Promise.all(nodes.map((node) => node.exited))
       await sandbox.close()
       await rm(folder, { recursive: true, force: true })
     },

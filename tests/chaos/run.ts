@@ -51,6 +51,7 @@ export const killWorkers: Scenario = (ground, size, seed) =>
     const starting: Promise<void>[] = []
     for (const { target, nth } of points(random, kills, size)) {
       await reached(fleet, target, nth)
+      if (fleet.workers.length === 0) await Promise.all(starting)
       const [victim] = fleet.workers.splice(random.below(fleet.workers.length), 1)
       victim!.signal('SIGKILL')
       await victim!.exited
@@ -183,11 +184,11 @@ async function dieBetweenCommitAndAnswer(fleet: Fleet, letter: Letter): Promise<
 /** In the order of the table; the full size beside each. */
 export const SCENARIOS: Record<string, { run: Scenario; fullSize: number; smallSize: number }> = {
   'kill-workers': { run: killWorkers, fullSize: 5_000, smallSize: 300 },
-  'freeze-worker': { run: freezeWorker, fullSize: 3_000, smallSize: 200 },
-  'kill-redis': { run: killRedis, fullSize: 3_000, smallSize: 200 },
-  'empty-redis': { run: emptyRedis, fullSize: 3_000, smallSize: 200 },
-  'restart-postgres': { run: restartPostgres, fullSize: 3_000, smallSize: 200 },
-  'broken-suppliers': { run: brokenSuppliers, fullSize: 3_000, smallSize: 200 },
-  'flood-of-repeats': { run: floodOfRepeats, fullSize: 1_000, smallSize: 150 },
-  'kill-api': { run: killApi, fullSize: 3_000, smallSize: 200 },
+  'freeze-worker': { run: freezeWorker, fullSize: 3_000, smallSize: 150 },
+  'kill-redis': { run: killRedis, fullSize: 3_000, smallSize: 150 },
+  'empty-redis': { run: emptyRedis, fullSize: 3_000, smallSize: 150 },
+  'restart-postgres': { run: restartPostgres, fullSize: 3_000, smallSize: 150 },
+  'broken-suppliers': { run: brokenSuppliers, fullSize: 3_000, smallSize: 150 },
+  'flood-of-repeats': { run: floodOfRepeats, fullSize: 1_000, smallSize: 100 },
+  'kill-api': { run: killApi, fullSize: 3_000, smallSize: 150 },
 }
