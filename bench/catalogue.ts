@@ -1,5 +1,8 @@
+import { auth } from './auth/index.ts'
 import type { Bench } from './bench.ts'
+import { conversations } from './conversations/index.ts'
+import { growth } from './growth/index.ts'
 import { ingest } from './ingest/index.ts'
 import { pipeline } from './pipeline/index.ts'
 
-export const benches: readonly Bench[] = [ingest, pipeline]
+export const benches: readonly Bench[] = [ingest, pipeline, auth, growth, conversations]
