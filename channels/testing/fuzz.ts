@@ -1,4 +1,4 @@
-import { AppError, InboundEvent, type Channel } from '@trunkline/core'
+import { AppError, InboundEvent, type Channel, type ChannelId } from '@trunkline/core'
 import { FIXTURE_NOW_MS, fixturesOf } from './fixtures.ts'
 import type { Json } from '../src/json.ts'
 
@@ -91,8 +91,8 @@ const DEPTH = 20_000
 const DEEP_VALUE = new RegExp(`(?<!\\\\)"${DEEP}"`)
 const INFINITE_VALUE = new RegExp(`(?<!\\\\)"${INFINITE}"`, 'g')
 
-/** One broken copy; text-level damage once in eight, as a proxy or a bug would do it. */
-function broken(source: string, dice: Dice): unknown {
+/** One broken copy as it travels; text-level damage once in eight, as a proxy or a bug would do it. */
+function broken(source: string, dice: Dice): string {
   if (dice(8) === 0) return brokenText(source, dice)
   const root = { body: JSON.parse(source) as unknown }
   for (let count = 1 + dice(4); count > 0; count -= 1) {
@@ -100,17 +100,28 @@ function broken(source: string, dice: Dice): unknown {
     if (all.length > 0) MUTATIONS[dice(MUTATIONS.length)]!(all[dice(all.length)]!, all, dice)
   }
   const text = JSON.stringify(root.body ?? null)
-  return JSON.parse(text.replace(DEEP_VALUE, '['.repeat(DEPTH) + ']'.repeat(DEPTH)).replaceAll(INFINITE_VALUE, '1e999')) as unknown
+  return text.replace(DEEP_VALUE, '['.repeat(DEPTH) + ']'.repeat(DEPTH)).replaceAll(INFINITE_VALUE, '1e999')
 }
 
-function brokenText(source: string, dice: Dice): unknown {
+function brokenText(source: string, dice: Dice): string {
   const at = dice(source.length)
-  const text = dice(2) === 0 ? source.slice(0, at) + source.slice(at + 1 + dice(20)) : source.slice(0, at) + '"{}[]:,0e9\\nu'[dice(13)]! + source.slice(at + 1)
+  return dice(2) === 0 ? source.slice(0, at) + source.slice(at + 1 + dice(20)) : source.slice(0, at) + '"{}[]:,0e9\\nu'[dice(13)]! + source.slice(at + 1)
+}
+
+/** What is no JSON is tried as the text that it is. */
+function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown
   } catch {
     return text
   }
+}
+
+/** The bodies of `fuzzBodies` as text, for whoever sends them over a wire. */
+export function* brokenBodies(id: ChannelId, seed: number, count: number): Generator<string> {
+  const sources = fixturesOf(id).map((fixture) => JSON.stringify(fixture.body))
+  const dice = random(seed)
+  for (let number = 0; number < count; number += 1) yield broken(sources[dice(sources.length)]!, dice)
 }
 
 /** What Postgres cannot store, as JSON writes it: U+0000 and half a pair (a doubled backslash before it is only text). */
@@ -151,13 +162,10 @@ function timed(channel: Channel, body: unknown): { result: InboundEvent[] | 'ref
  * Throws with channel, seed and number of the body otherwise; the same arguments break the same bodies.
  */
 export function fuzzBodies(channel: Channel, seed: number, count: number): FuzzReport {
-  const sources = fixturesOf(channel.id).map((fixture) => JSON.stringify(fixture.body))
-  const dice = random(seed)
   const report: FuzzReport = { bodies: 0, events: 0, refused: 0, slowestMs: 0 }
-  for (let number = 0; number < count; number += 1) {
-    const body = broken(sources[dice(sources.length)]!, dice)
+  for (const text of brokenBodies(channel.id, seed, count)) {
     try {
-      const { result, tookMs } = timed(channel, body)
+      const { result, tookMs } = timed(channel, parsed(text))
       if (result === 'refused') report.refused += 1
       else {
         checkEvents(result)
@@ -166,7 +174,7 @@ export function fuzzBodies(channel: Channel, seed: number, count: number): FuzzR
       report.bodies += 1
       report.slowestMs = Math.max(report.slowestMs, tookMs)
     } catch (cause) {
-      throw new Error(`fuzzBodies(${channel.id}, ${seed}): body ${number}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+      throw new Error(`fuzzBodies(${channel.id}, ${seed}): body ${report.bodies}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
     }
   }
   return report

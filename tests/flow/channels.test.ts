@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ledger } from '@trunkline/db'
-import type { Business } from './business.ts'
+import type { Business, Json } from './business.ts'
 import { post, recorded } from './post.ts'
 import { openTown, type Town } from './town.ts'
 
@@ -67,6 +67,27 @@ describe('a recorded message in, the exact request out', () => {
     const echoes = await town.until('SELECT outcome FROM effects WHERE number_id = $1 AND kind = $2', [number.id, 'echo'], (found) => found[0]?.['outcome'] != null)
     expect(echoes).toEqual([{ outcome: 'applied' }])
     expect(await town.rows('SELECT handler FROM conversations WHERE number_id = $1', [number.id])).toEqual([{ handler: 'agent' }])
+    await expectOneCharge(turn!)
+  })
+
+  it('web chat: a visitor’s words, the answer in their window, read, one charge', async () => {
+    const number = await business.number({ type: 'webchat', number: { settings: { allowed_origins: ['https://shop.example.com'] } } })
+    const visit = async (method: string, path: string, body?: unknown, token?: string) => {
+      const headers = { origin: 'https://shop.example.com', ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) }
+      const response = await fetch(`${town.apiUrl}/v1/webchat/${number.id}${path}`, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+      return { status: response.status, body: (await response.json()) as Json }
+    }
+    const session = (await visit('POST', '/sessions', {})).body
+    const said = await visit('POST', '/messages', { client_message_id: 'c-1', text: 'Hello, when do you open?' }, session.session_token)
+    expect(said).toMatchObject({ status: 202, body: { client_message_id: 'c-1', duplicate: false } })
+    expect(await visit('POST', '/messages', { client_message_id: 'c-1', text: 'Hello, when do you open?' }, session.session_token)).toMatchObject({ status: 202, body: { duplicate: true } })
+
+    const rows = await town.until(MESSAGES, [number.id], (found) => found[1]?.['status'] === 'sent' && found[0]?.['status'] === 'answered')
+    expect(rows).toMatchObject([{ direction: 'inbound', author: 'customer', kind: 'text' }, { direction: 'outbound', author: 'agent', kind: 'text' }])
+    const shown = (await visit('GET', '/messages', undefined, session.session_token)).body
+    expect(shown.data.map((message: Json) => message.content.text)).toEqual(['Hello, when do you open?', expect.stringContaining('nine')])
+    const [turn] = await town.rows<{ id: string; cost: string }>(TURN, [number.id])
+    expect(turn).toMatchObject({ state: 'retired', outcome: 'sent', hold: 'settled', parts: 1 })
     await expectOneCharge(turn!)
   })
 })
