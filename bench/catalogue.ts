@@ -4,5 +4,6 @@ import { conversations } from './conversations/index.ts'
 import { growth } from './growth/index.ts'
 import { ingest } from './ingest/index.ts'
 import { pipeline } from './pipeline/index.ts'
+import { queue } from './queue/index.ts'
 
-export const benches: readonly Bench[] = [ingest, pipeline, auth, growth, conversations]
+export const benches: readonly Bench[] = [ingest, pipeline, queue, auth, growth, conversations]
