@@ -2,6 +2,7 @@
 export type Api = {
   get(path: string): Promise<unknown>
   post(path: string, body: unknown): Promise<unknown>
+  patch(path: string, body: unknown): Promise<unknown>
   as(credential: string): Api
 }
 
@@ -19,5 +20,5 @@ export function createApi(baseUrl: string, credential?: string): Api {
     if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text.slice(0, 500)}`)
     return text === '' ? null : JSON.parse(text)
   }
-  return { get: (path) => call('GET', path), post: (path, body) => call('POST', path, body), as: (key) => createApi(baseUrl, key) }
+  return { get: (path) => call('GET', path), post: (path, body) => call('POST', path, body), patch: (path, body) => call('PATCH', path, body), as: (key) => createApi(baseUrl, key) }
 }

@@ -22,6 +22,9 @@ export const SHOP_PROMPT = {
   rules: { greeting: 'Hello and welcome to Harbour Bikes!', business_name: 'Harbour Bikes' },
 } as const
 
+/** The shop's own page; the only one that may open its web chat. */
+export const SHOP_ORIGIN = 'https://harbour-bikes.example'
+
 export const ADA = { waId: '4915112345678', name: 'Ada Berger' }
 export const BRUNO = { waId: '33612345678', name: 'Bruno Petit' }
 export const CARLA = { igsid: '178414001234567', name: 'Carla Rossi' }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { ADA, BRUNO, CARLA } from './shop.ts'
 import { eventually, nextAnswer, type Town } from './town.ts'
+import { visitorAsks } from './visitor.ts'
 
 /** A scene says what happens and does it; it throws when the outcome is not the promised one. */
 export type Scene = { title: string; play(town: Town): Promise<string> }
@@ -48,6 +49,14 @@ export const STORY: Scene[] = [
       const answer = await nextAnswer(town, CARLA.igsid, lastSeq)
       insist(answer.text?.includes('39') === true, 'the answer must come from the prompt')
       return 'answered from the same prompt'
+    },
+  },
+  {
+    title: 'A visitor of the shop’s page opens the web chat',
+    async play(town) {
+      const words = await visitorAsks(town, 'When are you open?')
+      insist(words.includes('9:00'), 'the answer must come from the prompt')
+      return 'answered over the socket, from the same prompt'
     },
   },
   {

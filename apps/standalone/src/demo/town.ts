@@ -5,7 +5,7 @@ import type { Api } from '../api-client.ts'
 import { createApi } from '../api-client.ts'
 import { signUp, type DemoTenant } from '../seed.ts'
 import type { System } from '../system.ts'
-import { SHOP_PROMPT } from './shop.ts'
+import { SHOP_ORIGIN, SHOP_PROMPT } from './shop.ts'
 
 const Numbers = z.object({ data: z.array(z.object({ id: z.string(), type: z.string(), address: z.string() })) })
 const Named = z.object({ id: z.string() })
@@ -39,6 +39,7 @@ export async function buildTown(system: System): Promise<Town> {
   const instagram = await connectInstagram(api, sandbox, apiUrl, prompt.id)
   const numbers = Numbers.parse(await api.get('/v1/phone-numbers')).data
   const [whatsapp, webchat] = ['whatsapp', 'webchat'].map((type) => numbers.find((number) => number.type === type)!)
+  await api.patch(`/v1/phone-numbers/${webchat!.id}`, { settings: { title: 'Harbour Bikes', allowed_origins: [SHOP_ORIGIN] } })
   return { tenant, api, sandbox, apiUrl, whatsapp: whatsapp!, webchat: webchat!, instagram, verificationMail: mail.text ?? '' }
 }
 
