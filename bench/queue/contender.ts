@@ -22,7 +22,9 @@ let contender: Contender
 let numbers: NumberRef[] = []
 let round: { done: Done[]; failed: Set<string>; wanted: number; over: () => void } | null = null
 
-const place = (nth: number) => nth % numbers.length
+/** A number's messages come in fives, as people write: that is where order can be lost. */
+const TOGETHER = 5
+const place = (nth: number) => Math.floor(nth / TOGETHER) % numbers.length
 const idOf = (run: string, nth: number) => `${run}.${nth}`
 const fails = (id: string) => Number(id.slice(id.lastIndexOf('.') + 1)) % FAILING_SHARE === 0
 

@@ -26,7 +26,7 @@ async function run(stack: Stack, { quick, say }: BenchOptions): Promise<BenchRep
   try {
     for (const kind of ['trunkline', 'bullmq'] as const) {
       await actors[kind].ask({ do: 'connect', kind, databaseUrl: stack.databaseUrl, redisUrl: stack.redisUrl, secret: SECRET, numbers } satisfies ContenderJob)
-      await actors[kind].ask({ do: 'round', run: 'warm', messages: 2_000 } satisfies ContenderJob)
+      await actors[kind].ask({ do: 'round', run: 'warm', messages: quick ? 2_000 : 10_000 } satisfies ContenderJob)
     }
     say(`  ${quick ? 1 : 3} rounds of ${messages.toLocaleString('en')} messages`)
     const once = (kind: Kind) => (round: number) => measure(stack, actors[kind], `r${round}`, messages)
