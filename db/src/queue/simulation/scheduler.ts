@@ -90,12 +90,23 @@ export function deliver(scheduler: Scheduler, machine: Machine, atMs: number, fn
   })
 }
 
+/** How much of a millisecond the clock moves from one look to the next. */
+const LOOK_MS = 0.3
+/** setTimeout counts from the loop's own time: by the wall clock it may fire up to this much early. */
+const EARLY_MS = 0.9
+
+/** A clock as real ones are: it moves between two looks of the same piece of code, and its alarms are a little early. */
 export function machineClock(scheduler: Scheduler, machine: Machine): Clock {
+  let last = { atMs: -1, looks: 0 }
   return {
-    nowMs: () => scheduler.nowMs() + machine.skewMs,
+    nowMs() {
+      const atMs = scheduler.nowMs()
+      last = last.atMs === atMs ? { atMs, looks: Math.min(last.looks + 1, 3) } : { atMs, looks: 0 }
+      return atMs + machine.skewMs + last.looks * LOOK_MS
+    },
     after(delayMs, fn) {
       let live = true
-      deliver(scheduler, machine, scheduler.nowMs() + delayMs, () => live && fn())
+      deliver(scheduler, machine, scheduler.nowMs() + Math.max(Math.min(delayMs, EARLY_MS / 2), delayMs - EARLY_MS), () => live && fn())
       return () => (live = false)
     },
   }
