@@ -7,7 +7,7 @@ import { registerAuth } from './auth.ts'
 import type { ApiApp, ApiDeps } from './deps.ts'
 import { registerAccessLog } from './plugins/access-log.ts'
 import { registerDepthLimit } from './plugins/depth.ts'
-import { registerErrors } from './plugins/errors.ts'
+import { refusePath, registerErrors } from './plugins/errors.ts'
 import { registerIdempotency } from './plugins/idempotency.ts'
 import { registerOpenApi } from './plugins/openapi.ts'
 import { registerRateLimit } from './plugins/rate-limit.ts'
@@ -37,6 +37,7 @@ export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
     forceCloseConnections: 'idle',
     genReqId: () => `req_${newId().replaceAll('-', '')}`,
     routerOptions: { maxParamLength: 256 },
+    frameworkErrors: refusePath,
   }).withTypeProvider<ZodTypeProvider>()
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)

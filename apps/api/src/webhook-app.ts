@@ -1,6 +1,6 @@
 import { newId } from '@trunkline/core'
 import fastify, { type FastifyInstance } from 'fastify'
-import { registerErrors } from './plugins/errors.ts'
+import { refusePath, registerErrors } from './plugins/errors.ts'
 import { registerWebhooks, type WebhookDeps } from './routes/webhook.ts'
 
 /**
@@ -8,7 +8,7 @@ import { registerWebhooks, type WebhookDeps } from './routes/webhook.ts'
  * every hook of the API would be paid thousands of times a second.
  */
 export async function buildWebhookApp(deps: WebhookDeps): Promise<FastifyInstance> {
-  const app = fastify({ logger: false, exposeHeadRoutes: false, genReqId: () => `req_${newId().replaceAll('-', '')}`, routerOptions: { maxParamLength: 64 } })
+  const app = fastify({ logger: false, exposeHeadRoutes: false, genReqId: () => `req_${newId().replaceAll('-', '')}`, routerOptions: { maxParamLength: 64 }, frameworkErrors: refusePath })
   registerErrors(app, deps.log)
   registerWebhooks(app, deps)
   await app.ready()

@@ -21,6 +21,13 @@ export function registerErrors(app: ApiApp, log: Logger): void {
   })
 }
 
+/** For the `frameworkErrors` of a server: paths that the router gives up before there is a route or a handler of errors. */
+export function refusePath(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const isTooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH'
+  const refusal = isTooLong ? new AppError('not_found', { message: 'There is no such route.' }) : new AppError('invalid_request', { message: 'The path is not well formed.', param: 'path' })
+  send(reply, refusal.status, refusal, request)
+}
+
 /** `/v1/things/:id` -> a test of whole paths. */
 function patternOf(url: string): RegExp {
   const parts = url.split(/(:\w+|\*)/).map((part) => (part === '*' ? '.*' : part.startsWith(':') ? '[^/]+' : part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')))
