@@ -17,8 +17,8 @@ const numbersFor = (size: number): number => Math.min(40, Math.max(6, Math.round
 type Wish = Partial<FleetOptions> & { copies?: (index: number) => number; shuffle?: boolean; mayFail?: boolean }
 type Play = { fleet: Fleet; letters: Letter[]; random: Random; load: () => Promise<LoadReport> }
 
-/** Opens a fleet, writes the letters, lets `strike` do its worst while they are delivered, then judges. Answers how often it struck. */
-async function play(ground: Ground, size: number, seed: number, wish: Wish, strike: (play: Play) => Promise<number>): Promise<Counts> {
+/** Opens a fleet, writes the letters, lets `strike` do its worst while they are delivered, then judges. It answers how often it struck, or how to count that once everything has come to rest. */
+async function play(ground: Ground, size: number, seed: number, wish: Wish, strike: (play: Play) => Promise<number | (() => number)>): Promise<Counts> {
   const startedMs = performance.now()
   const random = seeded(seed)
   const fleet = await openFleet(ground, { numbers: numbersFor(size), ...wish })
@@ -26,8 +26,9 @@ async function play(ground: Ground, size: number, seed: number, wish: Wish, stri
     const letters = writeLetters(fleet.numbers, size, random, wish.copies)
     let report: LoadReport = { letters: 0, posts: 0, refused: 0 }
     const load = async () => (report = await deliver(wish.shuffle ? random.shuffle(letters) : letters))
-    const faults = await strike({ fleet, letters, random, load })
+    const struck = await strike({ fleet, letters, random, load })
     const verdict = await judge(fleet, letters)
+    const faults = typeof struck === 'number' ? struck : struck()
     if (!wish.mayFail && verdict.failed + verdict.parked > 0) verdict.broken.push(`${verdict.failed} turns failed and ${verdict.parked} were parked although nobody refused anything`)
     return { ...verdict, posts: report.posts, faults, tookMs: Math.round(performance.now() - startedMs) }
   } finally {
@@ -136,8 +137,8 @@ export const brokenSuppliers: Scenario = (ground, size, seed) =>
     ]
     const faults = actions.map(([target, probability, action]) => fleet.sandbox.faults.add({ target, match: { probability, seed: random.below(1e9) }, action }))
     await load()
-    const struck = () => fleet.sandbox.faults.list().filter((fault) => faults.some(({ id }) => id === fault.id)).reduce((sum, fault) => sum + fault.struck, 0)
-    return struck()
+    // Not yet: on a busy machine the last letter is accepted before the first answer leaves.
+    return () => fleet.sandbox.faults.list().filter((fault) => faults.some(({ id }) => id === fault.id)).reduce((sum, fault) => sum + fault.struck, 0)
   })
 
 /** Every webhook several times at once, one of them a thousand times, all in disorder. */
