@@ -7,7 +7,7 @@ const MESSAGES_PER_TURN = 2
 
 /**
  * What earlier traffic would have left: conversations of five turns each with their contacts, messages, inbox, outbox, holds and
- * transfers, all of it ended. Written by the owner, without foreign-key checks, in a few statements; then analysed and checkpointed, so
+ * transfers, all of it ended. Written by the owner, without foreign-key checks, in a few statements; then vacuumed and checkpointed, so
  * that nothing of it is left to do when the measurement begins. Ledger entries and usage rows are left out: a turn only ever appends there.
  */
 export async function writeHistory(databaseUrl: string, keyring: Keyring, numbers: readonly BenchNumber[], messages: number): Promise<void> {
@@ -17,7 +17,7 @@ export async function writeHistory(databaseUrl: string, keyring: Keyring, number
     await client.query("SET session_replication_role = 'replica'; SET synchronous_commit = off")
     const tenants = Map.groupBy(numbers, (number) => number.tenantId)
     for (const [tenantId, lines] of tenants) await writeTenant(client, keyring, tenantId, lines, messages / tenants.size)
-    await client.query('ANALYZE')
+    await client.query('VACUUM (ANALYZE)')
     await client.query('CHECKPOINT')
   } finally {
     await client.end()

@@ -16,7 +16,10 @@ export async function tellSandbox(sandbox: Server, numbers: readonly BenchNumber
 
 export type Talk = { numbers: readonly BenchNumber[]; customersPerNumber: number; messages: number; perSecond: number; run: string; from?: number }
 
-/** Customers write, one webhook a message, at an even pace. Throws when one of them is not answered with 200. */
+/** A supplier sends a refused webhook again; here it is left out, and more than this share of them is no measurement. */
+const REFUSED_MAX = 0.05
+
+/** Customers write, one webhook a message, at an even pace. `ok` of them are in the inbox. Throws when too many were refused. */
 export async function customersWrite(generator: Actor, api: Server, talk: Talk): Promise<LoadResult> {
   const load = await generator.ask<LoadResult>({
     url: api.url,
@@ -28,7 +31,7 @@ export async function customersWrite(generator: Actor, api: Server, talk: Talk):
     connections: 64,
     mode: { kind: 'open', perSecond: talk.perSecond },
   } satisfies LoadJob)
-  if (load.ok !== load.sent) throw new Error(`webhooks were refused: ${JSON.stringify(load.statuses)}`)
+  if (load.ok < load.sent * (1 - REFUSED_MAX)) throw new Error(`webhooks were refused: ${JSON.stringify(load.statuses)}`)
   return load
 }
 
