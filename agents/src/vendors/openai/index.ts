@@ -1,5 +1,7 @@
 import type { Clock } from '@trunkline/core'
 import OpenAI from 'openai'
+import { Agent } from 'undici'
+import { streamFetch } from '../../net/stream-fetch.ts'
 import { ClientCache, DEFAULT_TIMEOUT_MS } from '../connection.ts'
 import type { Connection } from '../connection.ts'
 import { metered } from '../contract.ts'
@@ -24,6 +26,9 @@ export function openaiVendors(clock: Clock, clientsMax: number): (connection: Co
   }
 }
 
+/** Connections of the process to OpenAI, or to whatever the operator has put in its place. */
+const pooled = streamFetch(new Agent({ connect: { timeout: 5_000 } }))
+
 /** Everything the SDK would read from the environment is given: a process's variables must never reach a tenant's call. */
 function buildClient(connection: Connection): OpenAI {
   return new OpenAI({
@@ -38,7 +43,7 @@ function buildClient(connection: Connection): OpenAI {
     timeout: connection.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     // The SDK prints bodies that it cannot parse; those are customers' words.
     logLevel: 'off',
-    ...(connection.fetch ? { fetch: connection.fetch } : {}),
+    fetch: connection.fetch ?? pooled,
   })
 }
 
