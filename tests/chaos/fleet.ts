@@ -35,7 +35,7 @@ export async function openFleet(ground: Ground, options: FleetOptions): Promise<
   const port = await freePort()
   const environment = environmentOf(sandbox, {
     TRUNKLINE_SECRETS: SECRET, DATABASE_URL: databaseUrl, REDIS_URL: ground.redisUrl, MEDIA_DIR: folder, PORT: String(port), WORKER_PORT: '0', API_PROCESSES: '1',
-    LEASE_MS: String(LEASE_MS), SEND_TIMEOUT_MS: '1500', LEAD_QUIET_MS: '3600000', LEAD_LATEST_MS: '7200000', START_CREDIT_MICROS: '900000000000', DRAIN_MS: '5000', ...options.settings,
+    LEASE_MS: String(LEASE_MS), SEND_TIMEOUT_MS: '10000', LEAD_QUIET_MS: '3600000', LEAD_LATEST_MS: '7200000', START_CREDIT_MICROS: '900000000000', DRAIN_MS: '5000', ...options.settings,
   })
   const nodes: SpawnedNode[] = []
   const spawn = (app: string): SpawnedNode => {

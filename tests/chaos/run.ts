@@ -122,7 +122,7 @@ export const restartPostgres: Scenario = (ground, size, seed) =>
 
 /** The supplier answers 500, 429 and nothing, before and after it has accepted; the model too. */
 export const brokenSuppliers: Scenario = (ground, size, seed) =>
-  play(ground, size, seed, { mayFail: true }, async ({ fleet, random, load }) => {
+  play(ground, size, seed, { mayFail: true, settings: { SEND_TIMEOUT_MS: '1500' } }, async ({ fleet, random, load }) => {
     const actions: [target: string, probability: number, action: FaultInput['action']][] = [
       ['whatsapp.send', 0.03, { status: 500, errorCode: 131000, retryAfter: 0 }],
       ['whatsapp.send', 0.02, { errorCode: 130429, retryAfter: 0 }],

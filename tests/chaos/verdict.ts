@@ -12,6 +12,8 @@ export type Verdict = {
   unknown: number
   failed: number
   parked: number
+  /** Outcomes that were unknown for a while; a receipt or the worker's own late word has told most of them. */
+  onceUnknown: number
   acceptedBySupplier: number
   receiptsRead: number
   broken: string[]
@@ -55,7 +57,7 @@ async function compare(fleet: Fleet, letters: readonly Letter[], watch: Watch, b
   const count = (outcome: string) => turns.filter((turn) => turn.outcome === outcome).length
   return {
     messages: letters.length, turns: turns.length, sent: count('sent'), unknown: count('unknown'), failed: count('failed'), parked: count('parked'),
-    acceptedBySupplier: sends, receiptsRead: read[0]!.count, broken: summarised(broken),
+    onceUnknown: sends.onceUnknown, acceptedBySupplier: sends.taken, receiptsRead: read[0]!.count, broken: summarised(broken),
   }
 }
 
@@ -76,11 +78,15 @@ async function checkArrival(letters: readonly Letter[], turns: TurnRow[], watch:
   }
 }
 
+/** The reason of an unknown outcome stays on the row when it becomes known. */
+const OUTBOX = "SELECT id, turn_id, state, state = 'unknown' OR (state = 'accepted' AND error_message IS NOT NULL) AS once_unknown FROM outbox"
+type OutboxRow = { id: string; turn_id: string; state: string; once_unknown: boolean }
+
 /** What the supplier took: nothing twice, one answer to a turn, in the order of the number; what it took is known as accepted, and nothing else is. */
-async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: string[]): Promise<number> {
+async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: string[]): Promise<{ taken: number; onceUnknown: number }> {
   const { journal } = fleet.sandbox
   for (const [callbackData, entries] of journal.duplicates()) broken.push(`sent ${entries.length} times: outbox ${callbackData}`)
-  const outbox = new Map((await watch.rows<{ id: string; turn_id: string; state: string }>('SELECT id, turn_id, state FROM outbox')).map((row) => [row.id, row]))
+  const outbox = new Map((await watch.rows<OutboxRow>(OUTBOX)).map((row) => [row.id, row]))
   const byTurn = new Map(turns.map((turn) => [turn.id, turn]))
   const answered = new Map<string, number>()
   const lastSeq = new Map<string, number>()
@@ -95,6 +101,8 @@ async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: 
     taken.add(part.id)
     if (part.state !== 'accepted') broken.push(`taken by the supplier, ${part.state} here: outbox ${part.id}`)
     answered.set(turn.id, (answered.get(turn.id) ?? 0) + 1)
+    // Nobody knew where it was when the next one left: it may come late, and is never sent again.
+    if (part.once_unknown) continue
     const seq = Number(turn.first_seq)
     if (seq < (lastSeq.get(turn.number_id) ?? 0)) broken.push(`order: ${turn.number_id} answered ${seq} after ${lastSeq.get(turn.number_id)}`)
     lastSeq.set(turn.number_id, seq)
@@ -106,7 +114,7 @@ async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: 
     if (turn.state !== 'retired' || !isVisible) broken.push(`no answer and no visible end: turn ${turn.id} is ${turn.state}, ${turn.outcome}`)
     if (turn.outcome === 'sent' && turn.parts_accepted !== turn.parts) broken.push(`sent, but ${turn.parts_accepted} of ${turn.parts} parts are: turn ${turn.id}`)
   }
-  return journal.sends().length
+  return { taken: journal.sends().length, onceUnknown: [...outbox.values()].filter((part) => part.once_unknown).length }
 }
 
 function checkMoney(turn: TurnRow, broken: string[]): void {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { redisCommand } from '../harness/probe.ts'
-import type { Business, OurNumber } from './business.ts'
+import type { Business, Json, OurNumber } from './business.ts'
 import { newCustomer, newWamid, post, recorded, whatsappBody, whatsappValue } from './post.ts'
 import { openTown, type Town } from './town.ts'
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => town?.close())
 
-type Row = Record<string, unknown>
+type Row = Record<string, Json>
 const inbound = (number: OurNumber) => town.rows<Row>("SELECT * FROM messages WHERE number_id = $1 AND direction = 'inbound' ORDER BY seq", [number.id])
 const turnsOf = (number: OurNumber, count: number) => town.until<Row>('SELECT * FROM turns WHERE number_id = $1 ORDER BY first_seq', [number.id], (rows) => rows.length === count && rows.every((row) => row['state'] === 'retired'))
 const sends = (number: OurNumber) => town.sandbox.journal.sends({ number: number.address })
@@ -49,8 +49,8 @@ describe('batches and repeats', () => {
     expect(sends(number)).toHaveLength(2)
   })
 
-  it('answers an album of ten images in 300 ms once, in the right order, and stores the files', async () => {
-    const number = await business.number({ number: { coalesce_ms: 1_000 } })
+  it('answers an album of ten images that arrive within its window once, in the right order, and stores the files', async () => {
+    const number = await business.number({ number: { coalesce_ms: 3_000 } })
     const customer = newCustomer()
     const files = Array.from({ length: 10 }, (_, index) => ({ base64: Buffer.from(`picture ${index}`).toString('base64'), mime_type: 'image/jpeg' }))
     const ids: string[] = []

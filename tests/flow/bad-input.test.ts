@@ -113,7 +113,7 @@ describe('at the door of the webhooks', () => {
   })
   const signed = (body: string | Buffer) => ({ 'content-type': 'application/json', 'x-hub-signature-256': sign(number.appSecret, body) })
   const text = () => JSON.stringify(recorded('whatsapp', 'text', number))
-  const refusedWith = async (body: string | Buffer, headers: Record<string, string>, status: number, code: string, url = number.webhookUrl) => {
+  const expectRefusal = async (body: string | Buffer, headers: Record<string, string>, status: number, code: string, url = number.webhookUrl) => {
     const answer = await send(url, body, headers)
     expectClear(answer)
     expect([answer.status, (JSON.parse(answer.text) as { error: { code: string } }).error.code]).toEqual([status, code])
@@ -127,7 +127,7 @@ describe('at the door of the webhooks', () => {
     const answers = new Set<string>()
     for (const signature of bad) {
       const headers = { 'content-type': 'application/json', ...(signature === undefined ? {} : { 'x-hub-signature-256': signature }) }
-      answers.add((await refusedWith(body, headers, 401, 'signature_invalid')).replace(/req_\w+/, 'req'))
+      answers.add((await expectRefusal(body, headers, 401, 'signature_invalid')).replace(/req_\w+/, 'req'))
     }
     expect(answers.size).toBe(1)
     expect(await inboxOf(number)).toEqual([])
@@ -141,7 +141,7 @@ describe('at the door of the webhooks', () => {
     ['another platform', '{"object":"page","entry":[]}', 400, 'invalid_request'],
     ['a thousand and one messages', JSON.stringify({ object: 'whatsapp_business_account', entry: [{ id: '1', changes: [{ field: 'messages', value: { metadata: { phone_number_id: '1' }, messages: Array.from({ length: 1_001 }, (_, id) => ({ id: `wamid.${id}`, from: '4915100000000', type: 'text', text: { body: 'x' } })) } }] }] }), 400, 'invalid_request'],
   ])('%s, well signed, is refused and leaves nothing', async (_what, body, status, code) => {
-    await refusedWith(body, signed(body), status, code)
+    await expectRefusal(body, signed(body), status, code)
     expect(await inboxOf(number)).toEqual([])
   })
 
@@ -149,12 +149,12 @@ describe('at the door of the webhooks', () => {
     const body = JSON.stringify(whatsappBody(number, '4915100000077', ['plain']))
     expect((await send(number.webhookUrl, body, { ...signed(body), 'content-type': 'text/plain' })).status).toBe(200)
     const bytes = Buffer.from([0xff, 0xfe, 0x00, 0xd8])
-    await refusedWith(bytes, { ...signed(bytes), 'content-type': 'application/octet-stream' }, 400, 'invalid_json')
+    await expectRefusal(bytes, { ...signed(bytes), 'content-type': 'application/octet-stream' }, 400, 'invalid_json')
   })
 
   it('more than three megabytes are 413, whether announced or only sent', async () => {
     const large = JSON.stringify({ object: 'whatsapp_business_account', entry: ['x'.repeat(3 * 1024 * 1024)] })
-    await refusedWith(large, signed(large), 413, 'payload_too_large')
+    await expectRefusal(large, signed(large), 413, 'payload_too_large')
   })
 
   it('a gzip bomb is not unpacked', async () => {
@@ -176,13 +176,13 @@ describe('at the door of the webhooks', () => {
     ['a path below', (url: string) => `${url}/more`],
   ])('%s is 404', async (_what, change) => {
     const body = text()
-    await refusedWith(body, signed(body), 404, 'not_found', change(number.webhookUrl))
+    await expectRefusal(body, signed(body), 404, 'not_found', change(number.webhookUrl))
   })
 
   it('a path that is not well encoded is 400, here and in the API', async () => {
-    await refusedWith('{}', signed('{}'), 400, 'invalid_request', `${town.apiUrl}/webhooks/whatsapp/%zz`)
-    await refusedWith('{}', signed('{}'), 400, 'invalid_request', `${town.apiUrl}/v1/messages/%ff/retry`)
-    await refusedWith('{}', signed('{}'), 404, 'not_found', `${town.apiUrl}/v1/messages/${'a'.repeat(5_000)}/retry`)
+    await expectRefusal('{}', signed('{}'), 400, 'invalid_request', `${town.apiUrl}/webhooks/whatsapp/%zz`)
+    await expectRefusal('{}', signed('{}'), 400, 'invalid_request', `${town.apiUrl}/v1/messages/%ff/retry`)
+    await expectRefusal('{}', signed('{}'), 404, 'not_found', `${town.apiUrl}/v1/messages/${'a'.repeat(5_000)}/retry`)
   })
 
   it('a body that does not come in time ends with 408 and a closed connection', { timeout: 30_000 }, async () => {

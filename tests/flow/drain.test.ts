@@ -1,4 +1,4 @@
-import { Agent, request } from 'node:http'
+import { Agent, request, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
 import { setImmediate } from 'node:timers/promises'
 import { sign } from '@trunkline/app-sandbox'
@@ -34,7 +34,7 @@ it('the API ends with its last request; bug: a supplier’s connection that was 
   const closed = app.close()
   while (app.server.listening) await setImmediate()
   committed.resolve()
-  const [response] = (await once(sending, 'response')) as [import('node:http').IncomingMessage]
+  const [response] = (await once(sending, 'response')) as [IncomingMessage]
   response.resume()
   expect(response.statusCode).toBe(200)
   await closed

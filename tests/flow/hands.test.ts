@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Business, OurNumber } from './business.ts'
+import type { Business, Json, OurNumber } from './business.ts'
 import { newCustomer, post, whatsappBody } from './post.ts'
 import { openTown, type Town } from './town.ts'
 
@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => town?.close())
 
-type Row = Record<string, unknown>
+type Row = Record<string, Json>
 const retired = (number: OurNumber, count: number) =>
   town.until<Row>('SELECT * FROM turns WHERE number_id = $1 ORDER BY first_seq', [number.id], (rows) => rows.length === count && rows.every((row) => row['state'] === 'retired'))
 const sends = (number: OurNumber) => town.sandbox.journal.sends({ number: number.address })

@@ -34,7 +34,7 @@ describe('credit', () => {
     const topUp = await business.call('POST', '/v1/credits/topups', { amount_micros: '5000000' }, { idempotencyKey: 'first' })
     expect(topUp.status).toBe(201)
     const answers = await Promise.all(['a', 'b'].map((key) => business.call('POST', `/v1/messages/${data[0].id}/retry`, {}, { idempotencyKey: key })))
-    expect(answers.map((answer) => answer.status).toSorted()).toEqual([202, 409])
+    expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([202, 409])
     await town.until(INBOUND, [number.id], (rows) => rows[0]?.['status'] === 'answered')
     expect(town.sandbox.journal.sends({ number: number.address })).toHaveLength(1)
     expect((await town.db.system('ledger', (tx) => ledger.verifyLedger(tx, business.tenantId))).differences).toEqual([])

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Business, OurNumber } from './business.ts'
+import type { Business, Json, OurNumber } from './business.ts'
 import { newCustomer, post, whatsappBody } from './post.ts'
 import { openTown, type Town } from './town.ts'
 
@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => town?.close())
 
-type Row = Record<string, unknown>
+type Row = Record<string, Json>
 const retired = (number: OurNumber, count: number, timeoutMs?: number) =>
   town.until<Row>('SELECT * FROM turns WHERE number_id = $1 ORDER BY first_seq', [number.id], (rows) => rows.length === count && rows.every((row) => row['state'] === 'retired'), timeoutMs)
 const sentTo = (number: OurNumber) => town.sandbox.journal.sends({ number: number.address }).map((entry) => entry.to)
@@ -87,14 +87,14 @@ describe('strict order of a number', () => {
 
   it('a storm of pair limits (131056): pauses grow, order is kept, attempts are few, the line goes on', { timeout: 40_000 }, async () => {
     const number = await business.number({ number: { head_deadline_ms: 6_000 } })
-    const [limited, ...others] = [newCustomer(), newCustomer(), newCustomer()]
-    town.sandbox.faults.add({ target: 'whatsapp.send', match: { to: limited! }, action: { errorCode: 131056 } })
-    await say(number, [limited!, 'hello'], [others[0]!, 'hello'], [others[1]!, 'hello'])
+    const [limited, others] = [newCustomer(), [newCustomer(), newCustomer()] as const]
+    town.sandbox.faults.add({ target: 'whatsapp.send', match: { to: limited }, action: { errorCode: 131056 } })
+    await say(number, [limited, 'hello'], [others[0], 'hello'], [others[1], 'hello'])
     const turns = await retired(number, 3, 30_000)
     expect(turns[0]).toMatchObject({ outcome: 'parked', reason: 'head_deadline' })
     expect(sentTo(number)).toEqual(others)
     // At once, and four seconds later; the next would have been sixteen seconds after that.
-    expect(attemptsTo(limited!)).toHaveLength(2)
+    expect(attemptsTo(limited)).toHaveLength(2)
   })
 })
 

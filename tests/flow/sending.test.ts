@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ledger, recordSends, settleReconciled } from '@trunkline/db'
-import type { Business, OurNumber } from './business.ts'
+import { applyReceipts, ledger, recordSends, settleReconciled } from '@trunkline/db'
+import type { Business, Json, OurNumber } from './business.ts'
 import { register } from './business.ts'
 import { newCustomer, post, whatsappBody, whatsappValue } from './post.ts'
 import { openTown, type Town } from './town.ts'
@@ -13,7 +13,7 @@ beforeAll(async () => {
 })
 afterAll(() => town?.close())
 
-type Row = Record<string, unknown>
+type Row = Record<string, Json>
 const SPENT = "SELECT coalesce(sum(e.amount_micros), 0)::text AS spent, count(*)::int FROM entries e JOIN transfers t ON t.id = e.transfer_id WHERE t.turn_id = $1 AND e.account = 'spent'"
 const attempts = (number: OurNumber) => town.sandbox.journal.query({ target: 'whatsapp.send', number: number.address })
 const outbound = (number: OurNumber, check: (row: Row) => boolean) => town.until<Row>("SELECT * FROM messages WHERE number_id = $1 AND direction = 'outbound'", [number.id], (rows) => rows.length > 0 && rows.every(check))
@@ -119,6 +119,19 @@ describe('receipts', () => {
     expect(detail).toMatchObject({ status: 'delivered', receipts: [{ status: 'failed', error: { code: '131026' } }, { status: 'delivered' }, { status: 'sent' }] })
   })
 
+  it('watermarks of both kinds ("delivered up to", "read up to") are applied; bug: the second kind on a connection was refused for ever', async () => {
+    const number = await business.number({ type: 'instagram', sandbox: { echoes: false, seen: false } })
+    const customer = newCustomer()
+    await town.sandbox.instagram.customerWrites(customer, { ig_id: number.address, text: 'Hi' })
+    await outbound(number, (row) => row['status'] === 'sent')
+    const receipt = (state: 'delivered' | 'read') => ({ kind: 'receipt', to: number.address, atMs: Date.now(), status: state, contact: { kind: 'igsid', value: customer }, watermarkMs: Date.now() + 1 }) as const
+    const told = (['delivered', 'read'] as const).map((state, id) => ({ id, tenantId: business.tenantId, numberId: number.id, address: number.address, event: receipt(state) }))
+    // One transaction, so one connection.
+    const { outcomes } = await town.db.system('queue', (tx) => applyReceipts(tx, told))
+    expect([...outcomes.values()]).toEqual(['applied', 'applied'])
+    expect((await outbound(number, () => true))[0]).toMatchObject({ status: 'read' })
+  })
+
   it('the same receipt many times is one receipt', async () => {
     const number = await business.number({ sandbox: { statuses: { sequence: ['sent', 'delivered'], copies: 5 } } })
     await say(number, 'Hello')
@@ -139,7 +152,7 @@ describe('a refusal', () => {
     expect(message!['reason']).toBe('final:131026')
 
     const answers = await Promise.all(['anna', 'bert'].map((who) => business.call('POST', `/v1/messages/${message!['id']}/retry`, {}, { idempotencyKey: who })))
-    expect(answers.map((answer) => answer.status).sort()).toEqual([202, 409])
+    expect(answers.map((answer) => answer.status).toSorted((a, b) => a - b)).toEqual([202, 409])
     await outbound(number, (row) => row['status'] === 'read')
     expect(attempts(number).map((entry) => entry.outcome)).toEqual(['fault', 'accepted'])
     const detail = await business.ok('GET', `/v1/messages/${message!['id']}`)

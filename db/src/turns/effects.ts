@@ -113,8 +113,8 @@ async function applyWatermark(tx: Tx, effect: Effect<Receipt>): Promise<EffectOu
     `UPDATE messages m SET status = $5
      FROM contact_identities ci JOIN conversations c ON c.contact_id = ci.contact_id
      WHERE ci.tenant_id = $1 AND ci.kind = $2 AND ci.scope = $3 AND ci.value = $4 AND ci.ended_at IS NULL AND c.number_id = $6
-       AND m.conversation_id = c.id AND m.direction = 'outbound' AND m.created_at <= $7 AND ${rankSql('m.status')} BETWEEN 1 AND ${RANK[status] - 1}`,
-    [effect.tenantId, contact.kind, scopeOf(contact, effect.address), contact.value, status, effect.numberId, new Date(watermarkMs)],
+       AND m.conversation_id = c.id AND m.direction = 'outbound' AND m.created_at <= $7 AND ${rankSql('m.status')} BETWEEN 1 AND $8::int`,
+    [effect.tenantId, contact.kind, scopeOf(contact, effect.address), contact.value, status, effect.numberId, new Date(watermarkMs), RANK[status] - 1],
     'receipts_watermark',
   )
   return rowCount ? 'applied' : 'ignored'
