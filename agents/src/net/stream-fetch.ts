@@ -1,4 +1,4 @@
-import { Agent, request } from 'undici'
+import { type Agent, request } from 'undici'
 
 /**
  * A `fetch` for SDKs that stream, without web streams: the body is undici's own stream, which the SDKs iterate as it is. A streamed
@@ -11,7 +11,7 @@ export function streamFetch(agent: Agent): typeof fetch {
     const { body = null, method = 'GET', signal = null } = init
     if (input instanceof Request || (body !== null && typeof body !== 'string')) return fetch(input, init)
     const url = String(input)
-    const headers = Object.fromEntries(new Headers(init.headers))
+    const headers = Object.fromEntries(init.headers instanceof Headers ? init.headers : new Headers(init.headers))
     const answer = await request(url, { method: method as 'GET', headers, body, signal, dispatcher: agent })
     const { statusCode: status } = answer
     const parts = { status, statusText: answer.statusText, ok: status >= 200 && status < 300, url, redirected: false, headers: headersOf(answer.headers), body: answer.body, text: () => answer.body.text(), json: () => answer.body.json() }
