@@ -43,6 +43,7 @@ function rounded(value: number): number {
 }
 
 /** The line for machines. */
-export function lineOf({ judged: _, baseline, ...rest }: Figure): string {
+export function lineOf(figure: Figure): string {
+  const { baseline, ...rest } = { ...figure, judged: undefined }
   return JSON.stringify({ ...rest, baseline: baseline && `${baseline.name}: ${baseline.value} ${baseline.unit}` }, ['bench', 'figure', 'value', 'unit', 'better', 'baseline', 'ratio', 'floor', 'goal'])
 }

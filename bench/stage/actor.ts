@@ -41,6 +41,7 @@ export async function startActor(entry: URL, execArgv: string[] = []): Promise<A
 }
 
 /** The other end: serves jobs until the bench lets go. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what its jobs are; they come from its own bench.
 export function serveJobs<Job>(work: (job: Job) => Promise<unknown>): void {
   process.on('message', ({ id, job }: { id: number; job: Job }) => {
     work(job).then(

@@ -10,7 +10,7 @@ import { post, recorded, whatsappBody } from './post.ts'
 import { openTown, type Town } from './town.ts'
 
 const SEED = Number(process.env.FLOW_SEED ?? 20_261_121)
-const BODIES = 3_000
+const BODIES = 2_000
 
 let town: Town
 let business: Business

@@ -86,7 +86,7 @@ type PortDeps = { env: ApiEnv; db: Db; redis: Redis; cache: ApiDeps['cache']; ke
 const portsOf = ({ env, db, redis, cache, keyring, bell, acceptor }: PortDeps): BusinessPorts => ({
   mediaStore: createFolderStore(env.MEDIA_DIR),
   routing: createNumberRouting({ db, redis, cache, keyring, clock: systemClock }),
-  accept: acceptor.accept,
+  accept: (number, events) => acceptor.accept(number, events),
   numberByAddress: (tenantId, channel, address) => db.tenant(tenantId, (tx) => numbers.findByAddress(tx, channel, address)),
   wakeDirectSends: async (numberId) => bell.ring('direct', numberId),
   wakeMedia: async () => bell.ring('media'),
