@@ -186,10 +186,10 @@ async function dieBetweenCommitAndAnswer(fleet: Fleet, letter: Letter): Promise<
 export const SCENARIOS: Record<string, { run: Scenario; fullSize: number; smallSize: number }> = {
   'kill-workers': { run: killWorkers, fullSize: 5_000, smallSize: 300 },
   'freeze-worker': { run: freezeWorker, fullSize: 3_000, smallSize: 150 },
-  'kill-redis': { run: killRedis, fullSize: 3_000, smallSize: 150 },
-  'empty-redis': { run: emptyRedis, fullSize: 3_000, smallSize: 150 },
-  'restart-postgres': { run: restartPostgres, fullSize: 3_000, smallSize: 150 },
+  'kill-redis': { run: killRedis, fullSize: 3_000, smallSize: 100 },
+  'empty-redis': { run: emptyRedis, fullSize: 3_000, smallSize: 100 },
+  'restart-postgres': { run: restartPostgres, fullSize: 3_000, smallSize: 100 },
   'broken-suppliers': { run: brokenSuppliers, fullSize: 3_000, smallSize: 150 },
   'flood-of-repeats': { run: floodOfRepeats, fullSize: 1_000, smallSize: 100 },
-  'kill-api': { run: killApi, fullSize: 3_000, smallSize: 150 },
+  'kill-api': { run: killApi, fullSize: 3_000, smallSize: 100 },
 }
