@@ -11,6 +11,8 @@ export type Verdict = {
   sent: number
   unknown: number
   failed: number
+  /** Of the failed: a worker that lost its number knew, too late, that nothing had left. Told as a failure, to be sent again by hand. */
+  neverLeft: number
   parked: number
   /** Outcomes that were unknown for a while; a receipt or the worker's own late word has told most of them. */
   onceUnknown: number
@@ -57,7 +59,7 @@ async function compare(fleet: Fleet, letters: readonly Letter[], watch: Watch, b
   const count = (outcome: string) => turns.filter((turn) => turn.outcome === outcome).length
   return {
     messages: letters.length, turns: turns.length, sent: count('sent'), unknown: count('unknown'), failed: count('failed'), parked: count('parked'),
-    onceUnknown: sends.onceUnknown, acceptedBySupplier: sends.taken, receiptsRead: read[0]!.count, broken: summarised(broken),
+    onceUnknown: sends.onceUnknown, neverLeft: sends.neverLeft, acceptedBySupplier: sends.taken, receiptsRead: read[0]!.count, broken: summarised(broken),
   }
 }
 
@@ -79,11 +81,11 @@ async function checkArrival(letters: readonly Letter[], turns: TurnRow[], watch:
 }
 
 /** The reason of an unknown outcome stays on the row when it becomes known. */
-const OUTBOX = "SELECT id, turn_id, state, state = 'unknown' OR (state = 'accepted' AND error_message IS NOT NULL) AS once_unknown FROM outbox"
-type OutboxRow = { id: string; turn_id: string; state: string; once_unknown: boolean }
+const OUTBOX = "SELECT id, turn_id, state, state = 'unknown' OR (state = 'accepted' AND error_message IS NOT NULL) AS once_unknown, state = 'failed' AND error_code = 'not_sent' AS never_left FROM outbox"
+type OutboxRow = { id: string; turn_id: string; state: string; once_unknown: boolean; never_left: boolean }
 
 /** What the supplier took: nothing twice, one answer to a turn, in the order of the number; what it took is known as accepted, and nothing else is. */
-async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: string[]): Promise<{ taken: number; onceUnknown: number }> {
+async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: string[]): Promise<{ taken: number; onceUnknown: number; neverLeft: number }> {
   const { journal } = fleet.sandbox
   for (const [callbackData, entries] of journal.duplicates()) broken.push(`sent ${entries.length} times: outbox ${callbackData}`)
   const outbox = new Map((await watch.rows<OutboxRow>(OUTBOX)).map((row) => [row.id, row]))
@@ -114,7 +116,8 @@ async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: 
     if (turn.state !== 'retired' || !isVisible) broken.push(`no answer and no visible end: turn ${turn.id} is ${turn.state}, ${turn.outcome}`)
     if (turn.outcome === 'sent' && turn.parts_accepted !== turn.parts) broken.push(`sent, but ${turn.parts_accepted} of ${turn.parts} parts are: turn ${turn.id}`)
   }
-  return { taken: journal.sends().length, onceUnknown: [...outbox.values()].filter((part) => part.once_unknown).length }
+  const count = (is: (part: OutboxRow) => boolean) => [...outbox.values()].filter(is).length
+  return { taken: journal.sends().length, onceUnknown: count((part) => part.once_unknown), neverLeft: count((part) => part.never_left) }
 }
 
 function checkMoney(turn: TurnRow, broken: string[]): void {
