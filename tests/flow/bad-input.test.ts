@@ -29,8 +29,8 @@ async function send(url: string, body: string | Buffer, headers: Record<string, 
 
 /** The shape of DESIGN §7, and nothing of our inside. */
 function expectClear({ status, text }: Sent): void {
-  expect(status).toBeGreaterThanOrEqual(400)
-  expect(status).toBeLessThan(500)
+  expect(status, text).toBeGreaterThanOrEqual(400)
+  expect(status, text).toBeLessThan(500)
   const { error } = JSON.parse(text) as { error: Record<string, unknown> }
   expect(error).toMatchObject({ type: expect.any(String), code: expect.any(String), message: expect.any(String), request_id: expect.stringMatching(/^req_/) })
   expect(text).not.toMatch(/node_modules|\.ts:|SELECT|INSERT|sha256=/)

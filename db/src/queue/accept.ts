@@ -68,7 +68,7 @@ export function createAcceptor({ db, redis, keyring, clock, log }: AcceptorDeps,
     const effects = uniqueBy(batch.bodies.flatMap((body) => body.effects), effectKey)
     let written: Written = { messages: new Set(), effects: new Set(), missing: new Set() }
     try {
-      if (messages.length + effects.length > 0) written = await db.system('queue', (tx) => write(tx, keyring, messages, effects))
+      if (messages.length + effects.length > 0) written = await withoutDeadlock(() => db.system('queue', (tx) => write(tx, keyring, messages, effects)))
     } catch (error) {
       settle(batch, 0, [], [], false)
       throw asAcceptError(error)
@@ -143,6 +143,17 @@ function uniqueBy<Row>(rows: readonly Row[], keyOf: (row: Row) => string): Row[]
 const sqlState = (error: unknown): string => (error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '')
 /** Class 22 (data exception) and 54 (too large for an index): one body's own fault, https://www.postgresql.org/docs/current/errcodes-appendix.html. */
 const isDataFault = (error: unknown): boolean => error instanceof AppError && error.code === 'invalid_request'
+
+/** PostgreSQL ends one of two transactions that wait for each other and expects it to be tried again: 40P01, and 40001 for the like. */
+async function withoutDeadlock<Result>(work: () => Promise<Result>): Promise<Result> {
+  for (let again = 2; ; again--) {
+    try {
+      return await work()
+    } catch (error) {
+      if (again === 0 || !['40P01', '40001'].includes(sqlState(error))) throw error
+    }
+  }
+}
 
 function asAcceptError(cause: unknown): AppError {
   if (/^(22|54)/.test(sqlState(cause))) return new AppError('invalid_request', { message: 'The event holds text that cannot be stored.', cause })

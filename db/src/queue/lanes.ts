@@ -11,22 +11,29 @@ export async function createLane(tx: Tx, tenantId: Id, numberId: Id): Promise<vo
   await tx.query('INSERT INTO lanes (number_id, tenant_id) VALUES ($1, $2)', [numberId, tenantId])
 }
 
+// Lock first, write in a second statement. In one (`WITH … FOR UPDATE` and an UPDATE of its rows) the update begins at the version its
+// snapshot saw; when that version has been replaced and others wait on it, PostgreSQL may find a ring of one row and end it with 40P01.
+const LOCK = 'SELECT number_id, epoch, cursor_seq, ahead FROM lanes WHERE number_id = ANY($1::uuid[]) ORDER BY number_id FOR NO KEY UPDATE'
 const RETIRE = `
-  WITH asked AS (
-    SELECT number_id, min(epoch) AS epoch, array_agg(DISTINCT seq) AS seqs FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS a(number_id, epoch, seq)
-    GROUP BY 1 HAVING min(epoch) = max(epoch)
-  ), mine AS (
-    SELECT l.number_id, l.cursor_seq, l.ahead || a.seqs AS done FROM lanes l JOIN asked a ON a.number_id = l.number_id
-    WHERE l.epoch = a.epoch AND NOT l.ahead && a.seqs AND l.cursor_seq < ALL (a.seqs)
-    ORDER BY l.number_id FOR NO KEY UPDATE OF l
-  ), next AS (
-    SELECT m.number_id, m.cursor_seq + count(*) FILTER (WHERE s.seq - s.place = m.cursor_seq) AS cursor_seq,
-      coalesce(array_agg(s.seq ORDER BY s.seq) FILTER (WHERE s.seq - s.place <> m.cursor_seq), '{}') AS ahead
-    FROM mine m CROSS JOIN LATERAL (SELECT seq, row_number() OVER (ORDER BY seq) AS place FROM unnest(m.done) AS d(seq)) s
-    GROUP BY m.number_id, m.cursor_seq
-  )
-  UPDATE lanes l SET cursor_seq = n.cursor_seq, ahead = n.ahead FROM next n WHERE l.number_id = n.number_id
-  RETURNING l.number_id`
+  UPDATE lanes l SET cursor_seq = n.cursor_seq, ahead = n.ahead::bigint[]
+  FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS n(number_id, cursor_seq, ahead) WHERE l.number_id = n.number_id`
+
+export type LaneCursor = { cursorSeq: number; ahead: readonly number[] }
+
+/**
+ * Where a lane stands once `seqs` are done with: the cursor goes over all that lie next to it, the others are kept `ahead`. Null when
+ * one of them is done with already.
+ */
+export function cursorAfter({ cursorSeq, ahead }: LaneCursor, seqs: readonly number[]): LaneCursor | null {
+  const done = new Set(ahead)
+  for (const seq of new Set(seqs)) {
+    if (seq <= cursorSeq || done.has(seq)) return null
+    done.add(seq)
+  }
+  let cursor = cursorSeq
+  while (done.delete(cursor + 1)) cursor += 1
+  return { cursorSeq: cursor, ahead: [...done].sort((one, other) => one - other) }
+}
 
 /**
  * Retires messages in the transaction that holds their outcome: one update of each lane's row, whatever the size of the log.
@@ -35,17 +42,22 @@ const RETIRE = `
  * refused together, so rows of two epochs are refused. Locks the lanes in the order of their ids.
  */
 export async function retireTurns(tx: Tx, rows: readonly Retirement[]): Promise<Set<Id>> {
-  const columns: [Id[], number[], number[]] = [[], [], []]
-  for (const row of rows) {
-    for (const seq of row.seqs) {
-      columns[0].push(row.numberId)
-      columns[1].push(row.epoch)
-      columns[2].push(seq)
-    }
+  const asked = Map.groupBy(rows, (row) => row.numberId)
+  const { rows: lanes } = await tx.query<{ number_id: Id; epoch: string; cursor_seq: string; ahead: string[] }>(LOCK, [[...asked.keys()]], 'queue-retire-lock')
+  const refused = new Set(asked.keys())
+  const columns: [Id[], number[], string[]] = [[], [], []]
+  for (const lane of lanes) {
+    const mine = asked.get(lane.number_id)!
+    if (mine.some((row) => row.epoch !== Number(lane.epoch))) continue
+    const next = cursorAfter({ cursorSeq: Number(lane.cursor_seq), ahead: lane.ahead.map(Number) }, mine.flatMap((row) => row.seqs))
+    if (!next) continue
+    refused.delete(lane.number_id)
+    columns[0].push(lane.number_id)
+    columns[1].push(next.cursorSeq)
+    columns[2].push(`{${next.ahead.join(',')}}`)
   }
-  const { rows: updated } = await tx.query<{ number_id: Id }>(RETIRE, columns, 'queue-retire')
-  const taken = new Set(updated.map((row) => row.number_id))
-  return new Set(rows.map((row) => row.numberId).filter((id) => !taken.has(id)))
+  if (columns[0].length > 0) await tx.query(RETIRE, columns, 'queue-retire')
+  return refused
 }
 
 /**
@@ -82,13 +94,12 @@ export type ClaimedLane = {
 
 // Only lanes where something waits: a spurious wake-up costs no write and no epoch. FOR UPDATE is more than the update needs:
 // it is the one lock that waits for the KEY SHARE of `checkFence`.
+const CLAIM_LOCK = `
+  SELECT number_id FROM lanes WHERE number_id = ANY($1::uuid[]) AND next_seq - 1 > cursor_seq + cardinality(ahead)
+  ORDER BY number_id FOR UPDATE`
 const CLAIM = `
-  WITH mine AS (
-    SELECT number_id FROM lanes WHERE number_id = ANY($1::uuid[]) AND next_seq - 1 > cursor_seq + cardinality(ahead)
-    ORDER BY number_id FOR UPDATE
-  )
   UPDATE lanes l SET epoch = l.epoch + 1, owner = $2, claimed_at = now()
-  FROM mine JOIN phone_numbers p ON p.id = mine.number_id WHERE l.number_id = mine.number_id
+  FROM phone_numbers p WHERE l.number_id = ANY($1::uuid[]) AND p.id = l.number_id
   RETURNING l.number_id, l.tenant_id, l.epoch, l.cursor_seq, p.order_mode, p.window_size, p.coalesce_ms, p.head_deadline_ms`
 type ClaimRow = { number_id: Id; tenant_id: Id; epoch: string; cursor_seq: string; order_mode: LaneSettings['orderMode']; window_size: number; coalesce_ms: number; head_deadline_ms: number }
 
@@ -109,8 +120,9 @@ type BegunRow = { number_id: Id; id: Id; seqs: string[]; state: 'open' | 'answer
 
 /** Raises the epoch of those numbers where something waits and reads what waits: the fence is up from the commit on. */
 export async function claimLanes(tx: Tx, numberIds: readonly Id[], owner: string, limit: number): Promise<ClaimedLane[]> {
-  const { rows } = await tx.query<ClaimRow>(CLAIM, [numberIds, owner], 'queue-claim')
-  if (rows.length === 0) return []
+  const { rows: waiting } = await tx.query<{ number_id: Id }>(CLAIM_LOCK, [numberIds], 'queue-claim-lock')
+  if (waiting.length === 0) return []
+  const { rows } = await tx.query<ClaimRow>(CLAIM, [waiting.map((row) => row.number_id), owner], 'queue-claim')
   const lanes = new Map(rows.map((row) => [row.number_id, claimedOf(row)]))
   const ids = rows.map((row) => row.number_id)
   const begun = await tx.query<BegunRow>(BEGUN, [ids])

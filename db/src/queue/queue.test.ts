@@ -192,7 +192,7 @@ describe('the queue', () => {
       await Promise.all(numbers.map((number) => acceptor.accept(number, [message(`${number.id}-${round}`, `c${round}`)])))
     }
     await place.redis.flushdb()
-    await diary.messages(600)
+    await diary.messages(600, 8_000, numbers)
     await drainer.stop({ deadlineMs: 5_000 })
     await sweeper.stop()
     const after = await Promise.all(numbers.map((number) => laneOf(place.db, number.id)))

@@ -68,22 +68,24 @@ export async function laneOf(db: Db, numberId: Id): Promise<LaneRow> {
   return { next_seq: Number(row.next_seq), cursor_seq: Number(row.cursor_seq), ahead: row.ahead.map(Number), epoch: Number(row.epoch) }
 }
 
-/** What a handler did, in order, and a way to await that a number of messages is retired. */
-export type Diary = { sent: QueuedTurn[]; texts: string[]; parked: { turn: QueuedTurn; reason: string }[]; messages(count: number, timeoutMs?: number): Promise<void> }
+/** What a handler did, in order, and a way to await that a number of messages is retired (of certain numbers: what an earlier test left may be drained, too). */
+export type Diary = { sent: QueuedTurn[]; texts: string[]; parked: { turn: QueuedTurn; reason: string }[]; messages(count: number, timeoutMs?: number, of?: readonly NumberRef[]): Promise<void> }
 
 /** Retires at once; `before` may fail or wait for a turn's step. */
 export function diaryHandler(db: Db, before: { answer?: (turn: QueuedTurn, signal: AbortSignal) => Promise<void>; send?: (turn: QueuedTurn, signal: AbortSignal) => Promise<void> } = {}): { handler: TurnHandler; diary: Diary } {
   const listeners = new Set<() => void>()
-  let done = 0
+  const done = new Map<Id, number>()
+  const countOf = (ids: readonly Id[]) => ids.reduce((sum, id) => sum + (done.get(id) ?? 0), 0)
   const diary: Diary = {
     sent: [],
     texts: [],
     parked: [],
-    messages: (count, timeoutMs = 8_000) =>
+    messages: (count, timeoutMs = 8_000, of) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`${done} of ${count} messages within ${timeoutMs} ms`)), timeoutMs)
+        const retired = () => countOf(of?.map((number) => number.id) ?? [...done.keys()])
+        const timer = setTimeout(() => reject(new Error(`${retired()} of ${count} messages within ${timeoutMs} ms`)), timeoutMs)
         const look = () => {
-          if (done < count) return
+          if (retired() < count) return
           clearTimeout(timer)
           listeners.delete(look)
           resolve()
@@ -96,7 +98,7 @@ export function diaryHandler(db: Db, before: { answer?: (turn: QueuedTurn, signa
     const refused = await db.system('queue', (tx) => retireTurns(tx, [turn]))
     if (refused.size > 0) throw new AppError('fenced')
     then()
-    done += turn.seqs.length
+    done.set(turn.numberId, countOf([turn.numberId]) + turn.seqs.length)
     listeners.forEach((look) => look())
   }
   const textOf = (turn: QueuedTurn) => turn.items.map((item) => (item.message.content.kind === 'text' ? item.message.content.text : '?')).join('+')
