@@ -13,7 +13,7 @@ export type ContenderRound = { elapsedMs: number; handled: number; firstTriesFai
 
 type Contender = { bring(nth: number, run: string): Promise<unknown>; idle(): Promise<void> }
 /** In flight at once while they are brought, for both. */
-const BRINGING = 64
+const BRINGING = 500
 const CONCURRENCY = 100
 const FAILING_SHARE = 20 // Every twentieth: 5 %.
 const TEXT = 'When do you open, and can I bring my bike in today? It is the blue one with the bent wheel that I had in last spring already.'
@@ -48,8 +48,9 @@ async function ours(job: Extract<ContenderJob, { do: 'connect' }>): Promise<Cont
   const deps = { db, redis, keyring: createKeyring([job.secret]), clock: systemClock, log: silentLogger }
   const acceptor = createAcceptor(deps, { capacity: 1_000_000 })
   const retirer = createBatcher<QueuedTurn, boolean>({
-    maxSize: 100,
+    maxSize: 500,
     maxInFlight: 2,
+    lingerMs: 4,
     run: (turns) => db.system('queue', async (tx) => {
       const fenced = await retireTurns(tx, [...turns])
       return turns.map((turn) => fenced.has(turn.numberId))

@@ -379,7 +379,11 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
   }
 
   function prolong(lane: HeldLane, count: number, sentAtMs: number): void {
-    if (lane.state === 'gone') return
+    if (lane.state === 'gone') {
+      // Let go meanwhile. Was its release heard before this heartbeat, the heartbeat has taken the lease again, for nobody.
+      if (count >= 0 && !lanes.has(lane.numberId) && !claiming.has(lane.numberId)) giveBack(lane.numberId, 0)
+      return
+    }
     if (count < 0) {
       totals.contended += 1
       return drop(lane.numberId, 'lost', null)

@@ -110,7 +110,8 @@ const READ = `
     SELECT ${LOG_COLUMNS} FROM inbox WHERE number_id = l.number_id AND seq > a.seq AND NOT seq = ANY (l.ahead) ORDER BY seq LIMIT $3
   ) i`
 const READ_EXACTLY = `
-  SELECT ${LOG_COLUMNS} FROM inbox WHERE (number_id, seq) IN (SELECT number_id, seq FROM unnest($1::uuid[], $2::bigint[]) AS a(number_id, seq))`
+  SELECT i.* FROM unnest($1::uuid[], $2::bigint[]) AS a(number_id, seq)
+  CROSS JOIN LATERAL (SELECT ${LOG_COLUMNS} FROM inbox WHERE number_id = a.number_id AND seq = a.seq) i`
 type LogSqlRow = { number_id: Id; seq: string; message_id: Id; conversation_key: string; received_ms: number; payload_sealed: Buffer }
 
 const BEGUN = `
@@ -125,7 +126,7 @@ export async function claimLanes(tx: Tx, numberIds: readonly Id[], owner: string
   const { rows } = await tx.query<ClaimRow>(CLAIM, [waiting.map((row) => row.number_id), owner], 'queue-claim')
   const lanes = new Map(rows.map((row) => [row.number_id, claimedOf(row)]))
   const ids = rows.map((row) => row.number_id)
-  const begun = await tx.query<BegunRow>(BEGUN, [ids])
+  const begun = await tx.query<BegunRow>(BEGUN, [ids], 'queue-begun')
   for (const row of begun.rows) lanes.get(row.number_id)!.begun.push({ id: row.id, seqs: row.seqs.map(Number), state: row.state, attempts: row.attempts })
   for (const row of await readLog(tx, [...lanes.values()].map((lane) => ({ numberId: lane.numberId, after: lane.readUpTo })), limit)) lanes.get(row.numberId)!.rows.push(row)
   for (const lane of lanes.values()) {
@@ -151,16 +152,13 @@ async function addRowsOfBegun(tx: Tx, lanes: Map<Id, ClaimedLane>): Promise<void
     }
   }
   if (ids.length === 0) return
-  const { rows } = await tx.query<LogSqlRow>(READ_EXACTLY, [ids, seqs])
+  const { rows } = await tx.query<LogSqlRow>(READ_EXACTLY, [ids, seqs], 'queue-read-exactly')
   for (const row of rows) lanes.get(row.number_id)!.rows.push(logRowOf(row))
 }
 
-/**
- * The next messages of each log, in order, that are not retired. Not a prepared statement: a plan made while the log was
- * small (a scan) would be kept when it is large.
- */
+/** The next messages of each log, in order, that are not retired. */
 export async function readLog(tx: Tx, after: readonly { numberId: Id; after: number }[], limit: number): Promise<LogRow[]> {
-  const { rows } = await tx.query<LogSqlRow>(READ, [after.map((lane) => lane.numberId), after.map((lane) => lane.after), limit])
+  const { rows } = await tx.query<LogSqlRow>(READ, [after.map((lane) => lane.numberId), after.map((lane) => lane.after), limit], 'queue-read')
   return rows.map(logRowOf)
 }
 

@@ -48,14 +48,15 @@ export async function lockLanes(tx: Tx, numberIds: readonly Id[]): Promise<Map<I
 
 // All inserts of a number hold its lane's lock, so "is it there" cannot change under us, and sequence numbers have no gaps:
 // what waits is next_seq - 1 - cursor_seq - cardinality(ahead), exactly. Payloads travel as one binary value, since an
-// array of bytea would be written and read as hex. Not a prepared statement: see readLog.
+// array of bytea would be written and read as hex. The look-up of repeats is a scalar subquery on purpose: as an anti-join the kept
+// plan of an empty log would hash the whole of a large one.
 const APPEND = `
   WITH given AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::int[])
       WITH ORDINALITY AS g(number_id, message_id, provider_message_id, conversation_key, start, length, place)
   ), fresh AS (
     SELECT g.*, row_number() OVER (PARTITION BY g.number_id ORDER BY g.place) - 1 AS nth FROM given g
-    WHERE NOT EXISTS (SELECT 1 FROM inbox i WHERE i.number_id = g.number_id AND i.provider_message_id = g.provider_message_id)
+    WHERE (SELECT true FROM inbox i WHERE i.number_id = g.number_id AND i.provider_message_id = g.provider_message_id) IS NULL
   ), added AS (
     INSERT INTO inbox (number_id, seq, tenant_id, message_id, provider_message_id, conversation_key, payload_sealed)
     SELECT f.number_id, l.next_seq + f.nth, l.tenant_id, f.message_id, f.provider_message_id, f.conversation_key, substring($7::bytea FROM f.start FOR f.length)
@@ -77,7 +78,7 @@ export async function appendMessages(tx: Tx, keyring: Keyring, rows: readonly Me
     payloads.starts,
     payloads.lengths,
     payloads.bytes,
-  ])
+  ], 'queue-append')
   return new Set(added.map((row) => row.message_id))
 }
 

@@ -9,6 +9,7 @@ const scripts = { heartbeat: loadScript('heartbeat', 'leases'), release: loadScr
 export type Lease = { numberId: Id; /** Wake-ups seen; -1 in a release means "do not ask". */ seen: number }
 export type Release = Lease & { /** Until it is ready again; null when no work remains. */ againInMs: number | null }
 
+/** All slices of a call leave at once: what is said later is heard later. Only a server that has forgotten a script hears that call twice, and late. */
 export type LeaseBook = {
   /** Prolongs; answers each lease's count of wake-ups, or -1 where another owner holds it. In the order given. */
   heartbeat(owner: string, leaseMs: number, numberIds: readonly Id[]): Promise<number[]>
@@ -24,17 +25,15 @@ export type LeaseBook = {
 export function createLeaseBook(redis: Redis): LeaseBook {
   return {
     async heartbeat(owner, leaseMs, numberIds) {
-      const counts: number[] = []
-      for (const slice of slices(numberIds)) counts.push(...(await runScript<number[]>(redis, scripts.heartbeat, LEASE_KEYS, [owner, leaseMs, ...slice])))
-      return counts
+      const counts = [...slices(numberIds)].map((slice) => runScript<number[]>(redis, scripts.heartbeat, LEASE_KEYS, [owner, leaseMs, ...slice]))
+      return (await Promise.all(counts)).flat()
     },
     async release(owner, releases) {
-      const answers: number[] = []
-      for (const slice of slices(releases)) {
+      const answers = [...slices(releases)].map((slice) => {
         const args = slice.flatMap(({ numberId, seen, againInMs }) => [numberId, seen, againInMs === null ? -1 : Math.ceil(againInMs)])
-        answers.push(...(await runScript<number[]>(redis, scripts.release, LEASE_KEYS, [owner, ...args])))
-      }
-      return answers
+        return runScript<number[]>(redis, scripts.release, LEASE_KEYS, [owner, ...args])
+      })
+      return (await Promise.all(answers)).flat()
     },
     async listen(owner, onWake) {
       return subscribe(redis, `owner:${owner}`, (text) => {
