@@ -50,8 +50,16 @@ export function createKeyring(secrets: readonly string[]): Keyring {
     seal(plain, context) {
       const nonce = freshNonce()
       const cipher = createCipheriv('aes-256-gcm', newest.key, nonce).setAAD(Buffer.from(context))
-      const body = Buffer.concat([cipher.update(plain as Uint8Array), cipher.final()])
-      return Buffer.concat([Buffer.of(VERSION), newest.id, nonce, cipher.getAuthTag(), body])
+      // A stream mode: all of the ciphertext comes at once, and `final` adds only the tag.
+      const body = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain)
+      cipher.final()
+      const sealed = Buffer.allocUnsafe(HEADER + NONCE + TAG + body.length)
+      sealed[0] = VERSION
+      sealed.set(newest.id, 1)
+      sealed.set(nonce, HEADER)
+      sealed.set(cipher.getAuthTag(), HEADER + NONCE)
+      sealed.set(body, HEADER + NONCE + TAG)
+      return sealed
     },
     open(sealed, context) {
       const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
@@ -60,7 +68,9 @@ export function createKeyring(secrets: readonly string[]): Keyring {
       try {
         const decipher = createDecipheriv('aes-256-gcm', key.key, bytes.subarray(HEADER, HEADER + NONCE))
         decipher.setAAD(Buffer.from(context)).setAuthTag(bytes.subarray(HEADER + NONCE, HEADER + NONCE + TAG))
-        return Buffer.concat([decipher.update(bytes.subarray(HEADER + NONCE + TAG)), decipher.final()])
+        const plain = decipher.update(bytes.subarray(HEADER + NONCE + TAG))
+        decipher.final()
+        return plain
       } catch (cause) {
         throw new AppError('internal', { message: 'A sealed value does not open.', cause })
       }

@@ -71,12 +71,12 @@ export async function appendMessages(tx: Tx, keyring: Keyring, rows: readonly Me
   if (rows.length === 0) return new Set()
   const payloads = pack(rows.map((row) => sealJson(keyring, row.message, row.number.tenantId)))
   const { rows: added } = await tx.query<{ message_id: Id }>(APPEND, [
-    rows.map((row) => row.number.id),
-    rows.map((row) => row.messageId),
+    arrayOf(rows.map((row) => row.number.id)),
+    arrayOf(rows.map((row) => row.messageId)),
     rows.map((row) => row.message.providerMessageId),
     rows.map((row) => conversationKey(row.message.from)),
-    payloads.starts,
-    payloads.lengths,
+    arrayOf(payloads.starts),
+    arrayOf(payloads.lengths),
     payloads.bytes,
   ], 'queue-append')
   return new Set(added.map((row) => row.message_id))
@@ -110,6 +110,9 @@ export async function appendEffects(tx: Tx, keyring: Keyring, rows: readonly Eff
   )
   return new Set(added.map((row) => `${row.number_id}|${row.dedupe_key}`))
 }
+
+/** An array's literal for values that need no quotes (ids, numbers); the client would look at every character. */
+const arrayOf = (values: readonly (string | number)[]): string => `{${values.join(',')}}`
 
 /** SQL counts bytes from 1. */
 function pack(parts: readonly Buffer[]): { bytes: Buffer; starts: number[]; lengths: number[] } {
