@@ -22,7 +22,11 @@ import type { Pace } from './models/pace.ts'
 import type { AccountInput, NumberInput, SandboxOptions } from './options.ts'
 import { defaults } from './options.ts'
 import { buildServer } from './server.ts'
+import { ScriptLine } from './speech/script.ts'
+import { createSpeechWorld } from './speech/world.ts'
+import type { SpeechPace } from './speech/world.ts'
 import type { World } from './world.ts'
+import type { z } from 'zod'
 
 export type { Fault, FaultAction, FaultInput, FaultMatch } from './faults/fault.ts'
 export type { JournalEntry, JournalFilter } from './journal/entry.ts'
@@ -34,6 +38,11 @@ export { sign } from './meta/webhook-sender.ts'
 export { inboundWebhook, CustomerMessage } from './meta/whatsapp/customer.ts'
 export { instagramInbound, InstagramCustomerMessage } from './meta/instagram/customer.ts'
 export { InstagramAccount, WhatsAppNumber } from './meta/registry.ts'
+export { ACCESS_KEY_ID, SECRET_ACCESS_KEY } from './speech/polly/signature.ts'
+export { Ear } from './speech/ear.ts'
+export type { Heard } from './speech/ear.ts'
+export { speak } from './speech/voice.ts'
+export type { Speech } from './speech/voice.ts'
 
 /** The outside world in one process, and the hands that move it. */
 export type Sandbox = {
@@ -66,6 +75,12 @@ export type Sandbox = {
     verify(igId: string): Promise<Handshake>
   }
   mail: { list(to?: string): CaughtMail[]; get(id: string): CaughtMail | undefined }
+  speech: {
+    /** What recognisers will say of sound that is no sandbox voice, one line per utterance; see `ScriptLine`. */
+    script(...lines: (string | z.input<typeof ScriptLine>)[]): void
+    /** May be changed while it runs. */
+    pace: SpeechPace
+  }
   /** May be changed while it runs. */
   pace: Pace
   deliveries(number?: string): Delivery[]
@@ -105,11 +120,12 @@ function createWorld(options: SandboxOptions, publicUrl: () => string): World {
     conversations: new ConversationStore(),
     responses: new ResponseStore(),
     mail: new MailBox(journal, faults),
+    speech: createSpeechWorld(options.speechPace),
   }
 }
 
 function resetWorld(world: World): void {
-  for (const part of [world.journal, world.meta, world.media, world.webhooks, world.conversations, world.responses, world.mail]) part.reset()
+  for (const part of [world.journal, world.meta, world.media, world.webhooks, world.conversations, world.responses, world.mail, world.speech]) part.reset()
   world.faults.clear()
 }
 
@@ -152,6 +168,7 @@ function handles(world: World): Omit<Sandbox, 'url' | 'mailPort' | 'reset' | 'cl
       deliver: (id, payload, kind = 'raw') => webhooks.deliver(accountDestination(findAccount(world, id)), kind, payload),
       verify: (id) => shakeHands(accountDestination(findAccount(world, id)).url, findAccount(world, id).verify_token, HANDSHAKE_MS),
     },
+    speech: { pace: world.speech.pace, script: (...lines) => world.speech.script.add(lines.map((line) => ScriptLine.parse(asMessage(line)))) },
     mail: { list: (to) => mail.list(to), get: (id) => mail.get(id) },
     deliveries: (number) => webhooks.deliveries(number),
   }

@@ -3,6 +3,7 @@ import type { InstagramAccount, WhatsAppNumber } from './meta/registry.ts'
 import type { RetryPolicy } from './meta/webhook-sender.ts'
 import type { JournalOptions } from './journal/journal.ts'
 import type { Pace } from './models/pace.ts'
+import type { SpeechPace } from './speech/world.ts'
 import type { z } from 'zod'
 
 export type NumberInput = z.input<typeof WhatsAppNumber>
@@ -18,6 +19,7 @@ export type SandboxOptions = {
   /** How others reach this sandbox, when it is not `http://host:port` (used in media addresses). */
   publicUrl?: string
   pace?: Partial<Pace>
+  speechPace?: Partial<SpeechPace>
   journal?: Partial<JournalOptions>
   /** Meta's webhook patience, in pressed time. */
   retry?: Partial<RetryPolicy>

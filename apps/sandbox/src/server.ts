@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream'
+import websocket from '@fastify/websocket'
 import type { FastifyError, FastifyInstance } from 'fastify'
 import Fastify from 'fastify'
 import { consoleRoutes } from './console/routes.ts'
@@ -13,10 +15,12 @@ import { chatRoutes } from './models/openai/chat.ts'
 import { conversationRoutes } from './models/openai/conversations.ts'
 import { modelRoutes } from './models/openai/models.ts'
 import { responseRoutes } from './models/openai/responses.ts'
+import { speechRoutes } from './speech/routes.ts'
 import { toolRoutes } from './tools/routes.ts'
 import type { World } from './world.ts'
 
 const MAX_BODY_BYTES = 25 * 1024 * 1024
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 /** One HTTP server plays every provider; the paths keep them apart. */
 export function buildServer(world: World, reset: () => void): FastifyInstance {
@@ -30,9 +34,34 @@ export function buildServer(world: World, reset: () => void): FastifyInstance {
   metaControlRoutes(app, world)
   modelsOf(app, world)
   toolRoutes(app, world)
+  socketsOf(app, world)
   consoleRoutes(app)
   metaRoutes(app, world)
   return app
+}
+
+/** Routes with `websocket: true` belong in here: the plugin has to be loaded before they are declared. */
+function socketsOf(app: FastifyInstance, world: World): void {
+  // Compression costs seven times the memory of a connection, and no supplier of sound offers it.
+  app.register(websocket, { options: { perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES } })
+  app.register((scope, _options, done) => {
+    speechRoutes(scope, world)
+    done()
+  })
+  dropUpgrades(app)
+}
+
+/** A socket whose upgrade a fault left unanswered is known to nobody else, and would keep the server from closing. */
+function dropUpgrades(app: FastifyInstance): void {
+  const sockets = new Set<Duplex>()
+  app.server.on('upgrade', (_request, socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  app.addHook('preClose', (done) => {
+    for (const socket of sockets) socket.destroy()
+    done()
+  })
 }
 
 function modelsOf(app: FastifyInstance, world: World): void {

@@ -8,6 +8,7 @@ import type { StatusTeller } from './meta/whatsapp/statuses.ts'
 import type { Pace } from './models/pace.ts'
 import type { ConversationStore } from './models/openai/conversation-store.ts'
 import type { ResponseStore } from './models/openai/response-store.ts'
+import type { SpeechWorld } from './speech/world.ts'
 
 /** The state of the outside world that its routes share. */
 export type World = {
@@ -21,6 +22,7 @@ export type World = {
   conversations: ConversationStore
   responses: ResponseStore
   mail: MailBox
+  speech: SpeechWorld
   /** Where this sandbox is reached from outside, without a slash at the end. */
   publicUrl: () => string
 }
