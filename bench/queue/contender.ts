@@ -50,7 +50,7 @@ async function ours(job: Extract<ContenderJob, { do: 'connect' }>): Promise<Cont
   const retirer = createBatcher<QueuedTurn, boolean>({
     maxSize: 500,
     maxInFlight: 2,
-    lingerMs: 4,
+    restMs: 4,
     run: (turns) => db.system('queue', async (tx) => {
       const fenced = await retireTurns(tx, [...turns])
       return turns.map((turn) => fenced.has(turn.numberId))

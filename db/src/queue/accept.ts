@@ -43,7 +43,7 @@ export function createAcceptor({ db, redis, keyring, clock, log }: AcceptorDeps,
   const stats: AcceptorStats = { accepted: 0, duplicates: 0, refused: 0, batches: 0, withoutRedis: 0 }
   const admission = createAdmission({ db, gate: redis && createGate(redis), clock, log, capacity })
   const settling = new Set<Promise<void>>()
-  const batcher = createBatcher<Body, Accepted>({ run: runBatch, maxSize: batchSize, maxInFlight: 2, lingerMs: 5, weigh: weightOf, isolate: isDataFault })
+  const batcher = createBatcher<Body, Accepted>({ run: runBatch, maxSize: batchSize, maxInFlight: 2, restMs: 5, weigh: weightOf, isolate: isDataFault })
 
   async function runBatch(bodies: readonly Body[]): Promise<BatchResult<Accepted>[]> {
     const { admitted, known, byRedis } = await admission.admit(bodies).catch((error: unknown) => {

@@ -27,6 +27,37 @@ describe('a batcher', () => {
     await batcher.idle()
   })
 
+  it('rests between the starts of two runs, but not before the first, not when idle and not when full', async () => {
+    const { runs, run } = stage()
+    let now = 0
+    const alarms: { atMs: number; fn: () => void }[] = []
+    const ring = (untilMs: number) => {
+      now = untilMs
+      for (const alarm of alarms.splice(0)) alarm.atMs <= now ? alarm.fn() : alarms.push(alarm)
+    }
+    const batcher = createBatcher<number, number>({ run, maxSize: 4, maxInFlight: 9, restMs: 10, nowMs: () => now, after: (delayMs, fn) => void alarms.push({ atMs: now + delayMs, fn }) })
+    void batcher.add(1)
+    ring(0)
+    void batcher.add(2)
+    ring(9)
+    expect(runs.map(({ items }) => items)).toEqual([[1]])
+    void batcher.add(3)
+    ring(10)
+    expect(runs.map(({ items }) => items)).toEqual([[1], [2, 3]])
+    for (const item of [4, 5, 6]) void batcher.add(item)
+    ring(11)
+    expect(runs).toHaveLength(2)
+    void batcher.add(7)
+    ring(11)
+    expect(runs[2]!.items).toEqual([4, 5, 6, 7])
+    ring(40)
+    void batcher.add(8)
+    ring(40)
+    expect(runs[3]!.items).toEqual([8])
+    runs.forEach((one) => one.end())
+    await batcher.idle()
+  })
+
   it('keeps to its size by weight and lets one heavy item run alone', async () => {
     const { runs, run } = stage()
     const batcher = createBatcher<number, number>({ run, maxSize: 10, maxInFlight: 10, weigh: (item) => item })

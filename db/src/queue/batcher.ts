@@ -9,11 +9,12 @@ export type BatcherOptions<Item, Result> = {
   maxInFlight: number
   /** Default 1 each. */
   weigh?: (item: Item) => number
-  /** While a run is under way, how long a following one waits to fill up. Default 0: it starts when the former one ends. */
-  lingerMs?: number
+  /** How long after the start of a run the next one starts at the earliest, to fill up; a full one does not wait. Default 0. Alone, an item waits for nothing. */
+  restMs?: number
   /** True for a failure that may be one item's own fault: the items are then run one by one. */
   isolate?: (error: unknown) => boolean
   after?: (delayMs: number, fn: () => void) => void
+  nowMs?: () => number
 }
 
 export type Batcher<Item, Result> = {
@@ -33,20 +34,26 @@ type Entry<Item, Result> = { item: Item; resolve(result: Result): void; reject(e
 export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result>): Batcher<Item, Result> {
   const after = options.after ?? ((delayMs: number, fn: () => void) => void (delayMs === 0 ? setImmediate(fn) : setTimeout(fn, delayMs)))
   const weigh = options.weigh ?? (() => 1)
+  const nowMs = options.nowMs ?? (() => performance.now())
+  const restMs = options.restMs ?? 0
+  let startedAtMs = -Infinity
   let waiting: Entry<Item, Result>[] = []
   let waitingWeight = 0
   let inFlight = 0
   let running = 0
-  let scheduled = false
   let idlers: (() => void)[] = []
+  /** The start that is to come; a later, more urgent one makes it void. */
+  let planned: { waits: boolean } | null = null
 
   function schedule(): void {
-    if (scheduled || waiting.length === 0 || inFlight >= options.maxInFlight) return
-    scheduled = true
+    if (waiting.length === 0 || inFlight >= options.maxInFlight) return
+    const restsMs = restMs === 0 || waitingWeight >= options.maxSize ? 0 : Math.max(0, startedAtMs + restMs - nowMs())
+    if (planned && (!planned.waits || restsMs > 0)) return
+    const plan = (planned = { waits: restsMs > 0 })
     // The next turn of the event loop and not this one: whatever else this one brings goes along.
-    const full = waitingWeight >= options.maxSize
-    after(inFlight === 0 || full ? 0 : (options.lingerMs ?? 0), () => {
-      scheduled = false
+    after(restsMs, () => {
+      if (planned !== plan) return
+      planned = null
       if (inFlight < options.maxInFlight && waiting.length > 0) void flush(take())
     })
   }
@@ -66,6 +73,7 @@ export function createBatcher<Item, Result>(options: BatcherOptions<Item, Result
   }
 
   async function flush(batch: Entry<Item, Result>[]): Promise<void> {
+    if (restMs > 0) startedAtMs = nowMs()
     inFlight += 1
     running += batch.length
     schedule()
