@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import { createBatcher } from '../queue/batcher.ts'
 
 /** One level of a rate limit, e.g. a tenant's. At most `limit` admissions in any window of `windowMs`. */
 export type RateLevel = { name: 'global' | 'tenant' | 'project' | 'ip' | 'account'; key: string; limit: number; windowMs: number }
@@ -28,19 +29,17 @@ export type LimiterOptions = {
 // The exact log: a list of the times of what was admitted, at most `limit` long, so that a window can never hold more. Times
 // are small integers in Redis' compact list encoding, about 10 bytes each. A pop of what has left the window is paid for by
 // the push that put it there. Redis' own clock, made monotonic by the last entry: all processes share one time.
+// One call decides many checks, one after the other: what it costs to call is shared by all that are asked for at the same moment.
+// ARGV of each check: now or -1, number of levels, then limit and window of each; KEYS in the same order.
 const CHECK = `
-local now = tonumber(ARGV[1])
-if now < 0 then local t = redis.call('TIME') now = t[1] * 1000 + math.floor(t[2] / 1000) end
-for i = 1, #KEYS do
-  local last = tonumber(redis.call('LINDEX', KEYS[i], -1) or now)
-  if last > now then now = last end
-end
-local function head(key, window)
+local t = redis.call('TIME')
+local clock = t[1] * 1000 + math.floor(t[2] / 1000)
+local function head(key, floor, now)
   local first = tonumber(redis.call('LINDEX', key, 0) or now)
-  while first <= now - window do
+  while first <= floor do
     local old = 0
     for _, at in ipairs(redis.call('LRANGE', key, 0, 127)) do
-      if tonumber(at) > now - window then break end
+      if tonumber(at) > floor then break end
       old = old + 1
     end
     redis.call('LPOP', key, old)
@@ -48,28 +47,43 @@ local function head(key, window)
   end
   return first
 end
-local out, wait, worst = {}, 0, 0
-for i = 1, #KEYS do
-  local key, limit, window = KEYS[i], tonumber(ARGV[i * 2]), tonumber(ARGV[i * 2 + 1])
-  local first = head(key, window)
-  local used = redis.call('LLEN', key)
-  if used >= limit then
-    local free = tonumber(redis.call('LINDEX', key, used - limit)) + window - now
-    if free > wait then wait = free worst = i end
+local out, k, a = {}, 1, 1
+while a < #ARGV do
+  local now, levels = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
+  if now < 0 then now = clock end
+  for i = 0, levels - 1 do
+    local last = tonumber(redis.call('LINDEX', KEYS[k + i], -1) or now)
+    if last > now then now = last end
   end
-  out[i * 2 - 1] = limit - used
-  out[i * 2] = first + window - now
-end
-if worst == 0 then
-  local at = string.format('%.0f', now)
-  for i = 1, #KEYS do
-    redis.call('RPUSH', KEYS[i], at)
-    redis.call('PEXPIRE', KEYS[i], ARGV[i * 2 + 1])
-    out[i * 2 - 1] = out[i * 2 - 1] - 1
+  local at, wait, worst = #out, 0, 0
+  for i = 0, levels - 1 do
+    local key, limit, window = KEYS[k + i], tonumber(ARGV[a + 2 + i * 2]), tonumber(ARGV[a + 3 + i * 2])
+    local first = head(key, now - window, now)
+    local used = redis.call('LLEN', key)
+    if used >= limit then
+      local free = tonumber(redis.call('LINDEX', key, used - limit)) + window - now
+      if free > wait then wait = free worst = i + 1 end
+    end
+    out[at + 3 + i * 2] = limit - used
+    out[at + 4 + i * 2] = first + window - now
   end
+  out[at + 1], out[at + 2] = worst, wait
+  if worst == 0 then
+    local text = string.format('%.0f', now)
+    for i = 0, levels - 1 do
+      redis.call('RPUSH', KEYS[k + i], text)
+      redis.call('PEXPIRE', KEYS[k + i], ARGV[a + 3 + i * 2])
+      out[at + 3 + i * 2] = out[at + 3 + i * 2] - 1
+    end
+  end
+  k, a = k + levels, a + 2 + levels * 2
 end
-return { worst, wait, unpack(out) }`
+return out`
 
+/** Checks of one call at most: a script holds the server while it runs. */
+const CHECKS_MAX = 64
+
+type Check = { levels: RateLevel[]; nowMs: number | undefined }
 type Checker = Redis & { rateCheck(keys: number, ...args: (string | number)[]): Promise<number[]> }
 
 /** After a failure Redis is not asked for so long: one that hangs must not hold every request for its deadline. */
@@ -82,13 +96,21 @@ export function createLimiter({ redis, processes = 2, onFallback }: LimiterOptio
   const checker = redis as Checker
   const local = createLocalWindows()
   let awayUntilMs = 0
+  const batcher = createBatcher<Check, number[]>({ run: askRedis, maxSize: CHECKS_MAX, maxInFlight: 2 })
+
+  async function askRedis(checks: readonly Check[]): Promise<number[][]> {
+    const keys = checks.flatMap(({ levels }) => levels.map(keyOf))
+    const figures = checks.flatMap(({ levels, nowMs }) => [nowMs ?? -1, levels.length, ...levels.flatMap((level) => [level.limit, level.windowMs])])
+    const answer = await checker.rateCheck(keys.length, ...keys, ...figures)
+    let at = 0
+    return checks.map(({ levels }) => answer.slice(at, (at += 2 + levels.length * 2)))
+  }
 
   async function shared(levels: RateLevel[], nowMs: number | undefined): Promise<number[] | null> {
     if (Date.now() < awayUntilMs) return null
-    const figures = levels.flatMap((level) => [level.limit, level.windowMs])
-    return checker.rateCheck(levels.length, ...levels.map(keyOf), nowMs ?? -1, ...figures).catch(() => {
+    return batcher.add({ levels, nowMs }).catch(() => {
+      if (Date.now() >= awayUntilMs) onFallback?.()
       awayUntilMs = Date.now() + AWAY_MS
-      onFallback?.()
       return null
     })
   }
