@@ -168,8 +168,7 @@ function createRemote<T>(options: VerdictOptions, forget: (drop: Drop) => void) 
       const stored = typeof cached === 'string' ? (JSON.parse(cached) as Stored<T>) : null
       if (stored !== null && stored.epoch >= Number(floor ?? 0)) return stored
       const verdict = await load()
-      // Not waited for: the next look-up finds it a moment later, or asks Postgres itself.
-      void store(name, verdict, epoch ?? '0')
+      await store(name, verdict, epoch ?? '0')
       return verdict
     },
     async publish(drop: Drop): Promise<void> {
