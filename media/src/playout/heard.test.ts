@@ -115,7 +115,7 @@ describe('heard ledger with marks', () => {
   })
 
   it('"likely" adds the time since, as far as was sent and no further than a mark may be under way', () => {
-    const { ledger, send, ms } = setup()
+    const { send, ms } = setup()
     send('a', 0, 100, 0)
     expect(ms('a', 50, 'likely')).toBe(0)
     expect(ms('a', 150, 'likely')).toBe(100)
