@@ -7,10 +7,12 @@ const APPS = /^apps\/[^/]+/
 /** Libraries with one home. The rest of the house asks that room instead. */
 const HOMES: { library: RegExp; home: RegExp; name: string }[] = [
   { library: /^(bullmq|ioredis|pg|drizzle-orm)$/, home: /^db\//, name: 'db/' },
-  { library: /^(fastify|ws|@fastify\/.*|fastify-type-provider-zod|smtp-server)$/, home: /^apps\//, name: 'apps/' },
+  { library: /^(fastify|@fastify\/.*|fastify-type-provider-zod|smtp-server)$/, home: /^apps\//, name: 'apps/' },
+  // Its server; speech suppliers' sockets are called with its client.
+  { library: /^ws$/, home: /^(apps|media\/src\/(stt|tts))\//, name: 'apps/' },
   { library: /^(mediasoup|onnxruntime-node)$/, home: /^media\//, name: 'media/' },
   // Servers that speak OpenAI's wire (Ollama and others) are reached with OpenAI's SDK.
-  { library: /^openai$/, home: /^agents\/src\/vendors\/(openai|compatible)\//, name: 'agents/src/vendors/openai/ (and compatible/)' },
+  { library: /^openai$/, home: /^(agents\/src\/vendors\/(openai|compatible)|media\/src\/(stt|tts)\/openai)\//, name: 'agents/src/vendors/openai/ (and compatible/, and media/src/{stt,tts}/openai/)' },
   { library: /^@anthropic-ai\//, home: /^agents\/src\/vendors\/anthropic\//, name: 'agents/src/vendors/anthropic/' },
   { library: /^groq-sdk$/, home: /^agents\/src\/vendors\/groq\//, name: 'agents/src/vendors/groq/' },
 ]

@@ -1,0 +1,209 @@
+import type { IncomingMessage } from 'node:http'
+import type { Clock } from '@trunkline/core'
+import { WebSocket } from 'ws'
+import type { RawData } from 'ws'
+import { compand, mulaw } from '../../codec/g711.ts'
+import type { Pcm } from '../../frame.ts'
+import { codeWord, httpFailure, socketFailure } from '../../tts/failure.ts'
+import type { SpeechFailure, SttOptions } from '../contract.ts'
+import { QUIET_RMS, rms } from '../loudness.ts'
+import type { PartStream, Sink } from '../part.ts'
+import { littleEndian } from '../wav.ts'
+import type { KeepAlive } from './keep-alive.ts'
+import { Message, finalOf } from './wire.ts'
+import type { Results } from './wire.ts'
+
+export type LiveFacts = { url: string; apiKey: string; encoding: 'linear16' | 'mulaw'; options: SttOptions; sink: Sink; clock: Clock; keepAlive: KeepAlive }
+
+const ID = 'deepgram'
+/** Sound that the socket cannot get rid of: half a minute at 16 kHz, as much as a chain replays at once, and more. */
+const MAX_WAITING_BYTES = 4_000_000
+const MAX_MESSAGE_BYTES = 1_000_000
+/** Finals end up to so much before or after what we count, for their times are rounded. */
+const SLACK_MS = 60
+/**
+ * `Finalize` is only answered when a noticeable amount of sound is open (docs, "finalize"). When nothing loud was sent since the last
+ * final, the first wait is enough; else the second, and only if Deepgram has said anything since (a dead socket is the deadline's).
+ */
+const QUIET_FINALIZE_MS = 700
+const LOUD_FINALIZE_MS = 2_500
+
+/** One socket. Sound that was pushed before it opened is sent when it does. */
+export class DeepgramLive implements PartStream {
+  readonly #facts: LiveFacts
+  readonly #socket: WebSocket
+  #waiting: Buffer[] = []
+  #pushed = 0
+  #coveredMs = 0
+  #openWords = false
+  #lastLoudMs = 0
+  /** Finalizes without an answer, and whether anything was heard since the last one. */
+  #asked = 0
+  #isAnswering = false
+  /** Where in the sound the last `finish` was; null: nobody waits. */
+  #finishMs: number | null = null
+  #cancelQuiet: () => void = () => undefined
+  #isOver = false
+
+  constructor(facts: LiveFacts) {
+    this.#facts = facts
+    this.#socket = new WebSocket(facts.url, { headers: { authorization: `Token ${facts.apiKey}` }, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES, followRedirects: false })
+    this.#socket.on('upgrade', (response: IncomingMessage) => facts.sink.opened(headerOf(response, 'dg-request-id')))
+    this.#socket.on('open', () => this.#opened())
+    this.#socket.on('message', (data: RawData, isBinary) => isBinary || this.#receive((data as Buffer).toString('utf8')))
+    this.#socket.on('unexpected-response', (_request, response) => this.#refused(response))
+    this.#socket.on('error', (error) => this.#fail(socketFailure(ID, error)))
+    this.#socket.on('close', (code, reason) => this.#closed(code, reason.toString('utf8')))
+  }
+
+  push(pcm: Pcm): void {
+    this.#pushed += pcm.length
+    if (rms(pcm) > QUIET_RMS) this.#lastLoudMs = this.#pushedMs()
+    const bytes = this.#encode(pcm)
+    if (this.#socket.readyState === WebSocket.CONNECTING) this.#waiting.push(bytes)
+    else this.#send(bytes)
+  }
+
+  finish(): void {
+    this.#finishMs = this.#pushedMs()
+    if (this.#socket.readyState === WebSocket.OPEN) this.#finalize()
+  }
+
+  close(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#release()
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send('{"type":"CloseStream"}', () => this.#socket.close())
+    // Before the socket is open only an abort is possible, and it tells an error that nobody asked for.
+    else this.#socket.terminate()
+  }
+
+  /** Nothing was sent for a while: Deepgram closes sockets that are silent for 10 s (docs, "audio keep alive"). */
+  keepAlive(): void {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send('{"type":"KeepAlive"}')
+  }
+
+  #opened(): void {
+    for (const bytes of this.#waiting) this.#send(bytes)
+    this.#waiting = []
+    this.#facts.keepAlive.add(this)
+    if (this.#finishMs !== null) this.#finalize()
+  }
+
+  #send(bytes: Buffer): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return
+    if (this.#socket.bufferedAmount > MAX_WAITING_BYTES) return this.#fail({ code: 'timeout', message: `${ID} takes sound too slowly`, requestId: null })
+    this.#facts.keepAlive.sent(this)
+    this.#socket.send(bytes)
+  }
+
+  #finalize(): void {
+    this.#socket.send('{"type":"Finalize"}')
+    this.#facts.keepAlive.sent(this)
+    this.#asked++
+    this.#isAnswering = false
+    this.#cancelQuiet()
+    if (this.#isCovered()) return this.#finished()
+    const isLoud = this.#lastLoudMs > this.#coveredMs + SLACK_MS
+    this.#cancelQuiet = this.#facts.clock.after(isLoud ? LOUD_FINALIZE_MS : QUIET_FINALIZE_MS, () => {
+      if (!this.#openWords && (this.#isAnswering || !isLoud)) this.#finished()
+    })
+  }
+
+  #receive(text: string): void {
+    this.#facts.sink.alive()
+    this.#isAnswering = true
+    const message = Message.safeParse(parsed(text))
+    // A kind of message that we do not know is news of the API; bytes that are no message at all are a failure.
+    if (!message.success) return isKnownShape(text) ? undefined : this.#fail({ code: 'unavailable', message: `${ID} sent something that is no message`, requestId: null })
+    if (message.data.type === 'Results') this.#results(message.data)
+  }
+
+  #results(results: Results): void {
+    const { sink, options } = this.#facts
+    const heard = results.channel.alternatives[0]!
+    if (!results.is_final) {
+      this.#openWords = heard.transcript !== ''
+      return sink.partial(heard.transcript.trim(), heard.confidence ?? null)
+    }
+    this.#openWords = false
+    const final = finalOf(results, options.language)
+    this.#coveredMs = Math.max(this.#coveredMs, final.endMs)
+    sink.final(final)
+    if (results.from_finalize) this.#asked = Math.max(0, this.#asked - 1)
+    // An answer to an earlier Finalize is not yet that to the last one.
+    if (this.#isCovered() || (results.from_finalize && this.#asked === 0)) this.#finished()
+  }
+
+  #isCovered(): boolean {
+    return this.#finishMs !== null && this.#coveredMs >= this.#finishMs - SLACK_MS
+  }
+
+  #finished(): void {
+    if (this.#finishMs === null) return
+    this.#finishMs = null
+    this.#asked = 0
+    this.#cancelQuiet()
+    this.#facts.sink.finished()
+  }
+
+  #refused(response: IncomingMessage): void {
+    response.resume()
+    const requestId = headerOf(response, 'dg-request-id')
+    this.#fail(httpFailure(ID, response.statusCode ?? 500, { requestId, retryAfter: headerOf(response, 'retry-after') }))
+  }
+
+  /** Whatever the code: we did not ask for it. 1008 and 1011 name what was wrong by a code word (docs, "websocket errors"). */
+  #closed(code: number, reason: string): void {
+    this.#release()
+    this.#fail({ code: code === 1008 ? 'bad_request' : 'cut', message: `${ID} closed the socket (${code}${wordOf(reason)})`, requestId: null })
+  }
+
+  #fail(failure: SpeechFailure): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#release()
+    this.#socket.terminate()
+    this.#facts.sink.failed(failure)
+  }
+
+  #release(): void {
+    this.#cancelQuiet()
+    this.#waiting = []
+    this.#facts.keepAlive.remove(this)
+  }
+
+  /** A copy: the owner of the frame uses its memory again, and the socket sends later. */
+  #encode(pcm: Pcm): Buffer {
+    if (this.#facts.encoding === 'linear16') return Buffer.from(littleEndian(pcm))
+    const bytes = Buffer.allocUnsafe(pcm.length)
+    compand(mulaw, pcm, bytes)
+    return bytes
+  }
+
+  #pushedMs(): number {
+    return (this.#pushed / this.#facts.options.sampleRateHz) * 1_000
+  }
+}
+
+const headerOf = (response: IncomingMessage, name: string): string | null => [response.headers[name] ?? null].flat()[0] ?? null
+
+const wordOf = (reason: string): string => {
+  const word = codeWord(/\b((?:NET|DATA)-?\d{4})\b/i.exec(reason)?.[1])
+  return word === null ? '' : `, ${word}`
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+const Known = new Set(['Results', 'Metadata', 'SpeechStarted', 'UtteranceEnd'])
+/** A message with a type that is not one of those whose fields we read. */
+function isKnownShape(text: string): boolean {
+  const type = (parsed(text) as { type?: unknown } | null)?.type
+  return typeof type === 'string' && !Known.has(type)
+}

@@ -1,0 +1,123 @@
+import type { Pcm } from '../frame.ts'
+import type { SttOptions } from './contract.ts'
+import { QUIET_RMS, rms } from './loudness.ts'
+import type { PartStream, SegmentPart, Sink } from './part.ts'
+
+/** Kept before the first sound of a segment: soft beginnings of words. */
+const LEAD_MS = 500
+/** When a segment grows too long it is cut at its quietest place within so much of its end. */
+const SEARCH_MS = 3_000
+const STEP_MS = 20
+
+type Segment = { pcm: Pcm; startMs: number; endMs: number }
+
+/**
+ * A live stream out of a supplier that takes recordings. Silence is never sent: it costs money, and Whisper's kind invents words for it.
+ * Recordings are sent one after another, so words come in order.
+ */
+export class SegmentStream implements PartStream {
+  readonly #part: SegmentPart
+  readonly #options: SttOptions
+  readonly #sink: Sink
+  readonly #stop = new AbortController()
+  #pieces: Pcm[] = []
+  #samples = 0
+  /** Of the first kept sample, since the stream began. */
+  #startSample = 0
+  #hasSound = false
+  #line: Promise<void> = Promise.resolve()
+  #finishes = 0
+
+  constructor(part: SegmentPart, options: SttOptions, sink: Sink) {
+    this.#part = part
+    this.#options = options
+    this.#sink = sink
+    sink.opened(null)
+  }
+
+  push(pcm: Pcm): void {
+    if (pcm.length === 0) return
+    // Copied: the owner of a frame uses its memory again.
+    this.#pieces.push(pcm.slice())
+    this.#samples += pcm.length
+    this.#hasSound ||= rms(pcm) > QUIET_RMS
+    if (!this.#hasSound) this.#forget()
+    else if (this.#ms(this.#samples) >= this.#part.maxSegmentMs) this.#send(this.#cut(this.#quietest()))
+  }
+
+  finish(): void {
+    const turn = ++this.#finishes
+    if (this.#hasSound) this.#send(this.#cut(this.#samples))
+    this.#line = this.#line.then(() => {
+      if (turn === this.#finishes && !this.#stop.signal.aborted) this.#sink.finished()
+    })
+  }
+
+  close(): void {
+    this.#stop.abort()
+    this.#pieces = []
+    this.#samples = 0
+  }
+
+  /** Drops silence before the first sound. */
+  #forget(): void {
+    while (this.#pieces.length > 1 && this.#ms(this.#samples - this.#pieces[0]!.length) >= LEAD_MS) {
+      const { length } = this.#pieces.shift()!
+      this.#samples -= length
+      this.#startSample += length
+    }
+  }
+
+  #cut(count: number): Segment {
+    const all = joined(this.#pieces, this.#samples)
+    const rest = all.slice(count)
+    const startMs = this.#ms(this.#startSample)
+    this.#pieces = rest.length > 0 ? [rest] : []
+    this.#samples = rest.length
+    this.#startSample += count
+    this.#hasSound = rms(rest) > QUIET_RMS
+    return { pcm: all.subarray(0, count), startMs, endMs: this.#ms(this.#startSample) }
+  }
+
+  #quietest(): number {
+    const all = joined(this.#pieces, this.#samples)
+    const step = Math.round((this.#options.sampleRateHz * STEP_MS) / 1_000)
+    let best = { at: all.length, level: Infinity }
+    for (let at = Math.max(0, all.length - Math.round((this.#options.sampleRateHz * SEARCH_MS) / 1_000)); at + step <= all.length; at += step) {
+      const level = rms(all.subarray(at, at + step))
+      if (level <= best.level) best = { at: at + (step >> 1), level }
+    }
+    return best.at
+  }
+
+  #send(segment: Segment): void {
+    this.#line = this.#line.then(() => this.#transcribe(segment))
+  }
+
+  async #transcribe({ pcm, startMs, endMs }: Segment): Promise<void> {
+    const { signal } = this.#stop
+    if (signal.aborted) return
+    try {
+      const heard = await this.#part.transcribe(pcm, { ...this.#options, signal }, (text) => signal.aborted || this.#sink.partial(text, null))
+      if (signal.aborted) return
+      const words = heard.words.map((word) => ({ ...word, startMs: word.startMs + startMs, endMs: word.endMs + startMs }))
+      this.#sink.final({ text: heard.text, confidence: heard.confidence, words, language: heard.language, startMs, endMs, endOfTurn: false })
+    } catch (error) {
+      if (!signal.aborted) this.#sink.failed(this.#part.failure(error))
+    }
+  }
+
+  #ms(samples: number): number {
+    return (samples / this.#options.sampleRateHz) * 1_000
+  }
+}
+
+function joined(pieces: readonly Pcm[], samples: number): Pcm {
+  const all = new Int16Array(samples)
+  let at = 0
+  for (const piece of pieces) {
+    all.set(piece, at)
+    at += piece.length
+  }
+  return all
+}
