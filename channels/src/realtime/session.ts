@@ -1,0 +1,10 @@
+/** The session machine: state and input in, state, events and effects out. */
+export { conversationView } from './session/conversation.ts'
+export type { Effect, ResponseRequest, ViewItem, ViewPart } from './session/effects.ts'
+export type { Fault, Happening } from './session/happenings.ts'
+export { createRealtimeSession, type SessionOptions } from './session/open.ts'
+export { wireSession } from './session/settings.ts'
+export type { Span, State as SessionState } from './session/state.ts'
+export { receive, receiveParsed, step, type Input } from './session/step.ts'
+export { restore, serialise } from './session/storage.ts'
+export type { Step } from './session/turn.ts'
