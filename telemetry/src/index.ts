@@ -1,1 +1,2 @@
+export { growHeapSlowly } from './heap.ts'
 export { createLog } from './log.ts'

@@ -2,11 +2,12 @@ import { systemClock } from '@trunkline/core'
 import { buildApp } from './app.ts'
 import { compose } from './compose.ts'
 import { readEnv, type ApiEnv } from './env.ts'
-import { createLog } from '@trunkline/telemetry'
+import { createLog, growHeapSlowly } from '@trunkline/telemetry'
 import { migrate } from '@trunkline/db'
 
 /** Ready line on standard output: `{"ready":"api","url":"http://..."}`. Exit codes: 0 drained, 1 could not start or did not drain in time. */
 async function main(env: ApiEnv): Promise<void> {
+  growHeapSlowly()
   const log = createLog({ level: env.LOG_LEVEL, name: 'api' })
   if (env.MIGRATE) await migrate(env.DATABASE_URL, env.DATABASE_SECRET)
   const composed = await compose(env, log)

@@ -1,4 +1,4 @@
-import { createLog } from '@trunkline/telemetry'
+import { createLog, growHeapSlowly } from '@trunkline/telemetry'
 import { composeWorker } from './compose.ts'
 import { readEnv, type WorkerEnv } from './env.ts'
 import { startHealthServer } from './server.ts'
@@ -8,6 +8,7 @@ const GRACE_MS = 5_000
 
 /** Ready line on standard output: `{"ready":"worker","url":"http://..."}`. Exit codes: 0 drained, 1 could not start or did not drain in time. */
 async function main(env: WorkerEnv): Promise<void> {
+  growHeapSlowly()
   const log = createLog({ level: env.LOG_LEVEL, name: 'worker' })
   const worker = await composeWorker(env, log)
   await worker.start()
