@@ -1,3 +1,4 @@
+export * from './breaker.ts'
 export * from './channel.ts'
 export * from './clock.ts'
 export * from './content.ts'
