@@ -35,7 +35,7 @@ export function ttsEngine(part: VoicePart, settings: Partial<EngineSettings> = {
 }
 
 /** One piece on its way: asked for, and collected while earlier ones are still being passed on. */
-type Job = { chunk: TextChunk; spoken: SpokenText; said: EventQueue<Said>; failure: unknown }
+type Job = { chunk: TextChunk; spoken: SpokenText; said: EventQueue<Said>; measured: boolean; failure: unknown }
 
 /** How much sound a piece may have before we hold the supplier for mad: bounds memory. */
 const MAX_MS = (text: string) => 20_000 + text.length * 1_000
@@ -126,9 +126,9 @@ class Utterance implements TtsStream {
       const chunk = this.#chunks.shift()!
       const spoken = spokenOf(chunk.text, { ...this.#part.spokenForm, language: this.#options.language })
       if (!isSpeakable(spoken.text)) continue
-      const job: Job = { chunk, spoken, said: new EventQueue(), failure: null }
+      const job: Job = { chunk, spoken, said: new EventQueue(), measured: false, failure: null }
       this.#jobs.push(job)
-      this.#characters += spoken.text.length
+      this.#characters += spoken.text.length * (this.#part.requestsPerPiece ?? 1)
       void this.#collect(job, this.#before)
       this.#before = spoken.text
     }
@@ -185,15 +185,16 @@ class Utterance implements TtsStream {
     this.#sound(new Int16Array(Math.round((this.#pauseMs / 1_000) * this.#options.sampleRateHz)))
     this.#pauseMs = pauseBehind(job.spoken.text, this.#part.pauses) / this.#options.speed
     const fromMs = this.#sentMs()
-    const measured: SpokenSpan[] = []
+    let held: SpokenSpan[] = []
     for await (const said of job.said) {
       if (this.#outcome) return
       if (said.type === 'audio') this.#sound(this.#resampler.process(said.pcm))
-      if (said.type === 'spans' && measured.push(...said.spans) > 0) this.#spans(job, said.spans, fromMs, false)
+      if (said.type === 'spans') held = this.#spans(job, [...held, ...said.spans], fromMs)
     }
+    this.#spans(job, held, fromMs, true)
     if (job.failure !== null) throw job.failure
     this.#sound(this.#resampler.flush())
-    if (measured.length === 0) this.#spans(job, estimateSpans(job.spoken.text, this.#sentMs() - fromMs), fromMs, true)
+    if (!job.measured) this.#tell(job, estimateSpans(job.spoken.text, this.#sentMs() - fromMs), fromMs, true)
   }
 
   #sound(pcm: Pcm): void {
@@ -203,7 +204,16 @@ class Utterance implements TtsStream {
     this.#out.push({ type: 'audio', pcm })
   }
 
-  #spans(job: Job, spans: readonly SpokenSpan[], fromMs: number, estimated: boolean): void {
+  /** Passes on what was measured, but for the last word: what follows may be said for the same written one ("forty", "two" for "42"). */
+  #spans(job: Job, spans: readonly SpokenSpan[], fromMs: number, last = false): SpokenSpan[] {
+    job.measured ||= spans.length > 0
+    const until = last ? spans.length : spans.findLastIndex((span, index) => index > 0 && !sameSource(job.spoken, spans[index - 1]!, span))
+    if (until <= 0) return [...spans]
+    this.#tell(job, spans.slice(0, until), fromMs, false)
+    return spans.slice(until)
+  }
+
+  #tell(job: Job, spans: readonly SpokenSpan[], fromMs: number, estimated: boolean): void {
     const shift = job.chunk.charStart
     const mapped = mapSpans(spans, (start, end) => job.spoken.source(start, end)).map((span) => ({ charStart: span.charStart + shift, charEnd: span.charEnd + shift, startMs: span.startMs + fromMs, endMs: span.endMs + fromMs }))
     if (mapped.length > 0) this.#out.push({ type: 'spans', spans: mapped, estimated })
@@ -226,6 +236,11 @@ class Utterance implements TtsStream {
     const failure = error instanceof SpeechError ? error.failure : this.#part.failure(error)
     return { ...failure, requestId: failure.requestId ?? this.#requestId }
   }
+}
+
+function sameSource(spoken: SpokenText, one: SpokenSpan, other: SpokenSpan): boolean {
+  const [a, b] = [spoken.source(one.charStart, one.charEnd), spoken.source(other.charStart, other.charEnd)]
+  return a.charStart === b.charStart && a.charEnd === b.charEnd
 }
 
 /** A piece that ends with a mark is followed by the pause that a reader makes there. */

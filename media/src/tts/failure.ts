@@ -6,7 +6,8 @@ const RETRY_AFTER_CAP_MS = 3_600_000
 
 /** What an HTTP status of a speech supplier means. Bodies are not quoted: they repeat keys and customers' words. */
 export function httpFailure(engine: string, status: number, options: { requestId?: string | null; retryAfter?: string | null; detail?: string | null } = {}): SpeechFailure {
-  const code = codeOfStatus(status)
+  // Google refuses a bad key with 400.
+  const code = options.detail === 'API_KEY_INVALID' ? 'credentials' : codeOfStatus(status)
   const retryAfterMs = code === 'rate_limited' || code === 'unavailable' ? pauseMs(options.retryAfter) : undefined
   const detail = codeWord(options.detail)
   return { code, message: `${engine} answered ${status}${detail ? ` (${detail})` : ''}`, retryAfterMs, requestId: options.requestId ?? null }
@@ -34,10 +35,12 @@ export const codeWord = (detail: unknown): string | null => (typeof detail === '
 const CONNECT = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/
 const TIMEOUT = /^(ETIMEDOUT|UND_ERR_(CONNECT|HEADERS|BODY)_TIMEOUT)$|TimeoutError/
 
-/** An error that carries no HTTP status: a socket, a deadline, bytes that nobody understands. `opened`: the supplier had begun to answer. */
+/** An error that carries no HTTP status: a socket, a deadline, bytes that nobody understands. */
 export function socketFailure(engine: string, error: unknown, requestId: string | null = null): SpeechFailure {
   if (error instanceof SpeechError) return error.failure
   const words = causes(error).flatMap(({ name, code }) => [name, code ?? ''])
+  // The AWS SDK calls a reset connection a TimeoutError.
+  if (words.some((word) => /^(ECONNRESET|EPIPE)$/.test(word))) return { code: 'cut', message: `${engine} broke off`, requestId }
   if (words.some((word) => TIMEOUT.test(word))) return { code: 'timeout', message: `${engine} did not answer in time`, requestId }
   if (words.some((word) => CONNECT.test(word))) return { code: 'unavailable', message: `${engine} cannot be reached`, requestId }
   return { code: 'cut', message: `${engine} broke off`, requestId }

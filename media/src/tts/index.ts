@@ -7,3 +7,8 @@ export { Chunker, chunksOf, type ChunkerOptions, type TextChunk } from './text/c
 export { estimateSpans } from './text/spans.ts'
 export { spokenOf, type SpokenForm } from './text/spoken.ts'
 export type { SpokenText } from './text/offsets.ts'
+export { openaiVoice, type OpenAiVoiceSettings } from './openai/index.ts'
+export { elevenlabsVoice, type ElevenLabsSettings } from './elevenlabs/index.ts'
+export { googleVoice, type GoogleVoiceSettings } from './google/index.ts'
+export { pollyVoice, type AwsCredentials, type PollySettings } from './polly/index.ts'
+export { SPEECH_CONTENT_TYPES, speechBytes, wavBytes, wavHeader, wavPcm, type SpeechFormat } from './container.ts'

@@ -40,6 +40,8 @@ export type VoicePart = {
   deadlines: Deadlines
   /** Silence behind a sentence and behind a clause when more follows, at speed 1; 0 for engines that leave one themselves. */
   pauses: { sentenceMs: number; clauseMs: number }
+  /** How often a supplier charges the characters of a piece; 1 if not said. */
+  requestsPerPiece?: number
   /** The rate that `say` yields when this one is wanted. */
   sampleRateHz(wanted: SampleRateHz, voice: string): number
   voices(signal: AbortSignal): Promise<Voice[]>
