@@ -117,11 +117,15 @@ function parsed(text: string): unknown {
   }
 }
 
-/** The bodies of `fuzzBodies` as text, for whoever sends them over a wire. */
-export function* brokenBodies(id: ChannelId, seed: number, count: number): Generator<string> {
-  const sources = fixturesOf(id).map((fixture) => JSON.stringify(fixture.body))
+/** Broken copies of JSON texts: the same arguments break the same way. */
+export function* brokenTexts(sources: readonly string[], seed: number, count: number): Generator<string> {
   const dice = random(seed)
   for (let number = 0; number < count; number += 1) yield broken(sources[dice(sources.length)]!, dice)
+}
+
+/** The bodies of `fuzzBodies` as text, for whoever sends them over a wire. */
+export function brokenBodies(id: ChannelId, seed: number, count: number): Generator<string> {
+  return brokenTexts(fixturesOf(id).map((fixture) => JSON.stringify(fixture.body)), seed, count)
 }
 
 /** What Postgres cannot store, as JSON writes it: U+0000 and half a pair (a doubled backslash before it is only text). */

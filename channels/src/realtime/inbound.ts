@@ -24,7 +24,7 @@ export function parseClientEvent(value: unknown): Parsed {
   const type: unknown = Object.hasOwn(value, 'type') ? (value as { type: unknown }).type : undefined
   if (typeof type !== 'string' || !isClientEventType(type)) return { ok: false, refusal: wrongType(type), eventId }
   const parsed = CLIENT_EVENTS[type].safeParse(value)
-  if (parsed.success) return { ok: true, event: parsed.data as ClientEvent }
+  if (parsed.success) return { ok: true, event: parsed.data }
   return { ok: false, refusal: refusalOf(parsed.error, value), eventId }
 }
 
@@ -76,7 +76,7 @@ function ofUnion(issue: Extract<Issue, { code: 'invalid_union' }>, given: unknow
   const inner = issue.errors.map((issues) => issues[0]).filter((first) => first !== undefined)
   const deepest = inner.toSorted((a, b) => rank(b) - rank(a))[0]
   if (!deepest) return refuse('invalid_value', `Invalid value for '${param}'.`, param)
-  return describe({ ...deepest, path: [...issue.path, ...deepest.path] } as Issue, root, prefix)
+  return describe({ ...deepest, path: [...issue.path, ...deepest.path] }, root, prefix)
 }
 
 /** A branch that got past the type of the value itself knows more. */

@@ -160,5 +160,5 @@ function mergeTurns(current: TurnDetection | null, patch: InputPatch['turn_detec
   if (patch === undefined || patch === null) return said(patch, current)
   const stated = Object.fromEntries(Object.entries(patch).filter(([, value]) => value !== undefined))
   const base = current?.type === patch.type ? current : patch.type === 'server_vad' ? SERVER_VAD : SEMANTIC_VAD
-  return { ...base, ...stated } as TurnDetection
+  return { ...base, ...stated }
 }

@@ -25,7 +25,7 @@ export function newId(turn: Turn, prefix: 'item' | 'resp' | 'event' | 'req' | 'c
 }
 
 export function emit<Type extends ServerEventType>(turn: Turn, type: Type, fields: ServerEventFields<Type>): void {
-  turn.send.push(serverEvent(newId(turn, 'event'), type, fields) as ServerEvent)
+  turn.send.push(serverEvent(newId(turn, 'event'), type, fields))
 }
 
 /** The session goes on after it; `eventId` is the client's. */
