@@ -7,7 +7,7 @@ import { migrate } from '@trunkline/db'
 
 /** Ready line on standard output: `{"ready":"api","url":"http://..."}`. Exit codes: 0 drained, 1 could not start or did not drain in time. */
 async function main(env: ApiEnv): Promise<void> {
-  growHeapSlowly()
+  growHeapSlowly(100)
   const log = createLog({ level: env.LOG_LEVEL, name: 'api' })
   if (env.MIGRATE) await migrate(env.DATABASE_URL, env.DATABASE_SECRET)
   const composed = await compose(env, log)

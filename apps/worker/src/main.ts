@@ -8,7 +8,7 @@ const GRACE_MS = 5_000
 
 /** Ready line on standard output: `{"ready":"worker","url":"http://..."}`. Exit codes: 0 drained, 1 could not start or did not drain in time. */
 async function main(env: WorkerEnv): Promise<void> {
-  growHeapSlowly()
+  growHeapSlowly(20)
   const log = createLog({ level: env.LOG_LEVEL, name: 'worker' })
   const worker = await composeWorker(env, log)
   await worker.start()
