@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openDecoder } from '../codec/index.ts'
@@ -283,6 +286,34 @@ describe('files', () => {
     expect(runs(readWav(await readFile(path)).left)[0]![0]).toBe(100)
     await recorder.close(START_MS + 10_000)
     expect(await repairWav(path)).toEqual({ durationMs: 10_000, repaired: false })
+  })
+
+  it('a process that is killed leaves a file that plays, up to the last second', async () => {
+    const path = fresh()
+    // A call of which 100 ms pass every 10 ms, in a process of its own.
+    const child = spawn(process.execPath, ['--input-type=module', '-e', `
+      const { openRecorder } = await import(${JSON.stringify(new URL('./recorder.ts', import.meta.url).href)})
+      const { openFileSink } = await import(${JSON.stringify(new URL('./sink.ts', import.meta.url).href)})
+      const recorder = await openRecorder({ sink: await openFileSink(${JSON.stringify(path)}), format: 'wav', sampleRateHz: 8000, startMs: 0, consent: 'given', unrecorded: 'silence' })
+      let now = 0
+      setInterval(() => {
+        for (let n = 0; n < 5; n++, now += 20) recorder.caller(new Int16Array(160).fill(100), now)
+        recorder.advance(now)
+        console.log(now)
+      }, 10)
+    `], { stdio: ['ignore', 'pipe', 'inherit'] })
+    let seenMs = 0
+    for await (const line of createInterface({ input: child.stdout })) {
+      seenMs = Number(line)
+      if (seenMs >= 5_000) break
+    }
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const claimedMs = (await readFile(path)).readUInt32LE(40) / 32
+    const { durationMs } = await repairWav(path)
+    expect(claimedMs).toBeGreaterThanOrEqual(seenMs - 1_500)
+    expect(durationMs).toBeGreaterThanOrEqual(seenMs - 1_000)
+    expect(runs(readWav(await readFile(path)).left)).toEqual([[100, durationMs]])
   })
 
   it('repairs any end that a crash can leave', async () => {

@@ -44,7 +44,7 @@ export type RecordingSummary = {
 /** Sound is written this long after its time: until then it may still come (jitter), or turn out not to have been heard (a cut). */
 const HOLD_MS = 400
 const FLUSH_MS = 250
-const SEAL_MS = 1_000
+const SEAL_MS = 500
 const WINDOW_MS = 4_000
 const SNAP_MS = 1
 const MAX_PENDING_BYTES = 4 * 1024 * 1024
