@@ -140,6 +140,14 @@ describe('the input buffer', () => {
     expect(session.happen({ type: 'speech_stopped', atMs: 1_000 })).toEqual([])
   })
 
+  it('keeps the id of a turn that had begun when turn detection is switched off', () => {
+    const session = drive()
+    session.client(appended(1_000))
+    const { item_id } = only(session.happen({ type: 'speech_started', atMs: 800 }), 'input_audio_buffer.speech_started')
+    session.client(update({ audio: { input: { turn_detection: null } } }))
+    expect(only(session.client({ type: 'input_audio_buffer.commit' }), 'input_audio_buffer.committed').item_id).toBe(item_id)
+  })
+
   it('hears no turns when turn detection is off', () => {
     const session = drive()
     session.client(update({ audio: { input: { turn_detection: null } } }))

@@ -2,6 +2,7 @@ import { bytesPerMs, bytesPerSample, decodeAudio } from '../audio.ts'
 import type { ClientEventOf } from '../client-events.ts'
 import { refuse, type Refusal } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
+import type { TurnDetection } from '../session-config.ts'
 import { activeResponse, insert, previousOf, wireItem } from './conversation.ts'
 import { idleTimeoutMs } from './endings.ts'
 import type { Happening } from './happenings.ts'
@@ -83,14 +84,19 @@ function commit(turn: Turn, itemId: string, startMs: number, endMs: number): voi
 export function speechStarted(turn: Turn, { atMs }: Of<'speech_started'>): void {
   const { input, config } = turn.state
   const detection = config.audio.input.turn_detection
-  if (!detection || input.speech) return
+  if (!detection) return
+  if (!input.speech) beginTurn(turn, atMs, detection)
+  if (detection.interrupt_response) interrupt(turn)
+}
+
+function beginTurn(turn: Turn, atMs: number, detection: TurnDetection): void {
+  const { input } = turn.state
   const padding = detection.type === 'server_vad' ? detection.prefix_padding_ms : SEMANTIC_PADDING_MS
   const startMs = Math.round(within(measure(atMs) - padding, waitsFrom(turn.state), input.totalMs))
   const itemId = newId(turn, 'item')
   change(turn, { input: { ...input, speech: { itemId, startMs } } })
   emit(turn, 'input_audio_buffer.speech_started', { item_id: itemId, audio_start_ms: startMs })
   if (idleTimeoutMs(turn.state) !== null) turn.effects.push({ type: 'disarm_idle' })
-  if (detection.interrupt_response) interrupt(turn)
 }
 
 /** semantic_vad has no setting for it; it pads as server_vad does by default. */

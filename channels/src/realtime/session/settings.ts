@@ -47,11 +47,13 @@ function refusalOf(state: State, next: SessionConfig): Refusal | null {
 
 const voiceChanged = (before: RealtimeConfig, after: RealtimeConfig): boolean => voiceId(before.audio.output.voice) !== voiceId(after.audio.output.voice)
 
-/** Without turn detection nobody will say that a speaker has stopped; half a sample of another format is no sample. */
+/**
+ * Half a sample of another format is no sample. A turn that has begun stays begun, also when turn detection is switched
+ * off: the client was told its id, and the next commit has it.
+ */
 function applyInput(turn: Turn, before: State): void {
   const { input, config } = turn.state
-  const speech = config.audio.input.turn_detection ? input.speech : null
-  const half = config.audio.input.format.type === before.config.audio.input.format.type ? input.half : null
-  change(turn, { input: { ...input, speech, half } })
+  const sameFormat = config.audio.input.format.type === before.config.audio.input.format.type
+  change(turn, { input: { ...input, half: sameFormat ? input.half : null } })
   turn.effects.push({ type: 'configure_input', input: config.audio.input })
 }
