@@ -211,7 +211,8 @@ describe('playout truth, against a carrier that delays, loses and reorders marks
       look(20)
     }
     player.resume()
-    look(3_000)
+    // Long enough for all that was said, and for the slowest mark to come back.
+    look(script.reduce((ms, { act, n }) => ms + (act === 'say' ? n * 20 : 0), 1_000))
   }
 
   it('never says more than was really played, and never takes anything back', () => {
