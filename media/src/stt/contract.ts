@@ -8,7 +8,7 @@ export type SttEvent =
   | { type: 'partial'; text: string; confidence: number | null }
   /** Never changes again. Text of consecutive finals is joined with a space. `endOfTurn`: the vendor itself holds the speaker for done. */
   | { type: 'final'; text: string; confidence: number | null; words: WordTime[]; language: string | null; startMs: number; endMs: number; endOfTurn: boolean }
-  /** Everything before the last `finish` is final. */
+  /** Everything before a `finish` is final: one for each, in order. */
   | { type: 'finished' }
   | { type: 'failed'; failure: SpeechFailure }
 

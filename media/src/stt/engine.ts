@@ -95,6 +95,8 @@ class Recognition implements SttStream, Sink {
   #requestId: string | null = null
   #firstResultMs: number | null = null
   #finishedAtMs: number | null = null
+  /** `finish`es without their `finished`. */
+  #owed = 0
   #isOpen = false
   #cancelOpen: () => void = () => undefined
   #cancelFinal: () => void = () => undefined
@@ -128,10 +130,8 @@ class Recognition implements SttStream, Sink {
 
   finish(): void {
     if (this.#outcome) return
-    const { clock, deadlines } = this.#settings
-    this.#finishedAtMs = clock.nowMs()
-    this.#cancelFinal()
-    this.#cancelFinal = clock.after(deadlines.finalMs, () => this.#breach('timeout', `made nothing final within ${deadlines.finalMs} ms`))
+    this.#finishedAtMs = this.#settings.clock.nowMs()
+    if (this.#owed++ === 0) this.#awaitFinal()
     this.#stream?.finish()
   }
 
@@ -167,7 +167,9 @@ class Recognition implements SttStream, Sink {
   finished(): void {
     this.alive()
     this.#cancelFinal()
-    if (!this.#outcome) this.#out.push({ type: 'finished' })
+    if (this.#outcome || this.#owed === 0) return
+    if (--this.#owed > 0) this.#awaitFinal()
+    this.#out.push({ type: 'finished' })
   }
 
   failed(failure: SpeechFailure): void {
@@ -176,6 +178,11 @@ class Recognition implements SttStream, Sink {
   }
 
   readonly #aborted = (): void => this.#settle('aborted')
+
+  #awaitFinal(): void {
+    const { clock, deadlines } = this.#settings
+    this.#cancelFinal = clock.after(deadlines.finalMs, () => this.#breach('timeout', `made nothing final within ${deadlines.finalMs} ms`))
+  }
 
   #breach(code: 'timeout' | 'silent', what: string): void {
     this.failed({ code, message: `${this.#part.id} ${what}`, requestId: this.#requestId })

@@ -13,7 +13,7 @@ export type Sink = {
   partial(text: string, confidence: number | null): void
   /** `startMs` to `endMs` is the sound that this final speaks for: nothing in it will be told again. Without words: only that. */
   final(final: Final): void
-  /** Everything before the last `finish` was told. */
+  /** Everything before a `finish` was told: one for each, in order. */
   finished(): void
   failed(failure: SpeechFailure): void
 }

@@ -1,6 +1,6 @@
 import type { Pcm } from '../frame.ts'
 import type { SttOptions } from './contract.ts'
-import { QUIET_RMS, rms } from './loudness.ts'
+import { hasSound, rms } from './loudness.ts'
 import type { PartStream, SegmentPart, Sink } from './part.ts'
 
 /** Kept before the first sound of a segment: soft beginnings of words. */
@@ -26,7 +26,6 @@ export class SegmentStream implements PartStream {
   #startSample = 0
   #hasSound = false
   #line: Promise<void> = Promise.resolve()
-  #finishes = 0
 
   constructor(part: SegmentPart, options: SttOptions, sink: Sink) {
     this.#part = part
@@ -40,16 +39,15 @@ export class SegmentStream implements PartStream {
     // Copied: the owner of a frame uses its memory again.
     this.#pieces.push(pcm.slice())
     this.#samples += pcm.length
-    this.#hasSound ||= rms(pcm) > QUIET_RMS
+    this.#hasSound ||= hasSound(pcm, this.#options.sampleRateHz)
     if (!this.#hasSound) this.#forget()
     else if (this.#ms(this.#samples) >= this.#part.maxSegmentMs) this.#send(this.#cut(this.#quietest()))
   }
 
   finish(): void {
-    const turn = ++this.#finishes
     if (this.#hasSound) this.#send(this.#cut(this.#samples))
     this.#line = this.#line.then(() => {
-      if (turn === this.#finishes && !this.#stop.signal.aborted) this.#sink.finished()
+      if (!this.#stop.signal.aborted) this.#sink.finished()
     })
   }
 
@@ -75,7 +73,7 @@ export class SegmentStream implements PartStream {
     this.#pieces = rest.length > 0 ? [rest] : []
     this.#samples = rest.length
     this.#startSample += count
-    this.#hasSound = rms(rest) > QUIET_RMS
+    this.#hasSound = hasSound(rest, this.#options.sampleRateHz)
     return { pcm: all.subarray(0, count), startMs, endMs: this.#ms(this.#startSample) }
   }
 

@@ -8,7 +8,7 @@ import type { SpeechUsage, SttEngine, SttEvent, SttOptions, SttStream } from './
 import { deepgramStt } from './deepgram/index.ts'
 import type { SttSettings } from './engine.ts'
 import { googleStt } from './google/index.ts'
-import { openAiStt } from './openai/index.ts'
+import { openaiStt } from './openai/index.ts'
 
 let sandbox: Sandbox
 const usages: SpeechUsage[] = []
@@ -26,8 +26,8 @@ const SAID = 'Hello there, my number is 42.'
 type Make = (key: string, settings?: SttSettings) => SttEngine
 const withUsage = (settings: SttSettings = {}): SttSettings => ({ onUsage: (usage) => usages.push(usage), ...settings })
 const engines: [name: string, target: string, recordings: string, make: Make][] = [
-  ['openai', 'openai.audio.transcriptions', 'openai.audio.transcriptions', (apiKey, settings) => openAiStt({ apiKey, baseUrl: `${sandbox.url}/v1` }, withUsage(settings))],
-  ['openai whisper-1', 'openai.audio.transcriptions', 'openai.audio.transcriptions', (apiKey, settings) => openAiStt({ apiKey, model: 'whisper-1', baseUrl: `${sandbox.url}/v1` }, withUsage(settings))],
+  ['openai', 'openai.audio.transcriptions', 'openai.audio.transcriptions', (apiKey, settings) => openaiStt({ apiKey, baseUrl: `${sandbox.url}/v1` }, withUsage(settings))],
+  ['openai whisper-1', 'openai.audio.transcriptions', 'openai.audio.transcriptions', (apiKey, settings) => openaiStt({ apiKey, model: 'whisper-1', baseUrl: `${sandbox.url}/v1` }, withUsage(settings))],
   ['compatible', 'compatible.audio.transcriptions', 'compatible.audio.transcriptions', (apiKey, settings) => compatibleStt({ apiKey, model: 'any/whisper', baseUrl: `${sandbox.url}/compatible/v1` }, withUsage(settings))],
   ['deepgram', 'deepgram.listen', 'deepgram.recording', (apiKey, settings) => deepgramStt({ apiKey, baseUrl: `${sandbox.url}/deepgram` }, withUsage(settings))],
   ['google', 'google.recognize', 'google.recognize', (apiKey, settings) => googleStt({ credentials: { apiKey }, baseUrl: `${sandbox.url}/google` }, withUsage(settings))],

@@ -1,11 +1,12 @@
 import { systemClock } from '@trunkline/core'
+import { createEncoder } from '../../codec/index.ts'
 import { httpFailure, socketFailure } from '../../tts/failure.ts'
 import { SpeechError } from '../contract.ts'
 import type { SttEngine, SttOptions } from '../contract.ts'
 import { sttEngine } from '../engine.ts'
 import type { SttSettings } from '../engine.ts'
 import type { StreamPart, Transcript } from '../part.ts'
-import { wavOf } from '../wav.ts'
+import { wavBytes } from '../../tts/container.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { DeepgramLive } from './live.ts'
 import { listenQuery, recordingQuery, transcriptOf } from './wire.ts'
@@ -39,13 +40,13 @@ export function deepgramStt(options: DeepgramSttOptions, settings: SttSettings =
   const part: StreamPart = {
     live: 'stream', id: ID, model, finalP99Ms: FINAL_P99_MS,
     failure: (error) => (error instanceof SpeechError ? error.failure : socketFailure(ID, error)),
-    open: (stt, sink) => new DeepgramLive({ url: `${baseUrl.replace(/^http/, 'ws')}/v1/listen?${listenQuery(tuning, stt, encoding)}`, apiKey, encoding, options: stt, sink, clock, keepAlive }),
-    transcribe: (pcm, stt) => recording(call, `${baseUrl}/v1/listen?${recordingQuery(tuning, stt)}`, apiKey, wavOf(pcm, stt.sampleRateHz), stt),
+    open: (stt, sink) => new DeepgramLive({ url: `${baseUrl.replace(/^http/, 'ws')}/v1/listen?${listenQuery(tuning, stt, encoding)}`, apiKey, encoder: createEncoder({ encoding: encoding === 'mulaw' ? 'pcmu' : 'pcm_s16le', sampleRateHz: stt.sampleRateHz }), options: stt, sink, clock, keepAlive }),
+    transcribe: (pcm, stt) => recording(call, `${baseUrl}/v1/listen?${recordingQuery(tuning, stt)}`, apiKey, wavBytes(pcm, stt.sampleRateHz), stt),
   }
   return sttEngine(part, settings)
 }
 
-async function recording(call: typeof fetch, url: string, apiKey: string, wav: Buffer<ArrayBuffer>, { signal, language }: SttOptions): Promise<Transcript> {
+async function recording(call: typeof fetch, url: string, apiKey: string, wav: Uint8Array, { signal, language }: SttOptions): Promise<Transcript> {
   const answer = await call(url, { method: 'POST', headers: { authorization: `Token ${apiKey}`, 'content-type': 'audio/wav' }, body: wav, signal, redirect: 'error' })
   const requestId = answer.headers.get('dg-request-id')
   const text = await answer.text()

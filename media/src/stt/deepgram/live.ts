@@ -2,18 +2,17 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '@trunkline/core'
 import { WebSocket } from 'ws'
 import type { RawData } from 'ws'
-import { compand, mulaw } from '../../codec/g711.ts'
+import type { Encoder } from '../../codec/index.ts'
 import type { Pcm } from '../../frame.ts'
 import { codeWord, httpFailure, socketFailure } from '../../tts/failure.ts'
 import type { SpeechFailure, SttOptions } from '../contract.ts'
 import { QUIET_RMS, rms } from '../loudness.ts'
 import type { PartStream, Sink } from '../part.ts'
-import { littleEndian } from '../wav.ts'
 import type { KeepAlive } from './keep-alive.ts'
 import { Message, finalOf } from './wire.ts'
 import type { Results } from './wire.ts'
 
-export type LiveFacts = { url: string; apiKey: string; encoding: 'linear16' | 'mulaw'; options: SttOptions; sink: Sink; clock: Clock; keepAlive: KeepAlive }
+export type LiveFacts = { url: string; apiKey: string; encoder: Encoder; options: SttOptions; sink: Sink; clock: Clock; keepAlive: KeepAlive }
 
 const ID = 'deepgram'
 /** Sound that the socket cannot get rid of: half a minute at 16 kHz, as much as a chain replays at once, and more. */
@@ -32,16 +31,18 @@ const LOUD_FINALIZE_MS = 2_500
 export class DeepgramLive implements PartStream {
   readonly #facts: LiveFacts
   readonly #socket: WebSocket
-  #waiting: Buffer[] = []
+  /** Until the socket is open; null stands for a Finalize, which must not come behind later sound: it would cut a word in two. */
+  #waiting: (Uint8Array | null)[] = []
   #pushed = 0
   #coveredMs = 0
   #openWords = false
   #lastLoudMs = 0
-  /** Finalizes without an answer, and whether anything was heard since the last one. */
-  #asked = 0
+  /** Whether anything was heard since the last Finalize. */
   #isAnswering = false
-  /** Where in the sound the last `finish` was; null: nobody waits. */
-  #finishMs: number | null = null
+  /** Where in the sound each `finish` was that nobody was answered yet; how many were, and how many Finalizes. */
+  #finishes: number[] = []
+  #answered = 0
+  #replies = 0
   #cancelQuiet: () => void = () => undefined
   #isOver = false
 
@@ -59,14 +60,15 @@ export class DeepgramLive implements PartStream {
   push(pcm: Pcm): void {
     this.#pushed += pcm.length
     if (rms(pcm) > QUIET_RMS) this.#lastLoudMs = this.#pushedMs()
-    const bytes = this.#encode(pcm)
+    const bytes = this.#facts.encoder.encode(pcm)
     if (this.#socket.readyState === WebSocket.CONNECTING) this.#waiting.push(bytes)
     else this.#send(bytes)
   }
 
   finish(): void {
-    this.#finishMs = this.#pushedMs()
-    if (this.#socket.readyState === WebSocket.OPEN) this.#finalize()
+    this.#finishes.push(this.#pushedMs())
+    if (this.#socket.readyState === WebSocket.CONNECTING) this.#waiting.push(null)
+    else this.#finalize()
   }
 
   close(): void {
@@ -84,13 +86,16 @@ export class DeepgramLive implements PartStream {
   }
 
   #opened(): void {
-    for (const bytes of this.#waiting) this.#send(bytes)
-    this.#waiting = []
     this.#facts.keepAlive.add(this)
-    if (this.#finishMs !== null) this.#finalize()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const bytes of waiting) {
+      if (bytes) this.#send(bytes)
+      else this.#finalize()
+    }
   }
 
-  #send(bytes: Buffer): void {
+  #send(bytes: Uint8Array): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return
     if (this.#socket.bufferedAmount > MAX_WAITING_BYTES) return this.#fail({ code: 'timeout', message: `${ID} takes sound too slowly`, requestId: null })
     this.#facts.keepAlive.sent(this)
@@ -98,15 +103,16 @@ export class DeepgramLive implements PartStream {
   }
 
   #finalize(): void {
+    if (this.#socket.readyState !== WebSocket.OPEN) return
     this.#socket.send('{"type":"Finalize"}')
     this.#facts.keepAlive.sent(this)
-    this.#asked++
     this.#isAnswering = false
     this.#cancelQuiet()
-    if (this.#isCovered()) return this.#finished()
+    this.#answer()
+    if (this.#finishes.length === 0) return
     const isLoud = this.#lastLoudMs > this.#coveredMs + SLACK_MS
     this.#cancelQuiet = this.#facts.clock.after(isLoud ? LOUD_FINALIZE_MS : QUIET_FINALIZE_MS, () => {
-      if (!this.#openWords && (this.#isAnswering || !isLoud)) this.#finished()
+      if (!this.#openWords && (this.#isAnswering || !isLoud)) this.#answer(Infinity)
     })
   }
 
@@ -130,21 +136,18 @@ export class DeepgramLive implements PartStream {
     const final = finalOf(results, options.language)
     this.#coveredMs = Math.max(this.#coveredMs, final.endMs)
     sink.final(final)
-    if (results.from_finalize) this.#asked = Math.max(0, this.#asked - 1)
-    // An answer to an earlier Finalize is not yet that to the last one.
-    if (this.#isCovered() || (results.from_finalize && this.#asked === 0)) this.#finished()
+    if (results.from_finalize) this.#replies++
+    this.#answer()
   }
 
-  #isCovered(): boolean {
-    return this.#finishMs !== null && this.#coveredMs >= this.#finishMs - SLACK_MS
-  }
-
-  #finished(): void {
-    if (this.#finishMs === null) return
-    this.#finishMs = null
-    this.#asked = 0
-    this.#cancelQuiet()
-    this.#facts.sink.finished()
+  /** Each `finish` whose sound is covered; and the first n, where n Finalizes were answered: a reply never counts for a later one. */
+  #answer(replies = this.#replies): void {
+    while (this.#finishes.length > 0 && (this.#coveredMs >= this.#finishes[0]! - SLACK_MS || this.#answered < replies)) {
+      this.#finishes.shift()
+      this.#answered++
+      this.#facts.sink.finished()
+    }
+    if (this.#finishes.length === 0) this.#cancelQuiet()
   }
 
   #refused(response: IncomingMessage): void {
@@ -171,14 +174,6 @@ export class DeepgramLive implements PartStream {
     this.#cancelQuiet()
     this.#waiting = []
     this.#facts.keepAlive.remove(this)
-  }
-
-  /** A copy: the owner of the frame uses its memory again, and the socket sends later. */
-  #encode(pcm: Pcm): Buffer {
-    if (this.#facts.encoding === 'linear16') return Buffer.from(littleEndian(pcm))
-    const bytes = Buffer.allocUnsafe(pcm.length)
-    compand(mulaw, pcm, bytes)
-    return bytes
   }
 
   #pushedMs(): number {

@@ -1,11 +1,12 @@
 import { z } from 'zod'
+import { createEncoder } from '../../codec/index.ts'
+import type { Pcm } from '../../frame.ts'
 import { httpFailure, socketFailure } from '../../tts/failure.ts'
 import { SpeechError } from '../contract.ts'
 import type { SttEngine, SttOptions } from '../contract.ts'
 import { sttEngine } from '../engine.ts'
 import type { SttSettings } from '../engine.ts'
 import type { SegmentPart, Transcript } from '../part.ts'
-import { littleEndian } from '../wav.ts'
 
 export type GoogleSttOptions = {
   /** An API key, or what answers an OAuth access token (it is asked for every recording, so it may cache). */
@@ -44,19 +45,19 @@ export function googleStt(options: GoogleSttOptions, settings?: SttSettings): St
       // A longer recording is heard in parts; each part's times are moved to where it lies.
       const size = (MAX_SEGMENT_MS / 1_000) * stt.sampleRateHz
       const parts: Transcript[] = []
-      for (let at = 0; at < pcm.length; at += size) parts.push(shifted(await recognise({ ...options, baseUrl }, requestOf(littleEndian(pcm.subarray(at, at + size)), model, language, stt), stt.signal), (at / stt.sampleRateHz) * 1_000))
+      for (let at = 0; at < pcm.length; at += size) parts.push(shifted(await recognise({ ...options, baseUrl }, requestOf(pcm.subarray(at, at + size), model, language, stt), stt.signal), (at / stt.sampleRateHz) * 1_000))
       return joined(parts, language)
     },
   }
   return sttEngine(part, settings)
 }
 
-const requestOf = (sound: Buffer, model: string, languageCode: string, { sampleRateHz, keyterms }: SttOptions) => ({
+const requestOf = (pcm: Pcm, model: string, languageCode: string, { sampleRateHz, keyterms }: SttOptions) => ({
   config: {
     encoding: 'LINEAR16', sampleRateHertz: sampleRateHz, languageCode, model, enableWordTimeOffsets: true, enableWordConfidence: true, enableAutomaticPunctuation: true,
     ...(keyterms.length > 0 ? { speechContexts: [{ phrases: keyterms }] } : {}),
   },
-  audio: { content: sound.toString('base64') },
+  audio: { content: Buffer.from(createEncoder({ encoding: 'pcm_s16le', sampleRateHz }).encode(pcm)).toString('base64') },
 })
 
 async function recognise({ credentials, baseUrl, fetch: call = fetch }: GoogleSttOptions, request: object, signal: AbortSignal): Promise<Transcript> {

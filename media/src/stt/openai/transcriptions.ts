@@ -1,10 +1,10 @@
 import OpenAI from 'openai'
 import type { Pcm } from '../../frame.ts'
+import { wavBytes } from '../../tts/container.ts'
 import { httpFailure, socketFailure } from '../../tts/failure.ts'
 import type { SpeechFailure, SttOptions, WordTime } from '../contract.ts'
 import { SpeechError } from '../contract.ts'
 import type { SegmentPart, Transcript } from '../part.ts'
-import { wavOf } from '../wav.ts'
 
 /** How a model of this wire wants to be asked. `verbose_json` brings times of words, `stream` text as it is found; no model gives both. */
 export type TranscriptionStyle = 'stream' | 'verbose_json' | 'json'
@@ -60,7 +60,7 @@ type Question = { client: OpenAI; model: string; pcm: Pcm; options: SttOptions; 
 
 /** `language` is ISO 639-1 here, so `de-DE` is asked for as `de`. Keyterms go into the prompt, which both families of models read. */
 function common({ model, pcm, options }: Question) {
-  const file = new File([wavOf(pcm, options.sampleRateHz)], 'speech.wav', { type: 'audio/wav' })
+  const file = new File([wavBytes(pcm, options.sampleRateHz)], 'speech.wav', { type: 'audio/wav' })
   const language = options.language?.split('-')[0]?.toLowerCase()
   return { file, model, ...(language ? { language } : {}), ...(options.keyterms.length > 0 ? { prompt: `${options.keyterms.join(', ')}.` } : {}) }
 }

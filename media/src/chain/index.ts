@@ -1,0 +1,5 @@
+export type { ChainOptions, Failover } from './contract.ts'
+export { createSttChain } from './stt.ts'
+export type { SttChainOptions } from './stt.ts'
+export { createTtsChain } from './tts.ts'
+export type { VoiceLink } from './tts.ts'
