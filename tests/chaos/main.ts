@@ -40,7 +40,7 @@ ledger is balanced. Without names everything runs. A seed plays the same letters
 ${Object.entries(SCENARIOS).map(([name, { fullSize }]) => `  ${name.padEnd(18)} ${fullSize} messages`).join('\n')}
 ${Object.keys(SIMULATIONS).map((name) => `  ${name.padEnd(18)} ${SIMULATED_SEEDS} seeds from --seed on`).join('\n')}`
 
-const COLUMNS = ['messages', 'posts', 'faults', 'turns', 'sent', 'unknown', 'failed', 'neverLeft', 'parked', 'onceUnknown', 'acceptedBySupplier', 'receiptsRead', 'tookMs'] as const
+const COLUMNS = ['messages', 'posts', 'faults', 'turns', 'sent', 'unknown', 'failed', 'resent', 'parked', 'onceUnknown', 'acceptedBySupplier', 'receiptsRead', 'tookMs'] as const
 
 async function playScenarios(names: string[], seed: number, size: number | undefined): Promise<number> {
   if (names.length === 0) return 0

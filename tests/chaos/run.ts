@@ -29,7 +29,7 @@ async function play(ground: Ground, size: number, seed: number, wish: Wish, stri
     const struck = await strike({ fleet, letters, random, load })
     const verdict = await judge(fleet, letters)
     const faults = typeof struck === 'number' ? struck : struck()
-    if (!wish.mayFail && verdict.failed - verdict.neverLeft + verdict.parked > 0) verdict.broken.push(`${verdict.failed - verdict.neverLeft} turns failed and ${verdict.parked} were parked although nobody refused anything`)
+    if (!wish.mayFail && verdict.failed - verdict.resent + verdict.parked > 0) verdict.broken.push(`${verdict.failed - verdict.resent} turns failed and ${verdict.parked} were parked although nobody refused anything`)
     return { ...verdict, posts: report.posts, faults, tookMs: Math.round(performance.now() - startedMs) }
   } finally {
     await fleet.close()

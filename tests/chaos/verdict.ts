@@ -11,8 +11,8 @@ export type Verdict = {
   sent: number
   unknown: number
   failed: number
-  /** Of the failed: a worker that lost its number knew, too late, that nothing had left. Told as a failure, to be sent again by hand. */
-  neverLeft: number
+  /** Of the failed turns: a worker that lost its number knew, too late, that nothing had left. Their messages went out again by themselves. */
+  resent: number
   parked: number
   /** Outcomes that were unknown for a while; a receipt or the worker's own late word has told most of them. */
   onceUnknown: number
@@ -47,7 +47,7 @@ type TurnRow = { id: string; number_id: string; first_seq: string; seqs: string[
 async function compare(fleet: Fleet, letters: readonly Letter[], watch: Watch, broken: string[]): Promise<Verdict> {
   const turns = await watch.rows<TurnRow>(
     `SELECT t.id, t.number_id, t.first_seq, t.seqs::text[], t.state, t.outcome, t.reason, h.state AS hold,
-       (SELECT count(*)::int FROM outbox o WHERE o.turn_id = t.id) AS parts, (SELECT count(*)::int FROM outbox o WHERE o.turn_id = t.id AND o.state = 'accepted') AS parts_accepted,
+       (SELECT count(*)::int FROM outbox o JOIN messages m ON m.id = o.message_id WHERE m.turn_id = t.id) AS parts, (SELECT count(*)::int FROM outbox o WHERE o.turn_id = t.id AND o.state = 'accepted') AS parts_accepted,
        (SELECT count(*)::int FROM transfers x WHERE x.turn_id = t.id AND x.kind = 'settle') AS settles
      FROM turns t LEFT JOIN holds h ON h.id = t.hold_id`,
   )
@@ -59,7 +59,7 @@ async function compare(fleet: Fleet, letters: readonly Letter[], watch: Watch, b
   const count = (outcome: string) => turns.filter((turn) => turn.outcome === outcome).length
   return {
     messages: letters.length, turns: turns.length, sent: count('sent'), unknown: count('unknown'), failed: count('failed'), parked: count('parked'),
-    onceUnknown: sends.onceUnknown, neverLeft: sends.neverLeft, acceptedBySupplier: sends.taken, receiptsRead: read[0]!.count, broken: summarised(broken),
+    onceUnknown: sends.onceUnknown, resent: sends.resent, acceptedBySupplier: sends.taken, receiptsRead: read[0]!.count, broken: summarised(broken),
   }
 }
 
@@ -81,11 +81,14 @@ async function checkArrival(letters: readonly Letter[], turns: TurnRow[], watch:
 }
 
 /** The reason of an unknown outcome stays on the row when it becomes known. */
-const OUTBOX = "SELECT id, turn_id, state, state = 'unknown' OR (state = 'accepted' AND error_message IS NOT NULL) AS once_unknown, state = 'failed' AND error_code = 'not_sent' AS never_left FROM outbox"
-type OutboxRow = { id: string; turn_id: string; state: string; once_unknown: boolean; never_left: boolean }
+// A message that went out again by itself has left its turn for the direct lane; whom it answers stands on the message.
+const OUTBOX = `SELECT o.id, coalesce(o.turn_id, m.turn_id) AS turn_id, o.turn_id IS NULL AS resent, o.state,
+    o.state = 'unknown' OR (o.state = 'accepted' AND o.error_message IS NOT NULL) AS once_unknown
+  FROM outbox o JOIN messages m ON m.id = o.message_id`
+type OutboxRow = { id: string; turn_id: string; state: string; once_unknown: boolean; resent: boolean }
 
 /** What the supplier took: nothing twice, one answer to a turn, in the order of the number; what it took is known as accepted, and nothing else is. */
-async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: string[]): Promise<{ taken: number; onceUnknown: number; neverLeft: number }> {
+async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: string[]): Promise<{ taken: number; onceUnknown: number; resent: number }> {
   const { journal } = fleet.sandbox
   for (const [callbackData, entries] of journal.duplicates()) broken.push(`sent ${entries.length} times: outbox ${callbackData}`)
   const outbox = new Map((await watch.rows<OutboxRow>(OUTBOX)).map((row) => [row.id, row]))
@@ -104,7 +107,7 @@ async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: 
     if (part.state !== 'accepted') broken.push(`taken by the supplier, ${part.state} here: outbox ${part.id}`)
     answered.set(turn.id, (answered.get(turn.id) ?? 0) + 1)
     // Nobody knew where it was when the next one left: it may come late, and is never sent again.
-    if (part.once_unknown) continue
+    if (part.once_unknown || part.resent) continue
     const seq = Number(turn.first_seq)
     if (seq < (lastSeq.get(turn.number_id) ?? 0)) broken.push(`order: ${turn.number_id} answered ${seq} after ${lastSeq.get(turn.number_id)}`)
     lastSeq.set(turn.number_id, seq)
@@ -117,7 +120,7 @@ async function checkSends(fleet: Fleet, turns: TurnRow[], watch: Watch, broken: 
     if (turn.outcome === 'sent' && turn.parts_accepted !== turn.parts) broken.push(`sent, but ${turn.parts_accepted} of ${turn.parts} parts are: turn ${turn.id}`)
   }
   const count = (is: (part: OutboxRow) => boolean) => [...outbox.values()].filter(is).length
-  return { taken: journal.sends().length, onceUnknown: count((part) => part.once_unknown), neverLeft: count((part) => part.never_left) }
+  return { taken: journal.sends().length, onceUnknown: count((part) => part.once_unknown), resent: count((part) => part.resent) }
 }
 
 function checkMoney(turn: TurnRow, broken: string[]): void {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { applyReceipts, ledger, recordSends, settleReconciled } from '@trunkline/db'
+import { applyReceipts, ledger, recordSends, resendUnsent, settleReconciled } from '@trunkline/db'
 import type { Business, Json, OurNumber } from './business.ts'
 import { register } from './business.ts'
 import { newCustomer, post, whatsappBody, whatsappValue } from './post.ts'
@@ -67,6 +67,26 @@ describe('an answer that got lost', () => {
     expect(await town.rows('SELECT state FROM holds WHERE turn_id = $1', [unknown['id']])).toEqual([{ state: hold }])
     expect((await outbound(number, () => true))[0]).toMatchObject({ status: message })
     expect(await town.rows("SELECT 1 FROM outbox WHERE turn_id = $1 AND state IN ('pending', 'sending')", [unknown['id']])).toEqual([])
+  })
+
+  it.each([['once', false], ['not when a person has taken the conversation over', true]] as const)('what has become known never to have left goes out again by itself, paid for once: %s', async (_what, takenOver) => {
+    const number = await business.number({ sandbox: { statuses: false } })
+    town.sandbox.faults.add({ target: 'whatsapp.send', match: { phone_number_id: number.address }, times: 1, action: { acceptThenReset: true } })
+    await say(number, 'Hello')
+    const unknown = await turn(number, (row) => row['outcome'] === 'unknown')
+    const [part] = await town.rows<{ id: string; message_id: string }>('SELECT id, message_id FROM outbox WHERE turn_id = $1', [unknown['id']])
+    const [known] = await town.db.system('queue', async (tx) => {
+      const told = await recordSends(tx, [{ outboxId: part!.id, state: 'pending', retryAt: new Date() }])
+      await settleReconciled(tx, told)
+      return told
+    })
+    expect(known!.resend).toBe(part!.message_id)
+    if (takenOver) await business.ok('PATCH', `/v1/conversations/${unknown['conversation_id']}`, { handler: 'human' })
+    const again = await Promise.all([1, 2].map(() => town.db.system('queue', (tx) => resendUnsent(tx, known!.resend!))))
+    expect(again.filter(Boolean)).toHaveLength(takenOver ? 0 : 1)
+    const [message] = await outbound(number, (row) => row['status'] === (takenOver ? 'failed' : 'sent'))
+    expect(attempts(number)).toHaveLength(takenOver ? 1 : 2)
+    if (!takenOver) expect((await business.ok('GET', `/v1/messages/${message!['id']}`)).retries).toMatchObject([{ by: 'system', was: 'failed' }])
   })
 
   it('accepted, then silence for ever: stays unknown, can be sent again by hand only with a word', async () => {

@@ -1,6 +1,6 @@
 import { AppError, newId, type Id, type Logger, type OutboundContent, type RenderContext } from '@trunkline/core'
 import {
-  answerTurns, createBatcher, finishTurns, markInterrupted, openTurns, beginSends, isDatabaseAway, recordSends, passUnstored, resumeTurn, sealJson, settleReconciled, openJson, turnOutbox,
+  answerTurns, createBatcher, finishTurns, markInterrupted, openTurns, beginSends, isDatabaseAway, recordSends, passUnstored, resendUnsent, resumeTurn, sealJson, settleReconciled, openJson, turnOutbox,
   type AnswerTurn, type Batcher, type BeginResult, type BeginSend, type Db, type FinishTurn, type Keyring, type OpenedTurn, type OpenResult, type OpenTurn,
   type AnswerResult, type NumberRouting, type OutboxRow, type ParkReason, type QueuedTurn, type RoutedNumber, type SendRecord, type TurnHandler, type TurnOutcome,
 } from '@trunkline/db'
@@ -54,7 +54,7 @@ type Settlement = { records: SendRecord[]; finish: FinishTurn | null }
 export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
   const { db, keyring } = deps
   const contexts = new WeakMap<QueuedTurn, Context>()
-  const batchers = createTurnBatchers(db)
+  const batchers = createTurnBatchers(db, deps.log)
 
   async function prepare(turn: QueuedTurn): Promise<Context | { retryAfterMs: number }> {
     const number = await currentNumber(deps.routing, turn.numberId)
@@ -199,7 +199,7 @@ export function createTurnHandler(deps: TurnHandlerDeps): TurnHandler {
 }
 
 
-function createTurnBatchers(db: Db) {
+function createTurnBatchers(db: Db, log: Logger) {
   // A customer does not notice 10 ms; the database notices whether five turns share a commit or one has it alone.
   const shape = { maxSize: 100, maxInFlight: 2, restMs: 10, isolate: (error: unknown) => !(error instanceof AppError && error.code === 'unavailable') }
   const inOrder = <Key, Value>(keys: Key[], results: Map<Key, Value>) => keys.map((key) => results.get(key)!)
@@ -220,15 +220,22 @@ function createTurnBatchers(db: Db) {
   })
   const settle: Batcher<Settlement, boolean> = createBatcher({
     ...shape,
-    run: (rows) => db.system('queue', async (tx) => {
-      const records = rows.flatMap((row) => row.records)
-      const known = records.length > 0 ? await recordSends(tx, records) : []
-      const finishes = rows.flatMap((row) => row.finish ?? [])
-      const fenced = finishes.length > 0 ? await finishTurns(tx, finishes) : new Set<Id>()
-      if (known.length > 0) await settleReconciled(tx, known)
+    run: async (rows) => {
+      const { fenced, known } = await db.system('queue', async (tx) => {
+        const records = rows.flatMap((row) => row.records)
+        const known = records.length > 0 ? await recordSends(tx, records) : []
+        const finishes = rows.flatMap((row) => row.finish ?? [])
+        const fenced = finishes.length > 0 ? await finishTurns(tx, finishes) : new Set<Id>()
+        if (known.length > 0) await settleReconciled(tx, known)
+        return { fenced, known }
+      })
+      for (const { resend } of known) if (resend !== undefined) void sendAgain(resend)
       return rows.map((row) => row.finish !== null && fenced.has(row.finish.turnId))
-    }),
+    },
   })
+  /** Should it fail, the message stays `failed`, where everybody sees it and can send it again by hand. */
+  const sendAgain = (messageId: Id): Promise<unknown> =>
+    db.system('queue', (tx) => resendUnsent(tx, messageId)).catch((error: unknown) => log.warn({ error, messageId }, 'a message that had not left could not be queued again'))
   return { open, answer, begin, settle }
 }
 

@@ -98,16 +98,16 @@ export type SendRecord = {
 }
 
 /** What a late word has made known of a turn that had ended as unknown. */
-export type Reconciled = { turnId: Id; accepted: boolean }
+export type Reconciled = { turnId: Id; accepted: boolean; /** A message of which it is now known that nothing has left: it may be sent again without asking anybody. */ resend?: Id }
 
 /**
  * Writes outcomes AFTER the HTTP call. Not fenced: what happened has happened, whoever owns the lane now. Only `sending` and
  * `unknown` rows change, so that a receipt that came first is not undone; parking also takes what has not left yet. A worker that was
- * frozen may know what its successor had to call unknown: that nothing left is then a failure, since nobody waits to try it again.
+ * frozen may know what its successor had to call unknown: that nothing left is then a failure of the turn, and `resend` names the message.
  * Give the answer to `settleReconciled`, after any `finishTurns` of the same transaction.
  */
 export async function recordSends(tx: Tx, records: SendRecord[]): Promise<Reconciled[]> {
-  const { rows } = await tx.query<{ message_id: Id; turn_id: Id | null; state: OutboxRow['state']; was: OutboxRow['state'] }>(
+  const { rows } = await tx.query<{ message_id: Id; turn_id: Id | null; state: OutboxRow['state']; was: OutboxRow['state']; told: SendRecord['state'] }>(
     `WITH given AS (
        SELECT i.*, o.state AS was, CASE WHEN o.state = 'unknown' AND i.state = 'pending' THEN 'failed' ELSE i.state END AS becomes
        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
@@ -119,7 +119,7 @@ export async function recordSends(tx: Tx, records: SendRecord[]): Promise<Reconc
        error_code = i.error_code, error_message = i.error_message, next_attempt_at = CASE WHEN i.becomes = 'pending' THEN i.retry_at END,
        settled_at = CASE WHEN i.becomes = 'pending' THEN NULL ELSE now() END
      FROM given i WHERE o.id = i.id
-     RETURNING o.message_id, o.turn_id, o.state, i.was`,
+     RETURNING o.message_id, o.turn_id, o.state, i.was, i.state AS told`,
     [
       records.map((record) => record.outboxId),
       records.map((record) => record.state),
@@ -132,7 +132,10 @@ export async function recordSends(tx: Tx, records: SendRecord[]): Promise<Reconc
     'outbox_record',
   )
   await summariseMessages(tx, [...new Set(rows.map((row) => row.message_id))])
-  return rows.flatMap((row) => (row.was === 'unknown' && row.turn_id !== null && (row.state === 'accepted' || row.state === 'failed') ? [{ turnId: row.turn_id, accepted: row.state === 'accepted' }] : []))
+  return rows.flatMap((row) => {
+    if (row.was !== 'unknown' || row.turn_id === null || (row.state !== 'accepted' && row.state !== 'failed')) return []
+    return [{ turnId: row.turn_id, accepted: row.state === 'accepted', ...(row.told === 'pending' ? { resend: row.message_id } : {}) }]
+  })
 }
 
 /**
