@@ -50,6 +50,23 @@ describe('whatever comes in, in whatever order', () => {
     )
   })
 
+  it('a process that takes over without the engine of the old one ends what was running, and the story stays consistent', () => {
+    fc.assert(
+      fc.property(setting, moves, moves, (options, earlier, later) => {
+        const session = drive(options)
+        const observer = observe()
+        for (const event of session.events) observer.see(event)
+        for (const input of earlier) for (const event of apply(session, input)) observer.see(event)
+        for (const event of session.takeOver({ engineLost: true })) observer.see(event)
+        expect(observer.running()).toEqual([])
+        expect(session.state()).toMatchObject({ responses: [], retrievals: [], playing: null, input: { waitingMs: 0, speech: null } })
+        for (const input of later) for (const event of apply(session, input)) observer.see(event)
+        expect(observer.order()).toEqual(session.state().items.map((item) => item.id))
+      }),
+      { numRuns: Math.ceil(RUNS / 2) },
+    )
+  })
+
   it('every response that starts is done once, and expiry leaves none open', () => {
     fc.assert(
       fc.property(moves, (inputs) => {

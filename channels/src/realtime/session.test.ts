@@ -277,6 +277,23 @@ describe('stored and restored', () => {
       expect(() => restore(stored), stored).toThrow(expect.objectContaining({ code: 'invalid_state' }))
   })
 
+  it('greets a client that comes back with the session that it knows', () => {
+    const session = drive()
+    const responseId = spoken(session)
+    const sent = session.takeOver({ engineLost: false })
+    expect(typesOf(sent)).toEqual(['session.created', 'conversation.created'])
+    expect(only(sent, 'session.created').session.id).toBe('sess_Test')
+    expect(session.state().responses.map((response) => response.id)).toEqual([responseId])
+  })
+
+  it('tells a client that comes back to another process what was lost', () => {
+    const session = drive()
+    answer(session, spoken(session))
+    const sent = session.takeOver({ engineLost: true })
+    expect(only(sent, 'response.done').response).toMatchObject({ status: 'failed', status_details: { error: { code: 'session_moved' } } })
+    expect(typesOf(sent).at(-1)).toBe('input_audio_buffer.cleared')
+  })
+
   it('costs little while nobody talks', () => {
     expect(serialise(drive().state()).length).toBeLessThan(1_500)
   })

@@ -2,7 +2,7 @@
 export { conversationView } from './session/conversation.ts'
 export type { Effect, ResponseRequest, ViewItem, ViewPart } from './session/effects.ts'
 export type { Fault, Happening } from './session/happenings.ts'
-export { createRealtimeSession, type SessionOptions } from './session/open.ts'
+export { createRealtimeSession, resumeRealtimeSession, type SessionOptions } from './session/open.ts'
 export { wireSession } from './session/settings.ts'
 export type { Span, State as SessionState } from './session/state.ts'
 export { receive, receiveParsed, step, type Input } from './session/step.ts'

@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { createRealtimeSession, realtimeDefaults, receive, SERVER_EVENTS, step, type Effect, type Happening, type ServerEvent, type SessionOptions, type SessionState, type Step } from '../../src/realtime/index.ts'
+import { createRealtimeSession, realtimeDefaults, receive, restore, resumeRealtimeSession, serialise, SERVER_EVENTS, step, type Effect, type Happening, type ServerEvent, type SessionOptions, type SessionState, type Step } from '../../src/realtime/index.ts'
 import { agentsEvents, agentsItems, typesKnownTo } from './clients.ts'
 
 /**
@@ -47,6 +47,8 @@ export type Driver = {
   /** What a client sends, as an object or as raw text. */
   client(message: object | string): ServerEvent[]
   happen(happening: Happening): ServerEvent[]
+  /** Another process goes on with the stored state. */
+  takeOver(how: { engineLost: boolean }): ServerEvent[]
   state(): SessionState
   /** Everything since the beginning. */
   events: ServerEvent[]
@@ -72,6 +74,7 @@ export function drive(changes: Partial<SessionOptions> = {}): Driver {
   return {
     client: (message) => take(receive(now.state, typeof message === 'string' ? message : JSON.stringify(message))),
     happen: (happening) => take(step(now.state, happening)),
+    takeOver: (how) => take(resumeRealtimeSession(restore(serialise(now.state)), how)),
     state: () => now.state,
     events,
     effects,

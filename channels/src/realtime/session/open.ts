@@ -1,8 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { SessionConfig } from '../session-config.ts'
+import { endResponse } from './endings.ts'
+import { clearBuffer } from './input-buffer.ts'
+import { audioRetrieved } from './item-events.ts'
+import { cutPlayout } from './playout.ts'
 import { wireSession } from './settings.ts'
 import { VERSION, type State } from './state.ts'
-import { begin, emit, finish, type Step } from './turn.ts'
+import { begin, change, emit, finish, type Step, type Turn } from './turn.ts'
 
 export type SessionOptions = {
   config: SessionConfig
@@ -21,10 +25,36 @@ export type SessionOptions = {
 export function createRealtimeSession(options: SessionOptions): Step {
   const seed = options.idSeed ?? randomSeed()
   const turn = begin(firstState(options, seed))
-  emit(turn, 'session.created', { session: wireSession(turn.state) })
-  if (options.config.type === 'realtime') emit(turn, 'conversation.created', { conversation: { id: turn.state.conversationId, object: 'realtime.conversation' } })
-  turn.effects.push({ type: 'configure_input', input: options.config.audio.input })
+  greet(turn)
   return finish(turn)
+}
+
+/**
+ * A client came back on a new socket, perhaps to another process: it is greeted with the session that it knows, whose
+ * conversation it may retrieve item by item. `engineLost`: the work of the old process died with it, so what was running
+ * is ended and waiting audio forgotten, each with its own event.
+ */
+export function resumeRealtimeSession(state: State, { engineLost }: { engineLost: boolean }): Step {
+  const turn = begin(state)
+  greet(turn)
+  if (engineLost) endLost(turn)
+  return finish(turn)
+}
+
+function greet(turn: Turn): void {
+  const { config, conversationId } = turn.state
+  emit(turn, 'session.created', { session: wireSession(turn.state) })
+  if (config.type === 'realtime') emit(turn, 'conversation.created', { conversation: { id: conversationId, object: 'realtime.conversation' } })
+  turn.effects.push({ type: 'configure_input', input: config.audio.input })
+}
+
+function endLost(turn: Turn): void {
+  const fault = { type: 'server_error', code: 'session_moved', message: 'The server that was answering is gone. Ask again.' } as const
+  for (const { id } of turn.state.responses) endResponse(turn, id, { status: 'failed', fault })
+  for (const { requestId } of turn.state.retrievals) audioRetrieved(turn, { type: 'audio_retrieved', requestId, parts: [] })
+  cutPlayout(turn)
+  if (turn.state.input.waitingMs > 0 || turn.state.input.speech) clearBuffer(turn)
+  change(turn, { input: { ...turn.state.input, half: null } })
 }
 
 function firstState({ config, expiresAtS, transcriptionModel, playout, keepsAudio = false }: SessionOptions, seed: string): State {
