@@ -5,6 +5,7 @@ import type { MonotonicClock } from '../../playout/monotonic.ts'
 import type { DirectJoin, DirectLeg, JoinOptions, Leg, LegRole, Room, WebRtcJoin, WebRtcLeg } from '../contract.ts'
 import { hears } from './audible.ts'
 import { RoomLeg } from './leg.ts'
+import { WORKER_DIED } from './peer.ts'
 import type { Peer } from './peer.ts'
 import type { Voice } from './voice.ts'
 
@@ -51,10 +52,6 @@ export class MixRoom implements Room {
     this.#handle = deps.clock.join({ playSlot: (slot) => this.#playSlot(slot), onFault }, { leadMs: 0 })
   }
 
-  get hasCaller(): boolean {
-    return this.#seats.some(({ leg }) => leg.role === 'caller')
-  }
-
   join(role: LegRole, options: DirectJoin): Promise<DirectLeg>
   join(role: LegRole, options: WebRtcJoin): Promise<WebRtcLeg>
   join(role: LegRole, options: JoinOptions): Promise<Leg>
@@ -95,7 +92,13 @@ export class MixRoom implements Room {
       throw new AppError('invalid_state', { message: 'The room was closed.' })
     }
     const leg = this.#seat(role, peer.sampleRateHz, peer)
-    return asWebRtcLeg(leg, peer)
+    return asWebRtcLeg(leg, peer, (reason) => this.#losePeer(leg, reason))
+  }
+
+  /** A supervisor lost with a worker is one listener less; without its caller a room is nothing. */
+  #losePeer(leg: RoomLeg, reason: string): void {
+    leg.close(reason)
+    if (reason === WORKER_DIED && !this.#seats.some(({ leg }) => leg.role === 'caller')) this.close(reason)
   }
 
   #seat(role: LegRole, sampleRateHz: RoomLeg['sampleRateHz'], peer: Peer | null): RoomLeg {
@@ -164,12 +167,12 @@ export class MixRoom implements Room {
 }
 
 /** A peer's leg has no wire end for others: the peer is on it. */
-function asWebRtcLeg(leg: RoomLeg, peer: Peer): WebRtcLeg {
+function asWebRtcLeg(leg: RoomLeg, peer: Peer, onLost: (reason: string) => void): WebRtcLeg {
   let connected = false
   let listeners: (() => void)[] = []
   peer.attach({
     onSaid: (pcm) => leg.wire.say(pcm),
-    onClosed: (reason) => leg.close(reason),
+    onClosed: onLost,
     onConnected() {
       connected = true
       for (const listener of listeners) listener()

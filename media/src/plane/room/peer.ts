@@ -1,5 +1,8 @@
 import type { Pcm, SampleRateHz } from '../../frame.ts'
 
+/** Reason of a leg, and of a room that has lost its caller this way. The call can be taken up again on another worker. */
+export const WORKER_DIED = 'media_worker_died'
+
 /** The far end of a WebRTC leg, as the room sees it: sound in both directions, and its end. */
 export type Peer = {
   readonly sampleRateHz: SampleRateHz

@@ -6,6 +6,7 @@ import type { OpusSettings } from '../../codec/index.ts'
 import type { Pcm, SampleRateHz } from '../../frame.ts'
 import type { MonotonicClock } from '../../playout/monotonic.ts'
 import type { WebRtcJoin } from '../contract.ts'
+import { WORKER_DIED } from '../room/peer.ts'
 import type { Peer, PeerEars } from '../room/peer.ts'
 import { answerTo, ourSetup, writeAnswer } from './answer.ts'
 import { CODECS, sampleRateOf } from './codecs.ts'
@@ -27,8 +28,6 @@ const RECONNECT_TIMEOUT_MS = 10_000
 const MAX_MESSAGE_BYTES = 262_144
 /** The worker answers within a millisecond. One that does not hangs. */
 const SETUP_TIMEOUT_MS = 5_000
-
-export const WORKER_DIED = 'media_worker_died'
 
 export type ConnectionSettings = {
   /** What we accept, our favourite first. */
@@ -110,12 +109,12 @@ class Connection implements Peer {
     this.#watch(transport)
     const { audio, data, dtls } = this.#offer
     const toUs = answerTo(audio.direction)
-    const peerIsDtlsClient = ourSetup(this.#offer) === 'passive'
+    const role = ourSetup(this.#offer) === 'passive' ? 'client' : 'server'
     await Promise.all([
-      transport.connect({ dtlsParameters: { role: peerIsDtlsClient ? 'client' : 'server', fingerprints: [{ algorithm: dtls.algorithm, value: dtls.fingerprint }] } }),
+      transport.connect({ dtlsParameters: { role, fingerprints: [{ algorithm: dtls.algorithm, value: dtls.fingerprint }] } }),
       toUs === 'sendrecv' || toUs === 'recvonly' ? this.#openInbound(router, transport, direct) : null,
       toUs === 'sendrecv' || toUs === 'sendonly' ? this.#openOutbound(router, transport, direct) : null,
-      data ? this.#openChannels(transport, direct, peerIsDtlsClient, data.maxMessageBytes, onDataChannel) : null,
+      data ? this.#openChannels(transport, direct, data.maxMessageBytes, onDataChannel) : null,
     ])
   }
 
@@ -195,6 +194,10 @@ class Connection implements Peer {
       else if (state === 'failed') this.#lose('dtls_failed')
       else if (state === 'closed') this.#lose('peer_closed')
     })
+    // A browser that closes its connection aborts SCTP; not each of them also ends DTLS.
+    transport.on('sctpstatechange', (state) => {
+      if (state === 'closed' || state === 'failed') this.#lose('peer_closed')
+    })
     transport.on('icestatechange', (state) => {
       if (!this.#connected) return
       this.#giveUpAtMs = state === 'disconnected' ? this.#settings.time.nowMs() + RECONNECT_TIMEOUT_MS : Infinity
@@ -240,11 +243,10 @@ class Connection implements Peer {
     })
   }
 
-  async #openChannels(transport: types.WebRtcTransport, direct: types.DirectTransport, peerIsDtlsClient: boolean, peerMaxBytes: number, onDataChannel: WebRtcJoin['onDataChannel']): Promise<void> {
+  async #openChannels(transport: types.WebRtcTransport, direct: types.DirectTransport, peerMaxBytes: number, onDataChannel: WebRtcJoin['onDataChannel']): Promise<void> {
     this.#channels = await DataChannels.listen({
       transport,
       direct,
-      peerIsDtlsClient,
       maxMessageBytes: Math.min(peerMaxBytes, MAX_MESSAGE_BYTES),
       onDataChannel: onDataChannel ?? ((_label, channel) => channel.close()),
       onFlood: () => this.#lose('flood'),

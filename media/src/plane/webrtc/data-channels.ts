@@ -3,8 +3,11 @@ import type { WebRtcJoin } from '../contract.ts'
 import { PeerChannel, prepareLowWater } from './channel.ts'
 import { DCEP_ACK, PPID, readOpen, readText } from './dcep.ts'
 
-/** A browser takes the lowest free stream, so these are the first channels it opens. The realtime protocol uses one. */
-const MAX_CHANNELS = 4
+/**
+ * Streams on which a channel may be opened, from 0. The side that began DTLS is to take the even ones (RFC 8832 §6), lowest
+ * first, and not every library does. So these are two channels of any peer; the realtime protocol has one.
+ */
+const STREAMS = 4
 /** How often the worker is asked whether a channel still is: it does not tell when the peer has closed one. */
 const PROBE_MS = 2_000
 const MAX_MESSAGES_PER_SECOND = 500
@@ -13,8 +16,6 @@ const MAX_BYTES_PER_SECOND = 4 * 1024 * 1024
 export type DataChannelsOptions = {
   transport: types.WebRtcTransport
   direct: types.DirectTransport
-  /** The side that began DTLS has the even streams (RFC 8832 §6). */
-  peerIsDtlsClient: boolean
   maxMessageBytes: number
   onDataChannel: NonNullable<WebRtcJoin['onDataChannel']>
   onFlood(): void
@@ -49,8 +50,7 @@ export class DataChannels {
   static async listen(options: DataChannelsOptions): Promise<DataChannels> {
     // Consumers must consume something; we send to each of them directly, so this one stays silent.
     const channels = new DataChannels(options, await options.direct.produceData({ label: 'anchor' }))
-    const first = options.peerIsDtlsClient ? 0 : 1
-    channels.#streams = await Promise.all(Array.from({ length: MAX_CHANNELS }, (_, n) => channels.#listenTo(first + 2 * n)))
+    channels.#streams = await Promise.all(Array.from({ length: STREAMS }, (_, streamId) => channels.#listenTo(streamId)))
     return channels
   }
 

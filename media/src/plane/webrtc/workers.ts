@@ -10,6 +10,10 @@ export type WorkerSettings = {
   count: number
   listen: ListenSettings
   onFault: (error: unknown) => void
+  /** How often the workers are asked for a sign of life. */
+  probeMs?: number
+  /** One that does not answer for so long hangs: it is killed and replaced like one that died. */
+  hangTimeoutMs?: number
 }
 
 export type ListenSettings = {
@@ -21,7 +25,6 @@ export type ListenSettings = {
   portRange?: { min: number; max: number }
 }
 
-/** A worker that does not answer for so long hangs: it is killed and replaced like one that died. */
 const HANG_TIMEOUT_MS = 10_000
 const PROBE_MS = 5_000
 /** A worker that dies young is replaced ever more slowly. */
@@ -68,7 +71,7 @@ export class WorkerPool {
 
   private constructor(settings: WorkerSettings) {
     this.#settings = settings
-    this.#probe = setInterval(() => this.#probeAll(), PROBE_MS).unref()
+    this.#probe = setInterval(() => this.#probeAll(), settings.probeMs ?? PROBE_MS).unref()
   }
 
   /** Rejects when one cannot be started: a wrong binary or a port that is taken is a fault of the installation. */
@@ -117,6 +120,7 @@ export class WorkerPool {
     // Loaded here: who mixes in plain code only need not have the library.
     const { createWorker } = await import('mediasoup')
     const worker = await createWorker({ workerBin: this.#settings.workerBin, logLevel: 'error' })
+    leaveSignalsAlone(worker)
     if (this.#closed) return worker.close()
     try {
       const host = new WorkerHost(worker, await worker.createWebRtcServer({ listenInfos: listenInfos(this.#settings.listen) }))
@@ -151,7 +155,7 @@ export class WorkerPool {
 
   #probeAll(): void {
     for (const { worker } of this.#hosts) {
-      const hung = setTimeout(() => kill(worker.pid), HANG_TIMEOUT_MS)
+      const hung = setTimeout(() => kill(worker.pid), this.#settings.hangTimeoutMs ?? HANG_TIMEOUT_MS)
       worker.getResourceUsage().then(
         () => clearTimeout(hung),
         () => clearTimeout(hung),
@@ -167,6 +171,16 @@ function listenInfos({ ip, announcedAddress, portRange }: ListenSettings): types
     { protocol: 'udp', ...common },
     { protocol: 'tcp', ...common },
   ]
+}
+
+/**
+ * mediasoup closes its workers when this process gets SIGTERM (Worker.js, `onSignal`), and with them the calls that the
+ * process wants to let end. When to stop is for the app to say.
+ */
+function leaveSignalsAlone(worker: types.Worker): void {
+  const { onSignal } = worker as { onSignal?: NodeJS.SignalsListener }
+  if (!onSignal) throw new Error('mediasoup handles signals in another way than before: calls would end with SIGTERM.')
+  process.off('SIGTERM', onSignal).off('SIGINT', onSignal)
 }
 
 function kill(pid: number): void {
