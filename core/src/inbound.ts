@@ -12,6 +12,8 @@ export const Sender = z.object({
   identities: z.array(Identity).min(1).max(5),
   name: z.string().max(512).optional(),
   username: z.string().max(255).optional(),
+  /** What they said of themselves in a form (web chat: before the chat). Fills the contact's fields where these are empty. */
+  stated: z.record(z.string().max(64), z.string().max(512)).optional(),
 })
 export type Sender = z.infer<typeof Sender>
 

@@ -90,4 +90,22 @@ describe('a recorded message in, the exact request out', () => {
     expect(turn).toMatchObject({ state: 'retired', outcome: 'sent', hold: 'settled', parts: 1 })
     await expectOneCharge(turn!)
   })
+
+  it('web chat: what a visitor filled in before the chat is on the contact, and does not overwrite what is known', async () => {
+    const fields = [{ name: 'name', label: 'Name', type: 'text', required: true }, { name: 'email', label: 'E-mail', type: 'email', required: true }]
+    const number = await business.number({ type: 'webchat', prompt: null, number: { settings: { allowed_origins: ['https://shop.example.com'], pre_chat_fields: fields } } })
+    const url = `${town.apiUrl}/v1/webchat/${number.id}`
+    const headers = { origin: 'https://shop.example.com', 'content-type': 'application/json' }
+    const { session_token: token } = (await (await fetch(`${url}/sessions`, { method: 'POST', headers, body: '{}' })).json()) as Json
+    const say = (id: string, email: string) =>
+      fetch(`${url}/messages`, { method: 'POST', headers: { ...headers, authorization: `Bearer ${token}` }, body: JSON.stringify({ client_message_id: id, text: 'Hello', pre_chat: { name: 'Ada', email } }) })
+    const contact = 'SELECT DISTINCT c.name, c.fields FROM contacts c JOIN conversations v ON v.contact_id = c.id WHERE v.number_id = $1'
+    const handled = (count: number) => town.until<{ count: number }>("SELECT count(*)::int FROM messages WHERE number_id = $1 AND direction = 'inbound'", [number.id], ([row]) => row!.count === count)
+    expect((await say('c-1', 'ada@example.com')).status).toBe(202)
+    await handled(1)
+    expect(await town.rows(contact, [number.id])).toEqual([{ name: 'Ada', fields: { name: 'Ada', email: 'ada@example.com' } }])
+    expect((await say('c-2', 'other@example.com')).status).toBe(202)
+    await handled(2)
+    expect(await town.rows(contact, [number.id])).toEqual([{ name: 'Ada', fields: { name: 'Ada', email: 'ada@example.com' } }])
+  })
 })

@@ -43,7 +43,7 @@ function readMessage(message: Of<'message'>, nowMs: number): InboundEvent {
     to: message.number_id,
     atMs: timeMs(message.at_ms, nowMs),
     providerMessageId: messageIdOf(message),
-    from: { identities: [{ kind: 'visitor', value: message.visitor_id }], ...(name && { name }) },
+    from: { identities: [{ kind: 'visitor', value: message.visitor_id }], ...(name && { name }), ...(preChat && { stated: { ...preChat } }) },
     content: readContent(message),
     ...(replyTo && { replyTo }),
     ...(url && { referral: { source: 'page', url, ...(headline && { headline }) } }),

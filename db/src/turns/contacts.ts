@@ -1,4 +1,5 @@
 import { newId, type Id, type Identity, type Sender } from '@trunkline/core'
+import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 
 type Asker = { turnId: Id; tenantId: Id; address: string; sender: Sender }
@@ -30,7 +31,26 @@ export async function resolveContacts(tx: Tx, askers: Asker[]): Promise<Map<Id, 
   }
   await insertContacts(tx, made)
   await insertIdentities(tx, added)
+  await noteStated(tx, askers, resolved)
   return resolved
+}
+
+/** What somebody said in a form fills empty fields only: what a colleague or the agent has noted since stays. */
+async function noteStated(tx: Tx, askers: Asker[], resolved: Map<Id, ResolvedContact>): Promise<void> {
+  const changed = new Map<Id, ResolvedContact>()
+  for (const { turnId, sender } of askers) {
+    const contact = resolved.get(turnId)!
+    const news = Object.entries(sender.stated ?? {}).filter(([field, value]) => value !== '' && !(field in contact.fields))
+    if (news.length === 0) continue
+    contact.fields = { ...contact.fields, ...Object.fromEntries(news) }
+    changed.set(contact.contactId, contact)
+  }
+  if (changed.size === 0) return
+  await tx.query(
+    'UPDATE contacts c SET fields = i.fields || c.fields FROM unnest($1::uuid[], $2::jsonb[]) AS i (id, fields) WHERE c.id = i.id',
+    [[...changed.keys()], [...changed.values()].map((contact) => storableJson(contact.fields))],
+    'contacts_stated',
+  )
 }
 
 const newContact = ({ sender }: Asker): ResolvedContact => ({ contactId: newId(), name: sender.name ?? sender.username ?? null, fields: {}, optedOut: false })
