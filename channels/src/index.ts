@@ -14,5 +14,7 @@ export { clip, measure, shorten, splitText, type TextUnit } from './text.ts'
 export { isOriginAllowed, Settings as WebchatSettings, WidgetMessage, WidgetTyping } from './webchat/wire.ts'
 export { SendRequest as WhatsAppSendRequest } from './whatsapp/wire.ts'
 export { SendRequest as InstagramSendRequest, SenderAction as InstagramSenderAction } from './instagram/wire.ts'
+/** Telephony suppliers: not message channels, so not in the list above. */
+export * from './carriers/index.ts'
 /** A wire, not a channel: OpenAI's Realtime protocol, for the voice app's sockets. */
 export * as realtime from './realtime/index.ts'

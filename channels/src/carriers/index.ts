@@ -1,0 +1,13 @@
+import { telnyx } from '../telnyx/index.ts'
+import { twilio } from '../twilio/index.ts'
+import type { Carrier } from './contract.ts'
+import type { CarrierId } from './events.ts'
+
+/** All carriers. Adding one is a folder and a line here. */
+export const carriers: Record<CarrierId, Carrier> = { twilio, telnyx }
+export { telnyx, twilio }
+export type * from './contract.ts'
+export { CallEvent, CarrierCallId, CarrierId, EndCause, TransferOutcome } from './events.ts'
+export { CallAddress, CallInstruction, CallInstructions, DtmfDigits, StreamUrl, type CallInstructionInput } from './instructions.ts'
+export type { BadFrameReason, MediaEvent, MediaFormat, MediaFrame, MediaStart, MediaTrack, MediaWire } from './media.ts'
+export { NumberRouting, NumberSearch, PlaceCall, Transfer, type NumberSearchInput, type PlaceCallInput, type TransferInput } from './requests.ts'

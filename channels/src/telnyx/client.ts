@@ -1,0 +1,160 @@
+import type { Telnyx } from 'telnyx'
+import { AppError } from '@trunkline/core'
+import type { CallState, CarrierClient, CarrierClientDeps, CarrierCommand, CarrierConfig, CommandContext, PlaceOutcome } from '../carriers/contract.ts'
+import { createCarrierHttp } from '../carriers/http.ts'
+import { DtmfDigits, type CallInstructionInput } from '../carriers/instructions.ts'
+import { checked } from '../carriers/parsing.ts'
+import { asOutcome, errorOf, isOver, placeOutcomeOf } from '../carriers/policy.ts'
+import { PlaceCall, Transfer, type PlaceCallInput, type TransferInput } from '../carriers/requests.ts'
+import { id } from '../json.ts'
+import { assignNumber, buyNumber, findNumber, searchNumbers } from './numbers.ts'
+import { commandId, commandsFor, streamExtras, streamFields, targetState, transferFields } from './outbound.ts'
+import { HANG_UP_POLICY, POLICY } from './policy.ts'
+import { attempt, connectionOf, run, settingsOf, type Line } from './sdk.ts'
+import { writeState } from './state.ts'
+import * as texml from './texml-client.ts'
+import { CallControlId } from './wire.ts'
+
+/** The only I/O of this carrier: Call Control through Telnyx's SDK (TeXML calls: see texml-client). */
+
+type Actions = Telnyx['calls']['actions']
+type Body = never
+
+/** Our commands by the SDK's names. */
+const ACTIONS: Readonly<Record<string, (actions: Actions, callId: string, body: Record<string, unknown>) => Promise<unknown>>> = {
+  answer: async (actions, callId, body) => actions.answer(callId, body as Body),
+  reject: async (actions, callId, body) => actions.reject(callId, body as Body),
+  hangup: async (actions, callId, body) => actions.hangup(callId, body as Body),
+  speak: async (actions, callId, body) => actions.speak(callId, body as Body),
+  playback_start: async (actions, callId, body) => actions.startPlayback(callId, body as Body),
+  playback_stop: async (actions, callId, body) => actions.stopPlayback(callId, body as Body),
+  send_dtmf: async (actions, callId, body) => actions.sendDtmf(callId, body as Body),
+  transfer: async (actions, callId, body) => actions.transfer(callId, body as Body),
+  bridge: async (actions, callId, body) => actions.bridge(callId, body as Body),
+  streaming_start: async (actions, callId, body) => actions.startStreaming(callId, body as Body),
+  streaming_stop: async (actions, callId, body) => actions.stopStreaming(callId, body as Body),
+}
+
+const callOf = (callId: string): string => checked(CallControlId, callId, 'carrierCallId', 'not_found')
+
+async function perform(line: Line, config: CarrierConfig, callId: string, commands: readonly CarrierCommand[], signal: AbortSignal): Promise<void> {
+  callOf(callId)
+  for (const { action, body } of commands) {
+    const act = ACTIONS[action]
+    if (!act) throw new AppError('invalid_request', { message: 'Telnyx has no such command.', param: 'commands' })
+    await run(line, config, signal, (sdk) => act(sdk.calls.actions, callId, body))
+  }
+}
+
+/** What runs now is stopped first. Nothing may be running: a refusal to stop is no fault, unless the call is over. */
+async function stopAll(line: Line, config: CarrierConfig, callId: string, { key, reference }: CommandContext, signal: AbortSignal): Promise<void> {
+  for (const action of ['streaming_stop', 'playback_stop'] as const) {
+    const body = { client_state: writeState({ ref: reference }), command_id: commandId(key, action), ...(action === 'playback_stop' ? { stop: 'all' } : {}) }
+    const stopped = await attempt(line, config, signal, (sdk) => ACTIONS[action]!(sdk.calls.actions, callId, body))
+    if (!stopped.ok && (isOver(stopped.refusal, HANG_UP_POLICY) || stopped.refusal.kind !== 'refused')) throw errorOf(stopped.refusal, POLICY)
+  }
+}
+
+async function redirect(line: Line, config: CarrierConfig, callId: string, instructions: CallInstructionInput[], context: CommandContext, signal: AbortSignal): Promise<void> {
+  const settings = settingsOf(config)
+  if (settings.mode === 'texml') return texml.update(line, config, callOf(callId), instructions, signal)
+  const commands = commandsFor(instructions, { ...context, carrierCallId: callId, answered: true }, settings)
+  await stopAll(line, config, callOf(callId), context, signal)
+  await perform(line, config, callId, commands, signal)
+}
+
+/** What follows the answer: a stream begins with it, anything else is told when `call.answered` comes back with the plan. */
+function firstStep(call: PlaceCall, config: CarrierConfig) {
+  const settings = settingsOf(config)
+  const [first, ...rest] = call.instructions
+  if (first?.do !== 'stream') return { client_state: writeState({ ref: call.reference, next: call.instructions, after: 'call.answered' }) }
+  const then = rest.length > 0 ? { next: rest, after: 'streaming.stopped' as const } : {}
+  return { ...streamFields(first, settings), ...streamExtras(first, settings), send_silence_when_idle: true, client_state: writeState({ ref: call.reference, ...then }) }
+}
+
+const DETECTION = { detect: 'detect', greeting_end: 'greeting_end' } as const
+
+async function place(line: Line, config: CarrierConfig, input: PlaceCallInput, signal: AbortSignal): Promise<PlaceOutcome> {
+  const call = checked(PlaceCall, input, '')
+  const connection = connectionOf(config)
+  if (settingsOf(config).mode === 'texml') return texml.place(line, config, call, signal)
+  // Throws for a step that Telnyx cannot do, before the phone rings.
+  commandsFor(call.instructions, { key: call.reference, carrierCallId: '', answered: true }, settingsOf(config))
+  const body = {
+    connection_id: connection, to: call.to, from: call.from, timeout_secs: call.timeoutSeconds, webhook_url: call.statusUrl, command_id: commandId(call.reference, 'dial'),
+    ...(call.timeLimitSeconds === undefined ? {} : { time_limit_secs: call.timeLimitSeconds }),
+    ...(call.machineDetection === undefined ? {} : { answering_machine_detection: DETECTION[call.machineDetection] }),
+    ...(call.sendDigits === undefined ? {} : { send_digits_on_answer: call.sendDigits }),
+    ...firstStep(call, config),
+  }
+  const placed = await attempt(line, config, signal, async (sdk) => sdk.calls.dial(body as Body))
+  if (!placed.ok) return placeOutcomeOf(placed.refusal, POLICY)
+  const callId = id(placed.value.data?.call_control_id, 255)
+  return callId === undefined ? { status: 'unknown', reason: 'unreadable answer' } : { status: 'accepted', carrierCallId: callId }
+}
+
+async function hangUp(line: Line, config: CarrierConfig, callId: string, signal: AbortSignal): Promise<'ended' | 'already_over'> {
+  const call = callOf(callId)
+  if (settingsOf(config).mode === 'texml') return texml.hangUp(line, config, call, signal)
+  const ended = await attempt(line, config, signal, async (sdk) => sdk.calls.actions.hangup(call, { command_id: commandId(call, 'hangup') }))
+  if (ended.ok) return 'ended'
+  if (isOver(ended.refusal, HANG_UP_POLICY)) return 'already_over'
+  throw errorOf(ended.refusal, POLICY)
+}
+
+/** The stream ends first: what we still say must not be heard under the ringing. */
+async function transfer(line: Line, config: CarrierConfig, callId: string, input: TransferInput, context: CommandContext, signal: AbortSignal): Promise<void> {
+  const { resultUrl, ...target } = checked(Transfer, input, '')
+  if (settingsOf(config).mode === 'texml') return texml.update(line, config, callOf(callId), [{ do: 'dial', ...target, resultUrl }], signal)
+  await stopAll(line, config, callOf(callId), context, signal)
+  const body = { ...transferFields(target), ...targetState({ carrierCallId: callId, reference: context.reference }), client_state: writeState({ ref: context.reference }), command_id: commandId(context.key, 'transfer') }
+  await perform(line, config, callId, [{ action: 'transfer', body }], signal)
+}
+
+async function bridge(line: Line, config: CarrierConfig, callId: string, otherCallId: string, context: CommandContext, signal: AbortSignal): Promise<void> {
+  await stopAll(line, config, callOf(callId), context, signal)
+  await stopAll(line, config, callOf(otherCallId), { key: `${context.key}-other` }, signal)
+  const body = { call_control_id_to_bridge_with: otherCallId, client_state: writeState({ ref: context.reference }), command_id: commandId(context.key, 'bridge') }
+  await perform(line, config, callId, [{ action: 'bridge', body }], signal)
+}
+
+/** The stream runs on, and with it the plan that its state holds: this command writes none. */
+async function sendDtmf(line: Line, config: CarrierConfig, callId: string, digits: string, { key }: CommandContext, signal: AbortSignal): Promise<void> {
+  const body = { digits: checked(DtmfDigits, digits, 'digits'), command_id: commandId(key, 'send_dtmf') }
+  await perform(line, config, callId, [{ action: 'send_dtmf', body }], signal)
+}
+
+async function find(line: Line, config: CarrierConfig, callId: string, signal: AbortSignal): Promise<CallState | null> {
+  const call = callOf(callId)
+  const found = await attempt(line, config, signal, async (sdk) => sdk.calls.retrieveStatus(call))
+  if (found.ok) {
+    const { data } = found.value
+    const isAlive = data?.is_alive === true
+    return { carrierCallId: call, isAlive, status: isAlive ? 'alive' : 'ended', durationSeconds: typeof data?.call_duration === 'number' ? data.call_duration : null }
+  }
+  const isUnknown = isOver(found.refusal, HANG_UP_POLICY) || (found.refusal.kind === 'refused' && found.refusal.status === 404)
+  if (isUnknown) return null
+  throw errorOf(found.refusal, POLICY)
+}
+
+/** One per process. */
+export function client(deps: CarrierClientDeps): CarrierClient {
+  const line: Line = { http: createCarrierHttp(deps.timeoutMs), deps }
+  return {
+    place: (config, call, signal) => asOutcome(() => place(line, config, call, signal)),
+    perform: (config, callId, commands, signal) => perform(line, config, callId, commands, signal),
+    redirect: (config, callId, instructions, context, signal) => redirect(line, config, callId, instructions, context, signal),
+    hangUp: (config, callId, signal) => hangUp(line, config, callId, signal),
+    transfer: (config, callId, to, context, signal) => transfer(line, config, callId, to, context, signal),
+    bridge: (config, callId, other, context, signal) => bridge(line, config, callId, other, context, signal),
+    sendDtmf: (config, callId, digits, _then, context, signal) => sendDtmf(line, config, callId, digits, context, signal),
+    find: (config, callId, signal) => find(line, config, callId, signal),
+    searchNumbers: (config, search, signal) => searchNumbers(line, config, search, signal),
+    buyNumber: (config, number, routing, signal) => buyNumber(line, config, number, routing, signal),
+    findNumber: (config, number, signal) => findNumber(line, config, number, signal),
+    assignNumber: (config, numberId, routing, signal) => assignNumber(line, config, numberId, routing, signal),
+    releaseNumber: async (config, numberId, signal) => void (await run(line, config, signal, async (sdk) => sdk.phoneNumbers.delete(numberId))),
+    check: async (config, signal) => void (await run(line, config, signal, async (sdk) => sdk.balance.retrieve())),
+    close: () => line.http.close(),
+  }
+}

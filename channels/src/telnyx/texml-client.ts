@@ -1,0 +1,52 @@
+import { AppError } from '@trunkline/core'
+import type { CarrierConfig, PlaceOutcome } from '../carriers/contract.ts'
+import type { CallInstructionInput } from '../carriers/instructions.ts'
+import { errorOf, isOver, placeOutcomeOf } from '../carriers/policy.ts'
+import type { PlaceCall } from '../carriers/requests.ts'
+import { id, record } from '../json.ts'
+import { texml } from './outbound.ts'
+import { HANG_UP_POLICY, POLICY } from './policy.ts'
+import { attempt, run, settingsOf, type Line } from './sdk.ts'
+
+/** Calls of a TeXML application: the same account, another REST interface, shaped like Twilio's. */
+
+function accountOf(config: CarrierConfig): string {
+  const { account_sid: account } = settingsOf(config)
+  if (account === undefined) throw new AppError('invalid_request', { message: 'TeXML needs the id of the account.', param: 'settings.account_sid' })
+  return account
+}
+
+/** Both spellings are seen: the interface copies Twilio's, the documents name their own. */
+function callIdOf(answer: unknown): string | undefined {
+  const body = record(answer)
+  return id(body?.call_sid, 255) ?? id(body?.sid, 255) ?? id(record(body?.data)?.call_sid, 255)
+}
+
+export async function place(line: Line, config: CarrierConfig, call: PlaceCall, signal: AbortSignal): Promise<PlaceOutcome> {
+  const [account, settings] = [accountOf(config), settingsOf(config)]
+  const body = {
+    ApplicationSid: settings.connection_id, To: call.to, From: call.from, Texml: texml(call.instructions, settings), Timeout: call.timeoutSeconds,
+    StatusCallback: call.statusUrl, StatusCallbackMethod: 'POST', StatusCallbackEvent: 'initiated ringing answered completed',
+    ...(call.timeLimitSeconds === undefined ? {} : { TimeLimit: call.timeLimitSeconds }),
+    ...(call.sendDigits === undefined ? {} : { SendDigits: call.sendDigits }),
+    ...(call.machineDetection === undefined ? {} : { MachineDetection: call.machineDetection === 'detect' ? 'Enable' : 'DetectMessageEnd', AsyncAmd: true, AsyncAmdStatusCallback: call.statusUrl, AsyncAmdStatusCallbackMethod: 'POST' }),
+  }
+  const placed = await attempt(line, config, signal, async (sdk) => sdk.texml.accounts.calls.calls(account, body as never))
+  if (!placed.ok) return placeOutcomeOf(placed.refusal, POLICY)
+  const callId = callIdOf(placed.value)
+  return callId === undefined ? { status: 'unknown', reason: 'unreadable answer' } : { status: 'accepted', carrierCallId: callId }
+}
+
+export async function update(line: Line, config: CarrierConfig, callId: string, instructions: readonly CallInstructionInput[], signal: AbortSignal): Promise<void> {
+  const [account, document] = [accountOf(config), texml(instructions, settingsOf(config))]
+  await run(line, config, signal, async (sdk) => sdk.texml.accounts.calls.update(callId, { account_sid: account, Texml: document }))
+}
+
+export async function hangUp(line: Line, config: CarrierConfig, callId: string, signal: AbortSignal): Promise<'ended' | 'already_over'> {
+  const account = accountOf(config)
+  const ended = await attempt(line, config, signal, async (sdk) => sdk.texml.accounts.calls.update(callId, { account_sid: account, Status: 'completed' }))
+  if (ended.ok) return 'ended'
+  const isGone = isOver(ended.refusal, HANG_UP_POLICY) || (ended.refusal.kind === 'refused' && ended.refusal.status === 404)
+  if (isGone) return 'already_over'
+  throw errorOf(ended.refusal, POLICY)
+}
