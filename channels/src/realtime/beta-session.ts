@@ -59,7 +59,20 @@ type RealtimeWire = Extract<WireSession, { type: 'realtime' }>
 type TranscriptionWire = Extract<WireSession, { type: 'transcription' }>
 
 /** 0.8 was beta's default and only sensible value for sound; it is shown because beta's schema has it. */
-export function betaSession({ id, model, expires_at, output_modalities, instructions, tools, tool_choice, max_output_tokens, tracing, prompt, include, audio }: RealtimeWire): Fields {
+export function betaSession({
+  id,
+  model,
+  expires_at,
+  output_modalities,
+  instructions,
+  tools,
+  tool_choice,
+  max_output_tokens,
+  tracing,
+  prompt,
+  include,
+  audio,
+}: RealtimeWire): Fields {
   return {
     id,
     object: 'realtime.session',

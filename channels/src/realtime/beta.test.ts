@@ -37,7 +37,12 @@ describe('a beta client', () => {
         tools: [],
         max_output_tokens: 'inf',
         audio: {
-          input: { format: { type: 'audio/pcmu' }, transcription: { model: 'whisper-1' }, noise_reduction: { type: 'far_field' }, turn_detection: { type: 'server_vad', threshold: 0.6 } },
+          input: {
+            format: { type: 'audio/pcmu' },
+            transcription: { model: 'whisper-1' },
+            noise_reduction: { type: 'far_field' },
+            turn_detection: { type: 'server_vad', threshold: 0.6 },
+          },
           output: { format: { type: 'audio/pcma' }, voice: 'verse', speed: 1.1 },
         },
       },
@@ -52,12 +57,19 @@ describe('a beta client', () => {
   })
 
   it('writes our messages as text, and asks for responses in its words', () => {
-    expect(understood({ type: 'conversation.item.create', item: { type: 'message', role: 'assistant', content: [{ type: 'text', text: 'Hi' }] } })).toMatchObject({ item: { content: [{ type: 'output_text', text: 'Hi' }] } })
-    expect(understood({ type: 'response.create', response: { modalities: ['text'], max_output_tokens: 50, temperature: 0.6, voice: 'alloy' } })).toMatchObject({ response: { output_modalities: ['text'], max_output_tokens: 50, audio: { output: { voice: 'alloy' } } } })
+    expect(
+      understood({ type: 'conversation.item.create', item: { type: 'message', role: 'assistant', content: [{ type: 'text', text: 'Hi' }] } }),
+    ).toMatchObject({ item: { content: [{ type: 'output_text', text: 'Hi' }] } })
+    expect(understood({ type: 'response.create', response: { modalities: ['text'], max_output_tokens: 50, temperature: 0.6, voice: 'alloy' } })).toMatchObject({
+      response: { output_modalities: ['text'], max_output_tokens: 50, audio: { output: { voice: 'alloy' } } },
+    })
   })
 
   it('is told of wrong values all the same', () => {
-    expect(understood({ type: 'session.update', session: { input_audio_format: 'mp3' } })).toMatchObject({ code: 'invalid_type', param: 'session.audio.input.format' })
+    expect(understood({ type: 'session.update', session: { input_audio_format: 'mp3' } })).toMatchObject({
+      code: 'invalid_type',
+      param: 'session.audio.input.format',
+    })
     expect(understood({ type: 'session.update', session: 7 })).toMatchObject({ code: 'invalid_type', param: 'session' })
     expect(beta.read('{')).toMatchObject({ ok: false, refusal: { code: 'invalid_json' } })
   })
@@ -88,14 +100,27 @@ describe('a beta client', () => {
       'response.output_item.done',
       'response.done',
     ])
-    expect(heard.at(0)).toMatchObject({ session: { modalities: ['text', 'audio'], input_audio_format: 'pcm16', voice: 'alloy', turn_detection: { type: 'server_vad' }, max_response_output_tokens: 'inf' } })
-    expect(heard.at(-1)).toMatchObject({ response: { modalities: ['text', 'audio'], voice: 'alloy', output: [{ content: [{ type: 'audio', transcript: 'Hello there' }] }] } })
+    expect(heard.at(0)).toMatchObject({
+      session: {
+        modalities: ['text', 'audio'],
+        input_audio_format: 'pcm16',
+        voice: 'alloy',
+        turn_detection: { type: 'server_vad' },
+        max_response_output_tokens: 'inf',
+      },
+    })
+    expect(heard.at(-1)).toMatchObject({
+      response: { modalities: ['text', 'audio'], voice: 'alloy', output: [{ content: [{ type: 'audio', transcript: 'Hello there' }] }] },
+    })
     expect(JSON.stringify(heard)).not.toMatch(/output_text|output_audio"|output_modalities/)
   })
 
   it('hears of a transcription session by its old name', () => {
     const { send } = createRealtimeSession(options({ config: transcriptionDefaults('whisper-1') }))
-    expect(toBeta(send[0]!)).toMatchObject({ type: 'transcription_session.created', session: { input_audio_format: 'pcm16', input_audio_transcription: { model: 'whisper-1' } } })
+    expect(toBeta(send[0]!)).toMatchObject({
+      type: 'transcription_session.created',
+      session: { input_audio_format: 'pcm16', input_audio_transcription: { model: 'whisper-1' } },
+    })
   })
 
   it.each(SERVER_EVENT_TYPES)('%s can be said or is left out', (type) => {
@@ -108,7 +133,9 @@ describe('a beta client', () => {
 
 describe('GA', () => {
   it('is left alone by the names that did not change', () => {
-    const same = CLIENT_SAMPLES.filter((sample) => !['session.update', 'conversation.item.create', 'response.create'].includes((sample as { type: string }).type))
+    const same = CLIENT_SAMPLES.filter(
+      (sample) => !['session.update', 'conversation.item.create', 'response.create'].includes((sample as { type: string }).type),
+    )
     for (const sample of same) expect(fromBeta(sample)).toEqual(sample)
     expect(same.length).toBeGreaterThan(5)
     expect(same.every((sample) => parseClientEvent(sample).ok)).toBe(true)

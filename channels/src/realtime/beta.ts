@@ -17,7 +17,9 @@ export function fromBeta(event: unknown): unknown {
     case 'session.update':
       return isFields(event.session) ? { ...event, session: betaSessionPatch(event.session) } : event
     case 'transcription_session.update':
-      return isFields(event.session) ? { ...event, type: 'session.update', session: betaTranscriptionPatch(event.session) } : { ...event, type: 'session.update' }
+      return isFields(event.session)
+        ? { ...event, type: 'session.update', session: betaTranscriptionPatch(event.session) }
+        : { ...event, type: 'session.update' }
     case 'conversation.item.create':
       return { ...event, item: gaItem(event.item) }
     case 'response.create':
@@ -30,7 +32,9 @@ export function fromBeta(event: unknown): unknown {
 /** Beta's assistant parts are `text` and `audio`. */
 function gaItem(item: unknown): unknown {
   if (!isFields(item) || item.role !== 'assistant' || !Array.isArray(item.content)) return item
-  const content = item.content.map((part: unknown) => (isFields(part) ? { ...part, type: part.type === 'text' ? 'output_text' : part.type === 'audio' ? 'output_audio' : part.type } : part))
+  const content = item.content.map((part: unknown) =>
+    isFields(part) ? { ...part, type: part.type === 'text' ? 'output_text' : part.type === 'audio' ? 'output_audio' : part.type } : part,
+  )
   return { ...item, content }
 }
 
@@ -95,6 +99,12 @@ function betaPart(part: WirePart): Fields {
 
 function betaResponse({ audio, output_modalities, output, ...response }: WireResponse): Fields {
   const format = { 'audio/pcm': 'pcm16', 'audio/pcmu': 'g711_ulaw', 'audio/pcma': 'g711_alaw' }[audio.output.format.type]
-  return { ...response, output: output.map(betaItem), modalities: fromModalities(output_modalities), voice: audio.output.voice, output_audio_format: format, temperature: 0.8 }
+  return {
+    ...response,
+    output: output.map(betaItem),
+    modalities: fromModalities(output_modalities),
+    voice: audio.output.voice,
+    output_audio_format: format,
+    temperature: 0.8,
+  }
 }
-

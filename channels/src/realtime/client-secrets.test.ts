@@ -29,7 +29,10 @@ describe('a request for a client secret', () => {
   })
 
   it('says how long and for what', () => {
-    const order = parseClientSecretRequest({ expires_after: { anchor: 'created_at', seconds: 60 }, session: { type: 'realtime', model: 'agent', instructions: 'Be brief.' } })
+    const order = parseClientSecretRequest({
+      expires_after: { anchor: 'created_at', seconds: 60 },
+      session: { type: 'realtime', model: 'agent', instructions: 'Be brief.' },
+    })
     expect(order).toEqual({ lifeSeconds: 60, session: { type: 'realtime', model: 'agent', instructions: 'Be brief.' } })
   })
 
@@ -44,9 +47,30 @@ describe('a request for a client secret', () => {
   })
 
   it('of a beta client is flat', () => {
-    const order = parseBetaSessionRequest({ model: 'agent', voice: 'alloy', modalities: ['text', 'audio'], input_audio_format: 'g711_ulaw', temperature: 0.7, client_secret: { expires_after: { seconds: 30 } } }, 'realtime')
-    expect(order).toEqual({ lifeSeconds: 30, session: { type: 'realtime', model: 'agent', output_modalities: ['audio'], audio: { input: { format: { type: 'audio/pcmu' } }, output: { voice: 'alloy' } } } })
-    expect(parseBetaSessionRequest({ input_audio_transcription: { model: 'whisper-1' } }, 'transcription').session).toEqual({ type: 'transcription', audio: { input: { transcription: { model: 'whisper-1' } } } })
+    const order = parseBetaSessionRequest(
+      {
+        model: 'agent',
+        voice: 'alloy',
+        modalities: ['text', 'audio'],
+        input_audio_format: 'g711_ulaw',
+        temperature: 0.7,
+        client_secret: { expires_after: { seconds: 30 } },
+      },
+      'realtime',
+    )
+    expect(order).toEqual({
+      lifeSeconds: 30,
+      session: {
+        type: 'realtime',
+        model: 'agent',
+        output_modalities: ['audio'],
+        audio: { input: { format: { type: 'audio/pcmu' } }, output: { voice: 'alloy' } },
+      },
+    })
+    expect(parseBetaSessionRequest({ input_audio_transcription: { model: 'whisper-1' } }, 'transcription').session).toEqual({
+      type: 'transcription',
+      audio: { input: { transcription: { model: 'whisper-1' } } },
+    })
     expect(() => parseBetaSessionRequest({ input_audio_format: 'mp3' }, 'realtime')).toThrow(expect.objectContaining({ code: 'invalid_request' }))
   })
 })
@@ -76,7 +100,7 @@ describe('a client secret', () => {
   it.each([
     ['another agent', { mode: 'realtime', model: 'other' } as const],
     ['a transcription', { mode: 'transcription' } as const],
-    ['somebody else\'s call', { mode: 'call', callId: 'rtc_1' } as const],
+    ["somebody else's call", { mode: 'call', callId: 'rtc_1' } as const],
   ])('does not open %s', (_, other) => {
     expect(() => redeem(fresh, other, 0)).toThrow(expect.objectContaining({ code: 'permission_denied' }))
   })
@@ -84,6 +108,10 @@ describe('a client secret', () => {
   it('is answered with the session that it opens', () => {
     const response = clientSecretResponse('ek_1', 600, shown)
     expect(ClientSecretResponse.parse(response)).toEqual(response)
-    expect(betaSessionResponse('ek_1', 600, shown)).toMatchObject({ object: 'realtime.session', modalities: ['text', 'audio'], client_secret: { value: 'ek_1', expires_at: 600 } })
+    expect(betaSessionResponse('ek_1', 600, shown)).toMatchObject({
+      object: 'realtime.session',
+      modalities: ['text', 'audio'],
+      client_secret: { value: 'ek_1', expires_at: 600 },
+    })
   })
 })

@@ -35,7 +35,10 @@ export function parseClientSecretRequest(body: unknown): SecretOrder {
 
 /** Beta: the session's fields stand at the top, the life under `client_secret.expires_after`. */
 export function parseBetaSessionRequest(body: unknown, kind: 'realtime' | 'transcription'): SecretOrder {
-  const { client_secret: secret, ...fields } = checked(z.looseObject({ client_secret: z.looseObject({ expires_after: ExpiresAfter.nullish(), expires_at: ExpiresAfter.nullish() }).nullish() }), body ?? {})
+  const { client_secret: secret, ...fields } = checked(
+    z.looseObject({ client_secret: z.looseObject({ expires_after: ExpiresAfter.nullish(), expires_at: ExpiresAfter.nullish() }).nullish() }),
+    body ?? {},
+  )
   const patch = kind === 'realtime' ? betaSessionPatch(fields) : betaTranscriptionPatch(fields)
   const expires = secret?.expires_after ?? secret?.expires_at
   return { lifeSeconds: expires?.seconds ?? SECRET_LIFE.defaultSeconds, session: checked(SessionPatch, patch) }
@@ -62,7 +65,8 @@ export type SecretRecord = { config: SessionConfig; expiresAtMs: number; usedAtM
  * clients with the same secret one gets in. Throws AppError `invalid_token`, or `permission_denied` for another session.
  */
 export function redeem(record: SecretRecord | null, target: Target, nowMs: number): SessionConfig {
-  if (!record || record.usedAtMs !== null || nowMs >= record.expiresAtMs) throw new AppError('invalid_token', { message: 'This client secret is unknown, used or expired.' })
+  if (!record || record.usedAtMs !== null || nowMs >= record.expiresAtMs)
+    throw new AppError('invalid_token', { message: 'This client secret is unknown, used or expired.' })
   const { config } = record
   const fits = target.mode === config.type && (target.mode !== 'realtime' || config.type !== 'realtime' || target.model === config.model)
   if (!fits) throw new AppError('permission_denied', { message: 'This client secret was made for another session.' })

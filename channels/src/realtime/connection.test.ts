@@ -30,7 +30,11 @@ describe('a connection', () => {
   })
 
   it('carries its key in a subprotocol from a browser, which is not repeated to it', () => {
-    expect(parsed('/v1/realtime?model=m', { 'sec-websocket-protocol': 'realtime, openai-insecure-api-key.ek_1' })).toMatchObject({ credential: { source: 'subprotocol', value: 'ek_1' }, beta: false, subprotocolToEcho: 'realtime' })
+    expect(parsed('/v1/realtime?model=m', { 'sec-websocket-protocol': 'realtime, openai-insecure-api-key.ek_1' })).toMatchObject({
+      credential: { source: 'subprotocol', value: 'ek_1' },
+      beta: false,
+      subprotocolToEcho: 'realtime',
+    })
     expect(parsed('/v1/realtime?model=m', { 'sec-websocket-protocol': 'openai-insecure-api-key.ek_1' })).toMatchObject({ subprotocolToEcho: null })
   })
 
@@ -40,23 +44,31 @@ describe('a connection', () => {
 
   it('asks for beta by header or subprotocol', () => {
     expect(parsed('/v1/realtime?model=m', { ...bearer, 'openai-beta': 'realtime=v1' })).toMatchObject({ beta: true })
-    expect(parsed('/v1/realtime?model=m', { 'sec-websocket-protocol': ['realtime', 'openai-insecure-api-key.k', 'openai-beta.realtime-v1'].join(', ') })).toMatchObject({ beta: true, subprotocolToEcho: 'realtime' })
+    expect(
+      parsed('/v1/realtime?model=m', { 'sec-websocket-protocol': ['realtime', 'openai-insecure-api-key.k', 'openai-beta.realtime-v1'].join(', ') }),
+    ).toMatchObject({ beta: true, subprotocolToEcho: 'realtime' })
   })
 
   it('without a key, with two different ones, or with one that is none is refused', () => {
     expect(parsed('/v1/realtime?model=m', {})).toMatchObject({ code: 'missing_credentials' })
     expect(parsed('/v1/realtime?model=m&access_token=other')).toMatchObject({ code: 'invalid_request' })
     expect(parsed('/v1/realtime?model=m&access_token=tl_live_key')).toMatchObject({ credential: { source: 'header' } })
-    for (const authorization of ['Basic abc', 'Bearer', 'Bearer a b', `Bearer ${'x'.repeat(5_000)}`]) expect(parsed('/v1/realtime?model=m', { authorization }), authorization.slice(0, 20)).toMatchObject({ code: 'invalid_api_key' })
+    for (const authorization of ['Basic abc', 'Bearer', 'Bearer a b', `Bearer ${'x'.repeat(5_000)}`])
+      expect(parsed('/v1/realtime?model=m', { authorization }), authorization.slice(0, 20)).toMatchObject({ code: 'invalid_api_key' })
   })
 
   it('never makes us throw, and never makes us repeat its key', () => {
     const header = fc.oneof(fc.string(), fc.constantFrom('realtime', 'openai-insecure-api-key.k', 'Bearer k', 'realtime=v1', '%', ','))
     fc.assert(
-      fc.property(fc.webUrl({ withQueryParameters: true }), fc.string(), fc.dictionary(fc.constantFrom('authorization', 'sec-websocket-protocol', 'openai-beta'), header), (url, query, headers) => {
-        const result = parseConnection(`${url}?model=m&${query}`, headers)
-        if (result.ok) expect(result.connection.subprotocolToEcho ?? '').not.toContain('openai-insecure-api-key.')
-      }),
+      fc.property(
+        fc.webUrl({ withQueryParameters: true }),
+        fc.string(),
+        fc.dictionary(fc.constantFrom('authorization', 'sec-websocket-protocol', 'openai-beta'), header),
+        (url, query, headers) => {
+          const result = parseConnection(`${url}?model=m&${query}`, headers)
+          if (result.ok) expect(result.connection.subprotocolToEcho ?? '').not.toContain('openai-insecure-api-key.')
+        },
+      ),
     )
   })
 })

@@ -59,12 +59,14 @@ const listOf = (header: string | readonly string[] | undefined): string[] =>
 function targetOf(query: URLSearchParams): Target {
   const given = (['model', 'intent', 'call_id'] as const).flatMap((name) => query.getAll(name).map((value) => ({ name, value })))
   const [only] = given
-  if (!only || given.length > 1) throw new AppError('invalid_request', { message: 'Give exactly one of model, intent=transcription or call_id.', param: 'query' })
+  if (!only || given.length > 1)
+    throw new AppError('invalid_request', { message: 'Give exactly one of model, intent=transcription or call_id.', param: 'query' })
   if (only.name === 'intent') {
     if (only.value !== 'transcription') throw new AppError('invalid_request', { message: 'The only intent is transcription.', param: 'query.intent' })
     return { mode: 'transcription' }
   }
-  if (!/^[\w.:@/-]{1,128}$/.test(only.value)) throw new AppError('invalid_request', { message: `${only.name} is 1 to 128 letters, digits or . : @ / _ -`, param: `query.${only.name}` })
+  if (!/^[\w.:@/-]{1,128}$/.test(only.value))
+    throw new AppError('invalid_request', { message: `${only.name} is 1 to 128 letters, digits or . : @ / _ -`, param: `query.${only.name}` })
   return only.name === 'model' ? { mode: 'realtime', model: only.value } : { mode: 'call', callId: only.value }
 }
 
@@ -72,12 +74,16 @@ function targetOf(query: URLSearchParams): Target {
 function credentialOf(query: URLSearchParams, headers: Headers, protocols: readonly string[]): Connection['credential'] {
   const found = [
     ...bearerOf(headers.authorization).map((value) => ({ source: 'header' as const, value })),
-    ...protocols.filter((entry) => entry.startsWith(KEY_PROTOCOL)).map((entry) => ({ source: 'subprotocol' as const, value: entry.slice(KEY_PROTOCOL.length) })),
+    ...protocols
+      .filter((entry) => entry.startsWith(KEY_PROTOCOL))
+      .map((entry) => ({ source: 'subprotocol' as const, value: entry.slice(KEY_PROTOCOL.length) })),
     ...query.getAll('access_token').map((value) => ({ source: 'query' as const, value })),
   ]
   const [credential] = found
-  if (!credential) throw new AppError('missing_credentials', { message: 'Send a bearer token, the subprotocol openai-insecure-api-key.<key>, or access_token.' })
-  if (new Set(found.map((entry) => entry.value)).size > 1) throw new AppError('invalid_request', { message: 'The credentials of header, subprotocol and query differ.' })
+  if (!credential)
+    throw new AppError('missing_credentials', { message: 'Send a bearer token, the subprotocol openai-insecure-api-key.<key>, or access_token.' })
+  if (new Set(found.map((entry) => entry.value)).size > 1)
+    throw new AppError('invalid_request', { message: 'The credentials of header, subprotocol and query differ.' })
   if (!/^[\x21-\x7e]+$/.test(credential.value) || credential.value.length > CREDENTIAL_MAX) throw new AppError('invalid_api_key')
   return credential
 }

@@ -3,7 +3,8 @@ import { drive, typesOf } from '../../testing/realtime/driver.ts'
 import { difference, filled, goldens, happeningOf, type Golden, type Names } from '../../testing/realtime/golden.ts'
 import { realtimeDefaults, restore, serialise, step, receive, transcriptionDefaults } from './index.ts'
 
-const open = ({ playout, mode }: Golden) => drive({ playout, config: mode === 'realtime' ? realtimeDefaults({ model: 'agent', voice: 'alloy' }) : transcriptionDefaults('whisper-1') })
+const open = ({ playout, mode }: Golden) =>
+  drive({ playout, config: mode === 'realtime' ? realtimeDefaults({ model: 'agent', voice: 'alloy' }) : transcriptionDefaults('whisper-1') })
 
 describe('the order of events', () => {
   it.each(goldens().map((golden) => [golden.name, golden] as const))('%s', (_, golden) => {
@@ -24,7 +25,11 @@ describe('the order of events', () => {
     for (const scene of golden.scenes) {
       const { send, happen } = filled({ send: scene.send, happen: scene.happen }, names)
       const elsewhere = restore(serialise(session.state()))
-      const there = send ? receive(elsewhere, JSON.stringify(send)) : happen ? step(elsewhere, happeningOf(happen)) : { state: elsewhere, send: session.events, effects: session.effects }
+      const there = send
+        ? receive(elsewhere, JSON.stringify(send))
+        : happen
+          ? step(elsewhere, happeningOf(happen))
+          : { state: elsewhere, send: session.events, effects: session.effects }
       const here = send ? session.client(send) : happen ? session.happen(happeningOf(happen)) : session.events
       difference(scene.expect, here, names)
       expect(there).toEqual({ state: session.state(), send: here, effects: session.last() })

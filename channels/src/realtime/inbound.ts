@@ -57,7 +57,8 @@ function describe(issue: Issue, root: unknown, prefix: string): Refusal {
   const given = at(root, issue.path)
   if (issue.code === 'unrecognized_keys') return unknownKey(issue.keys[0] ?? '', param)
   if (given === undefined && !isOurs(issue)) return refuse('missing_required_parameter', `Missing required parameter: '${param}'.`, param)
-  if (issue.code === 'invalid_type') return refuse('invalid_type', `Invalid type for '${param}': expected ${named(issue.expected)}, but got ${kindOf(given)} instead.`, param)
+  if (issue.code === 'invalid_type')
+    return refuse('invalid_type', `Invalid type for '${param}': expected ${named(issue.expected)}, but got ${kindOf(given)} instead.`, param)
   if (issue.code === 'invalid_value') return refuse('invalid_value', `Invalid value${shown(given)}. Supported values are: ${listed(issue.values)}.`, param)
   if (issue.code === 'invalid_union') return ofUnion(issue, given, param, root, prefix)
   if (issue.code === 'too_big' || issue.code === 'too_small') return ofSize(issue, param)
@@ -86,7 +87,8 @@ function ofSize(issue: Extract<Issue, { code: 'too_big' | 'too_small' }>, param:
   const limit = issue.code === 'too_big' ? issue.maximum : issue.minimum
   const [side, bound] = issue.code === 'too_big' ? ['above_max', 'maximum'] : ['below_min', 'minimum']
   if (issue.origin === 'string') return refuse(`string_${side}_length` as RealtimeErrorCode, `Invalid '${param}': the ${bound} length is ${limit}.`, param)
-  if (issue.origin === 'array') return refuse(`array_${side}_length` as RealtimeErrorCode, `Invalid '${param}': the ${bound} number of elements is ${limit}.`, param)
+  if (issue.origin === 'array')
+    return refuse(`array_${side}_length` as RealtimeErrorCode, `Invalid '${param}': the ${bound} number of elements is ${limit}.`, param)
   const kind = FRACTIONS.test(param) ? 'decimal' : 'integer'
   return refuse(`${kind}_${side}_value` as RealtimeErrorCode, `Invalid '${param}': the ${bound} value is ${limit}.`, param)
 }
@@ -103,14 +105,22 @@ function codeOf(issue: Issue): RealtimeErrorCode {
 
 /** `session.tools[2].name`, as OpenAI writes it. */
 function paramOf(path: readonly PropertyKey[], prefix: string): string {
-  const written = path.reduce<string>((text, key) => text + (typeof key === 'number' ? `[${key}]` : `${text === '' ? '' : '.'}${quoted(String(key)).slice(1, -1)}`), prefix)
+  const written = path.reduce<string>(
+    (text, key) => text + (typeof key === 'number' ? `[${key}]` : `${text === '' ? '' : '.'}${quoted(String(key)).slice(1, -1)}`),
+    prefix,
+  )
   return written
 }
 
 function at(root: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((value, key) => (typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? (value as Record<PropertyKey, unknown>)[key] : undefined), root)
+  return path.reduce<unknown>(
+    (value, key) => (typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? (value as Record<PropertyKey, unknown>)[key] : undefined),
+    root,
+  )
 }
 
-const shown = (given: unknown): string => (typeof given === 'string' ? `: ${quoted(given)}` : typeof given === 'number' || typeof given === 'boolean' ? `: ${given}` : '')
+const shown = (given: unknown): string =>
+  typeof given === 'string' ? `: ${quoted(given)}` : typeof given === 'number' || typeof given === 'boolean' ? `: ${given}` : ''
 const named = (expected: string): string => (expected === 'int' ? 'an integer' : /^[aeiou]/.test(expected) ? `an ${expected}` : `a ${expected}`)
-const kindOf = (given: unknown): string => (given === null ? 'null' : Array.isArray(given) ? 'an array' : /^[ou]/.test(typeof given) ? `an ${typeof given}` : `a ${typeof given}`)
+const kindOf = (given: unknown): string =>
+  given === null ? 'null' : Array.isArray(given) ? 'an array' : /^[ou]/.test(typeof given) ? `an ${typeof given}` : `a ${typeof given}`

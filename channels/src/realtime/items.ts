@@ -9,7 +9,11 @@ import { CallId } from './tools.ts'
  * Source of fields: `openai` npm, RealtimeConversationItem*. `object` and `status` are accepted and have no effect.
  */
 const spoken = text(LIMITS.text)
-const dressing = { id: ClientId.optional(), object: z.literal('realtime.item').optional(), status: z.enum(['completed', 'incomplete', 'in_progress']).optional() }
+const dressing = {
+  id: ClientId.optional(),
+  object: z.literal('realtime.item').optional(),
+  status: z.enum(['completed', 'incomplete', 'in_progress']).optional(),
+}
 const parts = <Part extends z.ZodType>(part: Part) => z.array(part).min(1).max(LIMITS.contentParts)
 
 /** Only pictures that came along: we fetch nothing for a client. */
@@ -22,7 +26,11 @@ const InputText = z.strictObject({ type: z.literal('input_text'), text: spoken }
 /** A client that restores a history knows what was said and no longer has the sound. */
 const InputAudio = z
   .strictObject({ type: z.literal('input_audio'), audio: Base64Audio.nullish(), transcript: spoken.nullish() })
-  .refine((part) => typeof part.audio === 'string' || typeof part.transcript === 'string', { path: ['audio'], message: 'expected audio, or the transcript of it', params: { code: 'invalid_value' } })
+  .refine((part) => typeof part.audio === 'string' || typeof part.transcript === 'string', {
+    path: ['audio'],
+    message: 'expected audio, or the transcript of it',
+    params: { code: 'invalid_value' },
+  })
 const InputImage = z.strictObject({ type: z.literal('input_image'), image_url: ImageUrl, detail: z.enum(['auto', 'low', 'high']).default('auto') })
 const OutputText = z.strictObject({ type: z.literal('output_text'), text: spoken })
 /** Refused with a reason by the session: a client cannot put words into our mouth that have no sound (ConversationItemCreateEvent). */
@@ -30,10 +38,26 @@ const OutputAudio = z.strictObject({ type: z.literal('output_audio'), audio: Bas
 
 const MessageInput = z.discriminatedUnion('role', [
   z.strictObject({ type: z.literal('message'), role: z.literal('system'), ...dressing, content: parts(InputText) }),
-  z.strictObject({ type: z.literal('message'), role: z.literal('user'), ...dressing, content: parts(z.discriminatedUnion('type', [InputText, InputAudio, InputImage])) }),
-  z.strictObject({ type: z.literal('message'), role: z.literal('assistant'), ...dressing, content: parts(z.discriminatedUnion('type', [OutputText, OutputAudio])) }),
+  z.strictObject({
+    type: z.literal('message'),
+    role: z.literal('user'),
+    ...dressing,
+    content: parts(z.discriminatedUnion('type', [InputText, InputAudio, InputImage])),
+  }),
+  z.strictObject({
+    type: z.literal('message'),
+    role: z.literal('assistant'),
+    ...dressing,
+    content: parts(z.discriminatedUnion('type', [OutputText, OutputAudio])),
+  }),
 ])
-const FunctionCallInput = z.strictObject({ type: z.literal('function_call'), ...dressing, call_id: CallId.optional(), name: text(LIMITS.name).min(1), arguments: spoken })
+const FunctionCallInput = z.strictObject({
+  type: z.literal('function_call'),
+  ...dressing,
+  call_id: CallId.optional(),
+  name: text(LIMITS.name).min(1),
+  arguments: spoken,
+})
 const FunctionOutputInput = z.strictObject({ type: z.literal('function_call_output'), ...dressing, call_id: CallId, output: spoken })
 
 export const ItemInput = z.discriminatedUnion('type', [MessageInput, FunctionCallInput, FunctionOutputInput])
@@ -84,6 +108,12 @@ export const WireItem = z.discriminatedUnion('type', [
     output: z.string().nullable(),
   }),
   z.strictObject({ id: z.string(), type: z.literal('mcp_approval_request'), server_label: z.string(), name: z.string(), arguments: z.string() }),
-  z.strictObject({ id: z.string(), type: z.literal('mcp_approval_response'), approval_request_id: z.string(), approve: z.boolean(), reason: z.string().nullable() }),
+  z.strictObject({
+    id: z.string(),
+    type: z.literal('mcp_approval_response'),
+    approval_request_id: z.string(),
+    approve: z.boolean(),
+    reason: z.string().nullable(),
+  }),
 ])
 export type WireItem = z.infer<typeof WireItem>

@@ -34,7 +34,11 @@ export const text = (max: number) =>
     .refine((value) => value.isWellFormed() && !value.includes('\u0000'), 'expected well-formed text without U+0000')
 
 /** An id that a client chose: it travels in URLs, logs and other ids. */
-export const ClientId = z.string().min(1).max(LIMITS.id).regex(/^[\w-]+$/, 'expected letters, digits, _ or -')
+export const ClientId = z
+  .string()
+  .min(1)
+  .max(LIMITS.id)
+  .regex(/^[\w-]+$/, 'expected letters, digits, _ or -')
 
 export const Metadata = z
   .record(z.string().min(1).max(LIMITS.metadataKey), text(LIMITS.metadataValue))

@@ -28,7 +28,12 @@ describe('whatever comes in, in whatever order', () => {
         for (const event of session.events) observer.see(event)
         for (const input of inputs) for (const event of apply(session, input)) observer.see(event)
         expect(observer.order()).toEqual(session.state().items.map((item) => item.id))
-        expect(observer.running().toSorted()).toEqual(session.state().responses.map((response) => response.id).toSorted())
+        expect(observer.running().toSorted()).toEqual(
+          session
+            .state()
+            .responses.map((response) => response.id)
+            .toSorted(),
+        )
       }),
       { numRuns: RUNS },
     )

@@ -58,7 +58,11 @@ describe('the openai package', () => {
     socket.send({ type: 'conversation.item.create', item: { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'good day' }] } })
     socket.send({ type: 'response.create' })
     const done = (await log.next('response.done')) as ServerEventOf<'response.done'>
-    expect(done.response).toMatchObject({ status: 'completed', output: [{ content: [{ type: 'output_text', text: 'You said: good day' }] }], usage: { total_tokens: 12 } })
+    expect(done.response).toMatchObject({
+      status: 'completed',
+      output: [{ content: [{ type: 'output_text', text: 'You said: good day' }] }],
+      usage: { total_tokens: 12 },
+    })
     expect(log.types().filter((type) => type !== 'response.output_text.delta')).toEqual([
       'session.created',
       'conversation.created',
@@ -85,7 +89,9 @@ describe('the openai package', () => {
     for (const audio of [silence(400), speech(600), silence(600)]) socket.send({ type: 'input_audio_buffer.append', audio })
     const started = (await log.next('input_audio_buffer.speech_started')) as ServerEventOf<'input_audio_buffer.speech_started'>
     expect(started.audio_start_ms).toBe(100)
-    const heard = (await log.next('conversation.item.input_audio_transcription.completed')) as ServerEventOf<'conversation.item.input_audio_transcription.completed'>
+    const heard = (await log.next(
+      'conversation.item.input_audio_transcription.completed',
+    )) as ServerEventOf<'conversation.item.input_audio_transcription.completed'>
     expect(heard).toMatchObject({ item_id: started.item_id, transcript: 'what I said', usage: { type: 'duration', seconds: 1 } })
     const done = (await log.next('response.done')) as ServerEventOf<'response.done'>
     expect(done.response.output?.[0]).toMatchObject({ type: 'message', content: [{ type: 'output_audio', transcript: 'You said: ' }] })
@@ -101,7 +107,11 @@ describe('the openai package', () => {
     const delta = (await log.next('response.output_audio.delta')) as ServerEventOf<'response.output_audio.delta'>
     socket.send({ type: 'input_audio_buffer.append', audio: speech(400) })
     const done = (await log.next('response.done')) as ServerEventOf<'response.done'>
-    expect(done.response).toMatchObject({ status: 'cancelled', status_details: { reason: 'turn_detected' }, output: [{ id: delta.item_id, status: 'incomplete' }] })
+    expect(done.response).toMatchObject({
+      status: 'cancelled',
+      status_details: { reason: 'turn_detected' },
+      output: [{ id: delta.item_id, status: 'incomplete' }],
+    })
     const count = log.events.length
     expect(log.events.slice(0, count).filter((event) => event.type === 'response.output_audio.delta').length).toBeLessThan(320)
     socket.send({ type: 'conversation.item.truncate', item_id: delta.item_id, content_index: 0, audio_end_ms: 50 })
@@ -115,7 +125,14 @@ describe('the openai package', () => {
 
   it('has its tool called, and its result read', async () => {
     const { socket, log } = await connect()
-    socket.send({ type: 'session.update', session: { type: 'realtime', output_modalities: ['text'], tools: [{ type: 'function', name: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } } } }] } })
+    socket.send({
+      type: 'session.update',
+      session: {
+        type: 'realtime',
+        output_modalities: ['text'],
+        tools: [{ type: 'function', name: 'weather', parameters: { type: 'object', properties: { city: { type: 'string' } } } }],
+      },
+    })
     socket.send({ type: 'conversation.item.create', item: { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'weather?' }] } })
     socket.send({ type: 'response.create' })
     const call = (await log.next('response.function_call_arguments.done')) as ServerEventOf<'response.function_call_arguments.done'>
@@ -151,7 +168,9 @@ describe('the openai package', () => {
     socket.send({ type: 'session.update', session: { modalities: ['text'] } })
     socket.send({ type: 'conversation.item.create', item: { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'good day' }] } })
     socket.send({ type: 'response.create' })
-    expect(await log.next('response.done')).toMatchObject({ response: { modalities: ['text'], output: [{ content: [{ type: 'text', text: 'You said: good day' }] }] } })
+    expect(await log.next('response.done')).toMatchObject({
+      response: { modalities: ['text'], output: [{ content: [{ type: 'text', text: 'You said: good day' }] }] },
+    })
     expect(log.types()).toContain('response.text.delta')
     socket.close()
   })
@@ -164,11 +183,20 @@ describe('the agents SDK', () => {
   })
   afterAll(() => host.close())
 
-  const weather = tool({ name: 'weather', description: 'Tells the weather.', parameters: z.object({ city: z.string() }), execute: ({ city }) => `rain in ${city}` })
+  const weather = tool({
+    name: 'weather',
+    description: 'Tells the weather.',
+    parameters: z.object({ city: z.string() }),
+    execute: ({ city }) => `rain in ${city}`,
+  })
 
   async function connect() {
     const agent = new RealtimeAgent({ name: 'Ada', instructions: 'Be brief.', tools: [weather] })
-    const session = new RealtimeSession(agent, { transport: new OpenAIRealtimeWebSocket({ url: `${host.url}/realtime?model=agent` }), model: 'agent', tracingDisabled: true })
+    const session = new RealtimeSession(agent, {
+      transport: new OpenAIRealtimeWebSocket({ url: `${host.url}/realtime?model=agent` }),
+      model: 'agent',
+      tracingDisabled: true,
+    })
     const errors: unknown[] = []
     session.on('error', (error) => errors.push(error))
     const log = journal<{ type: string }>((take) => session.transport.on('*', take))
@@ -180,7 +208,12 @@ describe('the agents SDK', () => {
   it('has its configuration understood', async () => {
     const { session, log, errors } = await connect()
     expect(log.events.findLast((event) => event.type === 'session.updated')).toMatchObject({
-      session: { model: 'agent', instructions: 'Be brief.', tools: [{ name: 'weather' }], audio: { input: { turn_detection: { type: 'semantic_vad' }, transcription: { model: 'gpt-4o-mini-transcribe' } } } },
+      session: {
+        model: 'agent',
+        instructions: 'Be brief.',
+        tools: [{ name: 'weather' }],
+        audio: { input: { turn_detection: { type: 'semantic_vad' }, transcription: { model: 'gpt-4o-mini-transcribe' } } },
+      },
     })
     expect(errors).toEqual([])
     session.close()
@@ -204,7 +237,9 @@ describe('the agents SDK', () => {
     const { session, log, errors } = await connect()
     session.sendMessage('weather?')
     await log.next('response.done')
-    expect(await log.next('response.done', log.events.length)).toMatchObject({ response: { output: [{ content: [{ transcript: 'The tool says: rain in Oslo' }] }] } })
+    expect(await log.next('response.done', log.events.length)).toMatchObject({
+      response: { output: [{ content: [{ transcript: 'The tool says: rain in Oslo' }] }] },
+    })
     expect(errors).toEqual([])
     session.close()
   })
@@ -219,7 +254,9 @@ describe('the agents SDK', () => {
     expect(await log.next('response.done')).toMatchObject({ response: { status: 'cancelled', status_details: { reason: 'turn_detected' } } })
     const truncated = await log.next('conversation.item.truncated')
     const retrieved = await log.next('conversation.item.retrieved')
-    expect(retrieved).toMatchObject({ item: { id: (truncated as unknown as { item_id: string }).item_id, content: [{ type: 'output_audio', transcript: null }] } })
+    expect(retrieved).toMatchObject({
+      item: { id: (truncated as unknown as { item_id: string }).item_id, content: [{ type: 'output_audio', transcript: null }] },
+    })
     expect(errors).toEqual([])
     session.close()
   })

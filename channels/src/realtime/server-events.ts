@@ -9,7 +9,8 @@ import { Include, InputConfig, MaxOutputTokens, RealtimeConfig } from './session
  * field of its schema; what the documentation calls optional is null, "" or [] when empty, because strict clients refuse
  * an event that lacks it. Where one known client refuses null (`@openai/agents-realtime`), the empty value is "".
  */
-const event = <Type extends string, Shape extends z.ZodRawShape>(type: Type, shape: Shape) => z.strictObject({ type: z.literal(type), event_id: z.string().min(1), ...shape })
+const event = <Type extends string, Shape extends z.ZodRawShape>(type: Type, shape: Shape) =>
+  z.strictObject({ type: z.literal(type), event_id: z.string().min(1), ...shape })
 
 const Index = z.int().min(0)
 const Ms = z.int().min(0)

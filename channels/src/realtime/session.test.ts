@@ -9,7 +9,14 @@ describe('a session', () => {
   it('begins with its whole configuration, then its conversation', () => {
     const session = drive()
     expect(typesOf(session.events)).toEqual(['session.created', 'conversation.created'])
-    expect(only(session.events, 'session.created').session).toMatchObject({ type: 'realtime', object: 'realtime.session', id: 'sess_Test', model: 'agent', tool_choice: 'auto', audio: { output: { voice: 'alloy', speed: 1 } } })
+    expect(only(session.events, 'session.created').session).toMatchObject({
+      type: 'realtime',
+      object: 'realtime.session',
+      id: 'sess_Test',
+      model: 'agent',
+      tool_choice: 'auto',
+      audio: { output: { voice: 'alloy', speed: 1 } },
+    })
   })
 
   it('changes only what an update says, and shows all of it', () => {
@@ -26,14 +33,22 @@ describe('a session', () => {
   it('clears with an empty text, an empty list and null', () => {
     const session = drive({ config: realtimeDefaults({ model: 'agent', voice: 'alloy', instructions: 'Old.' }) })
     session.client(update({ tools: [{ type: 'function', name: 'f' }], prompt: { id: 'p' } }))
-    const { session: shown } = only(session.client(update({ instructions: '', tools: [], prompt: null, audio: { input: { turn_detection: null } } })), 'session.updated')
+    const { session: shown } = only(
+      session.client(update({ instructions: '', tools: [], prompt: null, audio: { input: { turn_detection: null } } })),
+      'session.updated',
+    )
     expect(shown).toMatchObject({ instructions: '', tools: [], prompt: null, audio: { input: { turn_detection: null } } })
   })
 
   it('starts from the defaults of a turn detection that is switched to', () => {
     const session = drive()
     session.client(update({ audio: { input: { turn_detection: { type: 'semantic_vad', eagerness: 'low' } } } }))
-    expect(session.state().config.audio.input.turn_detection).toEqual({ type: 'semantic_vad', eagerness: 'low', create_response: true, interrupt_response: true })
+    expect(session.state().config.audio.input.turn_detection).toEqual({
+      type: 'semantic_vad',
+      eagerness: 'low',
+      create_response: true,
+      interrupt_response: true,
+    })
   })
 
   it('keeps its model, whatever a client that never heard of it writes', () => {
@@ -44,13 +59,19 @@ describe('a session', () => {
     const session = drive()
     expect(errorOf(session.client(update({ audio: { output: { voice: 'verse' } } })))).toBeNull()
     answer(session, spoken(session))
-    expect(errorOf(session.client(update({ instructions: 'New.', audio: { output: { voice: 'alloy' } } })))).toMatchObject({ code: 'cannot_update_voice', event_id: 'e' })
+    expect(errorOf(session.client(update({ instructions: 'New.', audio: { output: { voice: 'alloy' } } })))).toMatchObject({
+      code: 'cannot_update_voice',
+      event_id: 'e',
+    })
     expect(session.state().config).toMatchObject({ instructions: '' })
     expect(errorOf(session.client(update({ audio: { output: { voice: 'verse' } } })))).toBeNull()
   })
 
   it('is of one kind for ever', () => {
-    expect(errorOf(drive().client({ type: 'session.update', session: { type: 'transcription' } }))).toMatchObject({ code: 'invalid_value', param: 'session.type' })
+    expect(errorOf(drive().client({ type: 'session.update', session: { type: 'transcription' } }))).toMatchObject({
+      code: 'invalid_value',
+      param: 'session.type',
+    })
   })
 
   it('that transcribes has turns and words and no answers', () => {
@@ -60,7 +81,9 @@ describe('a session', () => {
     session.happen({ type: 'speech_started', atMs: 400 })
     const sent = session.happen({ type: 'speech_stopped', atMs: 1_500 })
     expect(typesOf(sent)).toEqual(['input_audio_buffer.speech_stopped', 'input_audio_buffer.committed', 'conversation.item.added', 'conversation.item.done'])
-    expect(session.last()).toContainEqual(expect.objectContaining({ type: 'transcribe', shown: true, settings: expect.objectContaining({ model: 'whisper-1' }) }))
+    expect(session.last()).toContainEqual(
+      expect.objectContaining({ type: 'transcribe', shown: true, settings: expect.objectContaining({ model: 'whisper-1' }) }),
+    )
     expect(errorOf(session.client({ type: 'response.create' }))).toMatchObject({ code: 'not_supported' })
     expect(errorOf(session.client(message('x')))).toMatchObject({ code: 'not_supported' })
   })
@@ -80,19 +103,29 @@ describe('the input buffer', () => {
     const session = drive()
     session.client({ type: 'input_audio_buffer.append', audio: Buffer.from([1, 2, 3]).toString('base64') })
     session.client({ type: 'input_audio_buffer.append', audio: Buffer.from([4, 5, 6]).toString('base64') })
-    expect(session.effects.flatMap((effect) => (effect.type === 'feed_audio' ? [[...effect.audio]] : []))).toEqual([[1, 2], [3, 4, 5, 6]])
+    expect(session.effects.flatMap((effect) => (effect.type === 'feed_audio' ? [[...effect.audio]] : []))).toEqual([
+      [1, 2],
+      [3, 4, 5, 6],
+    ])
   })
 
   it('is never acknowledged, and refuses what is no base64', () => {
     const session = drive()
     expect(session.client(appended(20))).toEqual([])
-    expect(errorOf(session.client({ type: 'input_audio_buffer.append', event_id: 'x', audio: 'ab*=' }))).toMatchObject({ code: 'invalid_value', param: 'audio', event_id: 'x' })
+    expect(errorOf(session.client({ type: 'input_audio_buffer.append', event_id: 'x', audio: 'ab*=' }))).toMatchObject({
+      code: 'invalid_value',
+      param: 'audio',
+      event_id: 'x',
+    })
   })
 
   it('cannot be committed before 100 ms', () => {
     const session = drive()
     session.client(appended(99))
-    expect(errorOf(session.client({ type: 'input_audio_buffer.commit' }))).toMatchObject({ code: 'input_audio_buffer_commit_empty', message: expect.stringContaining('99.00ms') })
+    expect(errorOf(session.client({ type: 'input_audio_buffer.commit' }))).toMatchObject({
+      code: 'input_audio_buffer_commit_empty',
+      message: expect.stringContaining('99.00ms'),
+    })
     session.client(appended(1))
     const sent = session.client({ type: 'input_audio_buffer.commit' })
     expect(typesOf(sent)).toEqual(['input_audio_buffer.committed', 'conversation.item.added', 'conversation.item.done'])
@@ -156,7 +189,10 @@ describe('the input buffer', () => {
   })
 
   it('passes a pressed key on', () => {
-    expect(only(drive().happen({ type: 'dtmf', digit: '#', receivedAtS: 1_763_605_109.7 }), 'input_audio_buffer.dtmf_event_received')).toMatchObject({ event: '#', received_at: 1_763_605_109 })
+    expect(only(drive().happen({ type: 'dtmf', digit: '#', receivedAtS: 1_763_605_109.7 }), 'input_audio_buffer.dtmf_event_received')).toMatchObject({
+      event: '#',
+      received_at: 1_763_605_109,
+    })
   })
 
   it('answers silence when an idle timeout is set, counted from the end of playing', () => {
@@ -168,7 +204,13 @@ describe('the input buffer', () => {
     expect(session.last()).toEqual([{ type: 'arm_idle', timeoutMs: 6_000, responseId: first, audioMs: 400 }])
     session.client(appended(7_000))
     const sent = session.happen({ type: 'idle_timeout', startMs: 2_400, endMs: 8_400 })
-    expect(typesOf(sent)).toEqual(['input_audio_buffer.timeout_triggered', 'input_audio_buffer.committed', 'conversation.item.added', 'conversation.item.done', 'response.created'])
+    expect(typesOf(sent)).toEqual([
+      'input_audio_buffer.timeout_triggered',
+      'input_audio_buffer.committed',
+      'conversation.item.added',
+      'conversation.item.done',
+      'response.created',
+    ])
     expect(session.last()).toContainEqual(expect.objectContaining({ type: 'start_response', request: expect.objectContaining({ trigger: 'idle' }) }))
     expect(session.happen({ type: 'idle_timeout', startMs: 2_400, endMs: 8_400 })).toEqual([])
   })
@@ -181,7 +223,9 @@ describe('transcripts of the caller', () => {
     const itemId = order(session)[0]!
     expect(session.happen({ type: 'transcription_completed', itemId, contentIndex: 0, transcript: 'Hi', measured: { seconds: 1.3 } })).toEqual([])
     expect(conversationView(session.state())[0]).toMatchObject({ parts: [{ type: 'audio', transcript: 'Hi' }] })
-    expect(only(session.client({ type: 'conversation.item.retrieve', item_id: itemId }), 'conversation.item.retrieved').item).toMatchObject({ content: [{ type: 'input_audio', transcript: null }] })
+    expect(only(session.client({ type: 'conversation.item.retrieve', item_id: itemId }), 'conversation.item.retrieved').item).toMatchObject({
+      content: [{ type: 'input_audio', transcript: null }],
+    })
   })
 
   it('carry their usage, by duration or by tokens', () => {
@@ -189,10 +233,26 @@ describe('transcripts of the caller', () => {
     session.client(update({ audio: { input: { transcription: {} } } }))
     spoken(session)
     const itemId = order(session)[0]!
-    expect(typesOf(session.happen({ type: 'transcription_delta', itemId, contentIndex: 0, delta: 'H' }))).toEqual(['conversation.item.input_audio_transcription.delta'])
-    const completed = session.happen({ type: 'transcription_completed', itemId, contentIndex: 0, transcript: 'Hi', measured: { inputText: 1, inputAudio: 20, output: 2 } })
-    expect(only(completed, 'conversation.item.input_audio_transcription.completed').usage).toEqual({ type: 'tokens', total_tokens: 23, input_tokens: 21, output_tokens: 2, input_token_details: { text_tokens: 1, audio_tokens: 20 } })
-    expect(only(session.client({ type: 'conversation.item.retrieve', item_id: itemId }), 'conversation.item.retrieved').item).toMatchObject({ content: [{ transcript: 'Hi' }] })
+    expect(typesOf(session.happen({ type: 'transcription_delta', itemId, contentIndex: 0, delta: 'H' }))).toEqual([
+      'conversation.item.input_audio_transcription.delta',
+    ])
+    const completed = session.happen({
+      type: 'transcription_completed',
+      itemId,
+      contentIndex: 0,
+      transcript: 'Hi',
+      measured: { inputText: 1, inputAudio: 20, output: 2 },
+    })
+    expect(only(completed, 'conversation.item.input_audio_transcription.completed').usage).toEqual({
+      type: 'tokens',
+      total_tokens: 23,
+      input_tokens: 21,
+      output_tokens: 2,
+      input_token_details: { text_tokens: 1, audio_tokens: 20 },
+    })
+    expect(only(session.client({ type: 'conversation.item.retrieve', item_id: itemId }), 'conversation.item.retrieved').item).toMatchObject({
+      content: [{ transcript: 'Hi' }],
+    })
   })
 
   it('that fail say which item, and a transcript of an item that is gone is ignored', () => {
@@ -201,7 +261,9 @@ describe('transcripts of the caller', () => {
     spoken(session)
     const itemId = order(session)[0]!
     const fault = { type: 'server_error', code: 'timeout', message: 'No answer.' } as const
-    expect(only(session.happen({ type: 'transcription_failed', itemId, contentIndex: 0, fault }), 'conversation.item.input_audio_transcription.failed').error).toEqual({ ...fault, param: '' })
+    expect(
+      only(session.happen({ type: 'transcription_failed', itemId, contentIndex: 0, fault }), 'conversation.item.input_audio_transcription.failed').error,
+    ).toEqual({ ...fault, param: '' })
     session.client({ type: 'conversation.item.delete', item_id: itemId })
     expect(session.happen({ type: 'transcription_completed', itemId, contentIndex: 0, transcript: 'Hi', measured: { seconds: 1 } })).toEqual([])
   })
@@ -221,9 +283,21 @@ describe('items', () => {
   it.each([
     ['an unknown predecessor', message('x', { previous_item_id: 'nobody' }), { code: 'item_create_invalid_previous_item_id', param: 'previous_item_id' }],
     ['an id that is taken', message('x', { item: { id: 'a' } }), { code: 'item_create_duplicate_item_id', param: 'item.id' }],
-    ['an answer to a call that never was', { type: 'conversation.item.create', item: { type: 'function_call_output', call_id: 'call_x', output: '' } }, { code: 'invalid_tool_call_id', param: 'item.call_id' }],
-    ['sound in our own name', { type: 'conversation.item.create', item: { type: 'message', role: 'assistant', content: [{ type: 'output_audio', transcript: 'I agree.' }] } }, { code: 'unsupported_content_type' }],
-    ['sound that is none', { type: 'conversation.item.create', item: { type: 'message', role: 'user', content: [{ type: 'input_audio', audio: '???' }] } }, { code: 'invalid_value', param: 'item.content[0].audio' }],
+    [
+      'an answer to a call that never was',
+      { type: 'conversation.item.create', item: { type: 'function_call_output', call_id: 'call_x', output: '' } },
+      { code: 'invalid_tool_call_id', param: 'item.call_id' },
+    ],
+    [
+      'sound in our own name',
+      { type: 'conversation.item.create', item: { type: 'message', role: 'assistant', content: [{ type: 'output_audio', transcript: 'I agree.' }] } },
+      { code: 'unsupported_content_type' },
+    ],
+    [
+      'sound that is none',
+      { type: 'conversation.item.create', item: { type: 'message', role: 'user', content: [{ type: 'input_audio', audio: '???' }] } },
+      { code: 'invalid_value', param: 'item.content[0].audio' },
+    ],
   ])('are refused with %s', (_, event, expected) => {
     const session = drive()
     session.client(message('a', { item: { id: 'a' } }))
@@ -239,7 +313,10 @@ describe('items', () => {
 
   it('with sound hand it to the host, to be kept and transcribed', () => {
     const session = drive()
-    session.client({ type: 'conversation.item.create', item: { id: 'a', type: 'message', role: 'user', content: [{ type: 'input_audio', audio: Buffer.alloc(480).toString('base64') }] } })
+    session.client({
+      type: 'conversation.item.create',
+      item: { id: 'a', type: 'message', role: 'user', content: [{ type: 'input_audio', audio: Buffer.alloc(480).toString('base64') }] },
+    })
     expect(session.last().map((effect) => effect.type)).toEqual(['store_audio', 'transcribe'])
   })
 

@@ -15,7 +15,12 @@ export type FunctionTool = z.infer<typeof FunctionTool>
 
 /** Tools live in our agents, which speak MCP themselves: a session does not open connections for its client. */
 const McpTool = z.looseObject({ type: z.literal('mcp') }).superRefine((_, context) => {
-  context.addIssue({ code: 'custom', path: ['type'], message: 'tools of type mcp are configured on the agent, not in a session', params: { code: 'not_supported' } })
+  context.addIssue({
+    code: 'custom',
+    path: ['type'],
+    message: 'tools of type mcp are configured on the agent, not in a session',
+    params: { code: 'not_supported' },
+  })
 })
 
 export const Tools = z

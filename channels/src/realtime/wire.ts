@@ -15,7 +15,15 @@ export {
   type ServerEventOf,
   type ServerEventType,
 } from './server-events.ts'
-export { realtimeDefaults, RealtimeConfig, SessionConfig, TranscriptionConfig, transcriptionDefaults, TurnDetection, type Transcription } from './session-config.ts'
+export {
+  realtimeDefaults,
+  RealtimeConfig,
+  SessionConfig,
+  TranscriptionConfig,
+  transcriptionDefaults,
+  TurnDetection,
+  type Transcription,
+} from './session-config.ts'
 export { mergeRealtime, mergeTranscription, SessionPatch } from './session-patch.ts'
 export { FunctionTool, ToolChoice } from './tools.ts'
 export { RateLimit, ResponseUsage, responseUsage, TranscriptionUsage, transcriptionUsage, type MeasuredTokens, type MeasuredTranscription } from './usage.ts'

@@ -6,14 +6,24 @@ import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
  */
 const tlv = (tag: number, ...parts: Uint8Array[]): Buffer => {
   const body = Buffer.concat(parts)
-  const length = body.length < 128 ? Buffer.of(body.length) : body.length < 256 ? Buffer.of(0x81, body.length) : Buffer.of(0x82, body.length >> 8, body.length & 255)
+  const length =
+    body.length < 128 ? Buffer.of(body.length) : body.length < 256 ? Buffer.of(0x81, body.length) : Buffer.of(0x82, body.length >> 8, body.length & 255)
   return Buffer.concat([Buffer.of(tag), length, body])
 }
 const sequence = (...parts: Uint8Array[]) => tlv(0x30, ...parts)
 const set = (...parts: Uint8Array[]) => tlv(0x31, ...parts)
 const oid = (...bytes: number[]) => tlv(0x06, Uint8Array.from(bytes))
 const bitString = (bytes: Uint8Array) => tlv(0x03, Buffer.of(0), bytes)
-const utcTime = (date: Date) => tlv(0x17, Buffer.from(date.toISOString().replaceAll(/[-:T]|\.\d+/g, '').slice(2)))
+const utcTime = (date: Date) =>
+  tlv(
+    0x17,
+    Buffer.from(
+      date
+        .toISOString()
+        .replaceAll(/[-:T]|\.\d+/g, '')
+        .slice(2),
+    ),
+  )
 
 const COMMON_NAME = [0x55, 0x04, 0x03]
 const SUBJECT_ALT_NAME = [0x55, 0x1d, 0x11]
@@ -22,7 +32,11 @@ const BASIC_CONSTRAINTS = [0x55, 0x1d, 0x13]
 const ECDSA_WITH_SHA256 = sequence(oid(0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02))
 const HOUR_MS = 3_600_000
 
-const pem = (der: Buffer): string => `-----BEGIN CERTIFICATE-----\n${der.toString('base64').match(/.{1,64}/g)?.join('\n')}\n-----END CERTIFICATE-----\n`
+const pem = (der: Buffer): string =>
+  `-----BEGIN CERTIFICATE-----\n${der
+    .toString('base64')
+    .match(/.{1,64}/g)
+    ?.join('\n')}\n-----END CERTIFICATE-----\n`
 
 export function localCertificate(): { key: string; cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })

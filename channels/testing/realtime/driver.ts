@@ -1,5 +1,20 @@
 import type { z } from 'zod'
-import { createRealtimeSession, realtimeDefaults, receive, restore, resumeRealtimeSession, serialise, SERVER_EVENTS, step, type Effect, type Happening, type ServerEvent, type SessionOptions, type SessionState, type Step } from '../../src/realtime/index.ts'
+import {
+  createRealtimeSession,
+  realtimeDefaults,
+  receive,
+  restore,
+  resumeRealtimeSession,
+  serialise,
+  SERVER_EVENTS,
+  step,
+  type Effect,
+  type Happening,
+  type ServerEvent,
+  type SessionOptions,
+  type SessionState,
+  type Step,
+} from '../../src/realtime/index.ts'
 import { agentsEvents, agentsItems, typesKnownTo } from './clients.ts'
 
 /**

@@ -41,9 +41,11 @@ export function difference(expected: unknown, actual: unknown, names: Names, pat
     if (!names.has(expected)) names.set(expected, actual)
     return names.get(expected) === actual ? null : `${path}: expected ${expected} = ${String(names.get(expected))}, got ${String(actual)}`
   }
-  if (typeof expected !== 'object' || expected === null) return Object.is(expected, actual) ? null : `${path}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`
+  if (typeof expected !== 'object' || expected === null)
+    return Object.is(expected, actual) ? null : `${path}: expected ${JSON.stringify(expected)}, got ${JSON.stringify(actual)}`
   if (typeof actual !== 'object' || actual === null) return `${path}: expected an object, got ${JSON.stringify(actual)}`
-  if (Array.isArray(expected) && (!Array.isArray(actual) || actual.length !== expected.length)) return `${path}: expected ${expected.length} entries, got ${JSON.stringify(actual)}`
+  if (Array.isArray(expected) && (!Array.isArray(actual) || actual.length !== expected.length))
+    return `${path}: expected ${expected.length} entries, got ${JSON.stringify(actual)}`
   for (const [key, inner] of Object.entries(expected)) {
     const found = difference(inner, (actual as Record<string, unknown>)[key], names, `${path}.${key}`)
     if (found) return found

@@ -46,7 +46,12 @@ export async function startHost({ tls = true }: { tls?: boolean } = {}): Promise
     if (!result.ok) return socket.close(4_000, result.error.code)
     const { target, beta } = result.connection
     const config = target.mode === 'realtime' ? realtimeDefaults({ model: target.model, voice: 'alloy' }) : transcriptionDefaults('whisper-1')
-    live(socket, realtimeCodec(beta), createRealtimeSession({ config, expiresAtS: Math.floor(Date.now() / 1_000) + 3_600, transcriptionModel: 'whisper-1', playout: 'client' }), sent)
+    live(
+      socket,
+      realtimeCodec(beta),
+      createRealtimeSession({ config, expiresAtS: Math.floor(Date.now() / 1_000) + 3_600, transcriptionModel: 'whisper-1', playout: 'client' }),
+      sent,
+    )
   })
   if (server) await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   else await new Promise((resolve) => sockets.once('listening', resolve))
@@ -147,8 +152,19 @@ function script(request: ResponseRequest): Happening[] {
     const call = { responseId, callId: 'call_1', name: tool.name }
     return [{ type: 'call_delta', ...call, delta: '{"city":' }, { type: 'call_done', ...call, arguments: '{"city":"Oslo"}' }, done]
   }
-  const text = last?.type === 'function_call_output' ? `The tool says: ${last.output}` : said.includes('count') ? 'one two three four five six seven eight '.repeat(40) : `You said: ${said}`
+  const text =
+    last?.type === 'function_call_output'
+      ? `The tool says: ${last.output}`
+      : said.includes('count')
+        ? 'one two three four five six seven eight '.repeat(40)
+        : `You said: ${said}`
   const words = text.match(/\S+\s*/g) ?? []
   if (modality === 'text') return [...words.map((delta): Happening => ({ type: 'text_delta', responseId, delta })), done]
-  return [...words.flatMap((delta): Happening[] => [{ type: 'speech_text', responseId, delta }, { type: 'speech_audio', responseId, audio: new Uint8Array(CHUNK_MS * 48), ms: CHUNK_MS }]), done]
+  return [
+    ...words.flatMap((delta): Happening[] => [
+      { type: 'speech_text', responseId, delta },
+      { type: 'speech_audio', responseId, audio: new Uint8Array(CHUNK_MS * 48), ms: CHUNK_MS },
+    ]),
+    done,
+  ]
 }

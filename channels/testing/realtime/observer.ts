@@ -51,7 +51,11 @@ export function observe(): Observer {
     const { id, output, status, usage } = event.response
     const answer = answers.get(id)
     insist(answer !== undefined, 'a response ended that never began', event)
-    insist([...answer!.items.values()].every((item) => item.done), 'a response ended before its items', event)
+    insist(
+      [...answer!.items.values()].every((item) => item.done),
+      'a response ended before its items',
+      event,
+    )
     insist(output.map((item) => item.id).join() === [...answer!.items.keys()].join(), 'the output is not what was generated', event)
     insist(status !== 'in_progress' && usage !== null, 'a response ended without an outcome', event)
     answers.delete(id)
@@ -143,7 +147,8 @@ export function observe(): Observer {
       case 'response.output_item.done': {
         const item = answers.get(event.response_id)?.items.get(event.item.id)
         insist(item !== undefined && !item.done && item.part !== 'open', 'an item was done too early', event)
-        if (answers.get(event.response_id)?.inConversation) insist(conversationDone.has(event.item.id), 'the response was done with an item before the conversation', event)
+        if (answers.get(event.response_id)?.inConversation)
+          insist(conversationDone.has(event.item.id), 'the response was done with an item before the conversation', event)
         item!.done = true
         return
       }

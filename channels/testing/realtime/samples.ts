@@ -3,8 +3,23 @@ import { realtimeDefaults, responseUsage, type ServerEventFields, type ServerEve
 /** One of each server event, made by the typed builder: a new event without a sample does not compile. */
 const ids = { item_id: 'item_1', response_id: 'resp_1', output_index: 0 }
 const part = { ...ids, content_index: 0 }
-const message: WireItem = { id: 'item_1', object: 'realtime.item', status: 'completed', type: 'message', role: 'assistant', content: [{ type: 'output_audio', audio: null, transcript: 'Hello' }] }
-const call: WireItem = { id: 'item_2', object: 'realtime.item', status: 'completed', type: 'function_call', call_id: 'call_1', name: 'look_up', arguments: '{}' }
+const message: WireItem = {
+  id: 'item_1',
+  object: 'realtime.item',
+  status: 'completed',
+  type: 'message',
+  role: 'assistant',
+  content: [{ type: 'output_audio', audio: null, transcript: 'Hello' }],
+}
+const call: WireItem = {
+  id: 'item_2',
+  object: 'realtime.item',
+  status: 'completed',
+  type: 'function_call',
+  call_id: 'call_1',
+  name: 'look_up',
+  arguments: '{}',
+}
 const placed = { item: message, previous_item_id: null }
 const heard = { item_id: 'item_1', content_index: 0 }
 const session = { ...realtimeDefaults({ model: 'm', voice: 'alloy' }), id: 'sess_1', object: 'realtime.session' as const, expires_at: 1 }
@@ -35,7 +50,13 @@ export const SERVER_SAMPLES: { [Type in ServerEventType]: ServerEventFields<Type
   'conversation.item.truncated': { ...heard, audio_end_ms: 40 },
   'conversation.item.input_audio_transcription.delta': { ...heard, delta: 'Hel', logprobs: null },
   'conversation.item.input_audio_transcription.segment': { ...heard, id: 'seg_1', text: 'Hello', speaker: 'A', start: 0, end: 0.5 },
-  'conversation.item.input_audio_transcription.completed': { ...heard, transcript: 'Hello', usage: { type: 'duration', seconds: 1 }, logprobs: [{ token: 'Hello', logprob: -0.1, bytes: [72] }], languages: [{ code: 'en' }] },
+  'conversation.item.input_audio_transcription.completed': {
+    ...heard,
+    transcript: 'Hello',
+    usage: { type: 'duration', seconds: 1 },
+    logprobs: [{ token: 'Hello', logprob: -0.1, bytes: [72] }],
+    languages: [{ code: 'en' }],
+  },
   'conversation.item.input_audio_transcription.failed': { ...heard, error: { type: 'server_error', code: 'timeout', message: 'Too late.', param: '' } },
   'input_audio_buffer.committed': { item_id: 'item_1', previous_item_id: null },
   'input_audio_buffer.cleared': {},

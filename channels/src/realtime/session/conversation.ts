@@ -68,7 +68,8 @@ function wirePart(part: Part, audio: string | null): WirePart {
   }
 }
 
-export const hasSound = (item: Item): item is Message => item.type === 'message' && item.content.some((part) => part.type === 'input_audio' || part.type === 'output_audio')
+export const hasSound = (item: Item): item is Message =>
+  item.type === 'message' && item.content.some((part) => part.type === 'input_audio' || part.type === 'output_audio')
 
 /** The conversation for the model, as it stands now: the host asks again when a transcript has come. */
 export const conversationView = (state: State): ViewItem[] => viewOf(state.items)
@@ -84,7 +85,9 @@ function viewItem(item: Item, calls: ReadonlySet<string>): ViewItem[] {
   if (item.type !== 'message') {
     if (!calls.has(item.callId) || item.status === 'incomplete') return []
     const { id, callId } = item
-    return item.type === 'function_call' ? [{ type: 'function_call', id, callId, name: item.name, arguments: item.arguments }] : [{ type: 'function_call_output', id, callId, output: item.output }]
+    return item.type === 'function_call'
+      ? [{ type: 'function_call', id, callId, name: item.name, arguments: item.arguments }]
+      : [{ type: 'function_call_output', id, callId, output: item.output }]
   }
   const parts = item.content.flatMap((part, index) => viewPart(item.id, part, index))
   const interrupted = item.status === 'incomplete' || item.content.some((part) => part.type === 'output_audio' && part.heard !== null)

@@ -24,7 +24,10 @@ export type ResponseRequest = {
   /** Beside the conversation: its output is not added to it and it may run while another response speaks. */
   outOfBand: boolean
   context: ViewItem[]
-  /** Whether the context is the conversation (fresh again from `conversationView`) or the client's own input. */
+  /**
+   * False: the context is the conversation, fresh again from `conversationView`. True: it is the client's own input, which
+   * is kept nowhere; sound and transcripts of its items belong to this response and go with it.
+   */
   ownContext: boolean
   instructions: string
   modality: 'text' | 'audio'

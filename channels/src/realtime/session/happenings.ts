@@ -19,7 +19,15 @@ export type Happening =
   | { type: 'dtmf'; digit: string; receivedAtS: number }
   | { type: 'transcription_delta'; itemId: string; contentIndex: number; delta: string; logprobs?: Logprob[] }
   | { type: 'transcription_segment'; itemId: string; contentIndex: number; id: string; text: string; speaker: string; startS: number; endS: number }
-  | { type: 'transcription_completed'; itemId: string; contentIndex: number; transcript: string; measured: MeasuredTranscription; languages?: string[]; logprobs?: Logprob[] }
+  | {
+      type: 'transcription_completed'
+      itemId: string
+      contentIndex: number
+      transcript: string
+      measured: MeasuredTranscription
+      languages?: string[]
+      logprobs?: Logprob[]
+    }
   | { type: 'transcription_failed'; itemId: string; contentIndex: number; fault: Fault }
   /** Written answer (modality text); in a spoken one the same as `speech_text`. */
   | { type: 'text_delta'; responseId: string; delta: string }
@@ -31,9 +39,9 @@ export type Happening =
   | { type: 'speech_words'; responseId: string; spans: Span[] }
   /** The message is complete; another may follow. Implied by the end of the response. */
   | { type: 'message_done'; responseId: string }
-  /** Calls may interleave; one with a new `callId` opens an item. */
+  /** Calls may interleave; one with a new `callId` (at most 64 letters, digits, _ or -: the client repeats it) opens an item. */
   | { type: 'call_delta'; responseId: string; callId: string; name: string; delta: string }
-  /** `arguments` is the whole text; what was not streamed yet goes out as one more delta. */
+  /** `arguments` is the whole text; what was not streamed yet goes out as one more delta. If it differs, what was streamed counts. */
   | { type: 'call_done'; responseId: string; callId: string; name: string; arguments: string }
   /** Tokens so far, so that a response which is cut off is accounted for. */
   | { type: 'response_usage'; responseId: string; measured: MeasuredTokens }

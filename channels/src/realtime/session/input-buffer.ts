@@ -25,7 +25,11 @@ export function appendAudio(turn: Turn, event: ClientEventOf<'input_audio_buffer
   const ms = audio.length / bytesPerMs(config.audio.input.format)
   const waitingMs = waiting(turn.state, ms)
   if (waitingMs === null)
-    return emitRefusal(turn, refuse('input_audio_buffer_full', `More than ${LIMITS.bufferMs / 60_000} minutes of audio wait: commit or clear the buffer.`, 'audio'), event.event_id ?? null)
+    return emitRefusal(
+      turn,
+      refuse('input_audio_buffer_full', `More than ${LIMITS.bufferMs / 60_000} minutes of audio wait: commit or clear the buffer.`, 'audio'),
+      event.event_id ?? null,
+    )
   change(turn, { input: { ...input, totalMs: input.totalMs + ms, waitingMs, half } })
   if (audio.length > 0) turn.effects.push({ type: 'feed_audio', audio })
 }
@@ -64,7 +68,8 @@ const tooSmall = (ms: number): Refusal =>
     `Error committing input audio buffer: buffer too small. Expected at least ${LIMITS.commitMs}ms of audio, but buffer only has ${ms.toFixed(2)}ms of audio.`,
   )
 
-const fullOf = (state: State): Refusal | null => (state.items.length >= LIMITS.items ? refuse('conversation_full', `A conversation has at most ${LIMITS.items} items: delete some.`) : null)
+const fullOf = (state: State): Refusal | null =>
+  state.items.length >= LIMITS.items ? refuse('conversation_full', `A conversation has at most ${LIMITS.items} items: delete some.`) : null
 
 /** Audio between the two positions becomes a user message. What came after it still waits. */
 function commit(turn: Turn, itemId: string, startMs: number, endMs: number): void {

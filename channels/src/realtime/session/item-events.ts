@@ -34,8 +34,13 @@ function checkPlace(state: State, { item, previous_item_id: previous }: Create):
   if (item.id === 'root' || (item.id && isTaken(state, item.id)))
     return refuse('item_create_duplicate_item_id', `Error adding item: an item with id ${quoted(item.id)} already exists.`, 'item.id')
   if (previous && previous !== 'root' && indexOf(state, previous) === -1)
-    return refuse('item_create_invalid_previous_item_id', `Error adding item: the previous item with id ${quoted(previous)} does not exist.`, 'previous_item_id')
-  if (item.type === 'function_call_output' && !hasCall(state, item.call_id)) return refuse('invalid_tool_call_id', `Tool call ID ${quoted(item.call_id)} not found in conversation.`, 'item.call_id')
+    return refuse(
+      'item_create_invalid_previous_item_id',
+      `Error adding item: the previous item with id ${quoted(previous)} does not exist.`,
+      'previous_item_id',
+    )
+  if (item.type === 'function_call_output' && !hasCall(state, item.call_id))
+    return refuse('invalid_tool_call_id', `Tool call ID ${quoted(item.call_id)} not found in conversation.`, 'item.call_id')
   return null
 }
 
@@ -45,7 +50,8 @@ const hasCall = (state: State, callId: string): boolean => state.items.some((ite
 
 function checkItem(state: State, item: Item): Refusal | null {
   if (state.items.length >= LIMITS.items) return refuse('conversation_full', `A conversation has at most ${LIMITS.items} items: delete some.`)
-  if (sizeOf(state.items) + sizeOfItem(item) > LIMITS.conversation) return refuse('conversation_full', `A conversation has at most ${LIMITS.conversation} characters: delete some items.`)
+  if (sizeOf(state.items) + sizeOfItem(item) > LIMITS.conversation)
+    return refuse('conversation_full', `A conversation has at most ${LIMITS.conversation} characters: delete some items.`)
   return null
 }
 
@@ -77,7 +83,8 @@ export function retrieveItem(turn: Turn, { item_id, event_id }: ClientEventOf<'c
   const item = indexOf(state, item_id) === -1 ? undefined : findItem(state, item_id)
   if (!item) return emitRefusal(turn, missing('retrieving', 'item_retrieve_invalid_item_id', item_id), event_id ?? null)
   if (!state.keepsAudio || !hasSound(item) || isGrowing(state, item_id)) return emit(turn, 'conversation.item.retrieved', { item: wireItem(item) })
-  if (state.retrievals.length >= LIMITS.retrievals) return emitRefusal(turn, refuse('rate_limit_exceeded', `${LIMITS.retrievals} items are being retrieved already.`), event_id ?? null)
+  if (state.retrievals.length >= LIMITS.retrievals)
+    return emitRefusal(turn, refuse('rate_limit_exceeded', `${LIMITS.retrievals} items are being retrieved already.`), event_id ?? null)
   const requestId = newId(turn, 'req')
   change(turn, { retrievals: [...state.retrievals, { requestId, itemId: item_id }] })
   turn.effects.push({ type: 'retrieve_audio', requestId, itemId: item_id })

@@ -15,7 +15,8 @@ export function itemFrom(turn: Turn, input: ItemInput, id: string, param: string
   const base = { id, status: input.status === 'incomplete' ? ('incomplete' as const) : ('completed' as const) }
   if (input.type === 'function_call')
     return { item: { ...base, type: 'function_call', callId: input.call_id ?? newId(turn, 'call'), name: input.name, arguments: input.arguments }, effects: [] }
-  if (input.type === 'function_call_output') return { item: { ...base, type: 'function_call_output', callId: input.call_id, output: input.output }, effects: [] }
+  if (input.type === 'function_call_output')
+    return { item: { ...base, type: 'function_call_output', callId: input.call_id, output: input.output }, effects: [] }
   return messageFrom(turn, input, base, param)
 }
 
@@ -52,7 +53,8 @@ function audioFrom(turn: Turn, part: Extract<PartInput, { type: 'input_audio' }>
   const kept: Part = { type: 'input_audio', transcript: part.transcript ?? null, shown: typeof part.transcript === 'string' || transcription !== null }
   if (typeof part.audio !== 'string') return { part: kept, effects: [] }
   const audio = decodeAudio(part.audio)
-  if (!audio || audio.length === 0) return { refusal: refuse('invalid_value', `Invalid '${param}.audio': expected base64-encoded audio bytes.`, `${param}.audio`) }
+  if (!audio || audio.length === 0)
+    return { refusal: refuse('invalid_value', `Invalid '${param}.audio': expected base64-encoded audio bytes.`, `${param}.audio`) }
   const effects: Effect[] = [{ type: 'store_audio', itemId, contentIndex, audio, format }]
   if (kept.transcript === null) effects.push({ type: 'transcribe', itemId, contentIndex, shown: transcription !== null, settings: transcription })
   return { part: kept, effects }

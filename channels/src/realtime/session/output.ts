@@ -13,7 +13,8 @@ type Of<Type extends Happening['type']> = Extract<Happening, { type: Type }>
 
 const responseOf = (turn: Turn, id: string): Response | undefined => turn.state.responses.find((response) => response.id === id)
 
-export const place = ({ response, index, output }: Place) => ({ response_id: response.id, output_index: index, item_id: output.item.id })
+const placeOf = ({ response, index, output }: Place) => ({ response_id: response.id, output_index: index, item_id: output.item.id })
+const at = (where: Place) => ({ ...placeOf(where), content_index: CONTENT_INDEX })
 
 export function textDelta(turn: Turn, { responseId, delta }: Of<'text_delta'> | Of<'speech_text'>): void {
   const place = delta === '' ? null : openMessage(turn, responseId)
@@ -33,20 +34,22 @@ export function speechAudio(turn: Turn, { responseId, audio, ms }: Of<'speech_au
   const delta = typeof audio === 'string' ? audio : Buffer.from(audio.buffer, audio.byteOffset, audio.byteLength).toString('base64')
   if (delta === '' || responseOf(turn, responseId)?.modality !== 'audio') return
   const place = openMessage(turn, responseId)
-  const part = place && partOf(place)
-  if (part?.type !== 'output_audio') return
-  grow(turn, place!, { ...part, ms: part.ms + measure(ms) })
+  if (!place) return
+  const part = partOf(place)
+  if (part.type !== 'output_audio') return
+  grow(turn, place, { ...part, ms: part.ms + measure(ms) })
   if (!turn.state.spoke) change(turn, { spoke: true })
-  emit(turn, 'response.output_audio.delta', { ...at(place!), delta })
+  emit(turn, 'response.output_audio.delta', { ...at(place), delta })
 }
 
 /** Not an event: they say what was heard when the part is cut. */
 export function speechWords(turn: Turn, { responseId, spans }: Of<'speech_words'>): void {
   const place = openOutput(responseOf(turn, responseId), (item) => item.type === 'message')
-  const part = place && partOf(place)
-  if (part?.type !== 'output_audio') return
+  if (!place) return
+  const part = partOf(place)
+  if (part.type !== 'output_audio') return
   const sound = spans.map((span) => ({ charEnd: Math.floor(measure(span.charEnd)), endMs: measure(span.endMs) }))
-  grow(turn, place!, { ...part, spans: [...part.spans, ...sound].slice(0, LIMITS.spans) })
+  grow(turn, place, { ...part, spans: [...part.spans, ...sound].slice(0, LIMITS.spans) })
 }
 
 export function messageDone(turn: Turn, { responseId }: Of<'message_done'>): void {
@@ -75,9 +78,6 @@ function growCall(turn: Turn, place: Place, delta: string): void {
   change(turn, { responses: growInto(turn.state.responses, { ...item, arguments: item.arguments + delta }) })
   emit(turn, 'response.function_call_arguments.delta', { ...placeOf(place), call_id: item.callId, delta })
 }
-
-const placeOf = place
-const at = (where: Place) => ({ ...placeOf(where), content_index: CONTENT_INDEX })
 
 function partOf({ output }: Place): Part {
   return (output.item as Message).content[CONTENT_INDEX]!

@@ -19,7 +19,8 @@ export function playoutStarted(turn: Turn, { responseId, itemId, contentIndex }:
 }
 
 export function playoutHeard(turn: Turn, { responseId, itemId, contentIndex, ms }: Of<'playout_heard'>): void {
-  if (turn.state.playing?.responseId === responseId) change(turn, { playing: { responseId, itemId, contentIndex: Math.floor(measure(contentIndex)), heardMs: measure(ms) } })
+  if (turn.state.playing?.responseId === responseId)
+    change(turn, { playing: { responseId, itemId, contentIndex: Math.floor(measure(contentIndex)), heardMs: measure(ms) } })
 }
 
 export function playoutStopped(turn: Turn, { responseId }: Of<'playout_stopped'>): void {
@@ -30,7 +31,11 @@ export function playoutStopped(turn: Turn, { responseId }: Of<'playout_stopped'>
 
 export function clearOutput(turn: Turn, { event_id }: ClientEventOf<'output_audio_buffer.clear'>): void {
   if (turn.state.playout === 'client')
-    return emitRefusal(turn, refuse('not_supported', 'output_audio_buffer.clear is for WebRTC and SIP: on a WebSocket the client plays, and truncates.', 'type'), event_id ?? null)
+    return emitRefusal(
+      turn,
+      refuse('not_supported', 'output_audio_buffer.clear is for WebRTC and SIP: on a WebSocket the client plays, and truncates.', 'type'),
+      event_id ?? null,
+    )
   cutPlayout(turn)
 }
 

@@ -37,7 +37,10 @@ function startResponse(turn: Turn, settings: ResponseSettings, trigger: Trigger)
   change(turn, { responses: [...turn.state.responses, response] })
   emit(turn, 'response.created', { response: wireResponse(turn.state, response) })
   if (response.inConversation && idleTimeoutMs(turn.state) !== null) turn.effects.push({ type: 'disarm_idle' })
-  turn.effects.push({ type: 'start_response', request: { ...requestFrom(response, config, settings), ...trigger, context: viewOf(context.items), ownContext: Boolean(settings.input) } })
+  turn.effects.push({
+    type: 'start_response',
+    request: { ...requestFrom(response, config, settings), ...trigger, context: viewOf(context.items), ownContext: Boolean(settings.input) },
+  })
   return null
 }
 
@@ -49,7 +52,8 @@ function refusalOf(state: State, config: RealtimeConfig, settings: ResponseSetti
       'conversation_already_has_active_response',
       `Conversation already has an active response in progress: ${active.id}. Wait until the response is finished before creating a new one.`,
     )
-  if (inConversation && state.items.length >= LIMITS.items) return refuse('conversation_full', `The conversation has ${LIMITS.items} items already: delete some.`)
+  if (inConversation && state.items.length >= LIMITS.items)
+    return refuse('conversation_full', `The conversation has ${LIMITS.items} items already: delete some.`)
   if (state.responses.length >= LIMITS.responses) return refuse('rate_limit_exceeded', `${LIMITS.responses} responses are in progress already.`)
   const voice = settings.audio?.output?.voice
   if (state.spoke && voice !== undefined && voiceId(voice) !== voiceId(config.audio.output.voice))
@@ -98,7 +102,11 @@ function responseFrom(id: string, config: RealtimeConfig, settings: ResponseSett
 }
 
 /** What the client said about this response wins over the session. */
-function requestFrom(response: Response, config: RealtimeConfig, settings: ResponseSettings): Omit<ResponseRequest, 'trigger' | 'itemId' | 'context' | 'ownContext'> {
+function requestFrom(
+  response: Response,
+  config: RealtimeConfig,
+  settings: ResponseSettings,
+): Omit<ResponseRequest, 'trigger' | 'itemId' | 'context' | 'ownContext'> {
   return {
     responseId: response.id,
     outOfBand: !response.inConversation,
@@ -121,7 +129,12 @@ function requestFrom(response: Response, config: RealtimeConfig, settings: Respo
 export function cancelByClient(turn: Turn, { response_id, event_id }: ClientEventOf<'response.cancel'>): void {
   const response = response_id ? turn.state.responses.find((other) => other.id === response_id) : activeResponse(turn.state)
   if (response) cancelResponse(turn, response.id, 'client_cancelled')
-  else emitRefusal(turn, refuse('response_cancel_not_active', 'Cancellation failed: no active response found', response_id ? 'response_id' : null), event_id ?? null)
+  else
+    emitRefusal(
+      turn,
+      refuse('response_cancel_not_active', 'Cancellation failed: no active response found', response_id ? 'response_id' : null),
+      event_id ?? null,
+    )
 }
 
 /** `response.done` leaves at once; the host stops behind it and whatever was still on its way is ignored. */

@@ -12,7 +12,9 @@ import { change, emit, emitRefusal, type Turn } from './turn.ts'
 /** The whole configuration, as `session.created` and `session.updated` show it. */
 export function wireSession({ config, sessionId, expiresAtS }: State): WireSession {
   const identity = { id: sessionId, expires_at: expiresAtS }
-  return config.type === 'realtime' ? { ...config, object: 'realtime.session', ...identity } : { ...config, object: 'realtime.transcription_session', ...identity }
+  return config.type === 'realtime'
+    ? { ...config, object: 'realtime.session', ...identity }
+    : { ...config, object: 'realtime.transcription_session', ...identity }
 }
 
 export function updateSession(turn: Turn, { session, event_id }: ClientEventOf<'session.update'>): void {
@@ -38,7 +40,8 @@ function merged({ config, transcriptionModel }: State, patch: SessionPatch): Ses
 function refusalOf(state: State, next: SessionConfig): Refusal | null {
   const { config } = state
   if (config.type !== 'realtime' || next.type !== 'realtime') return null
-  if (state.spoke && voiceChanged(config, next)) return refuse('cannot_update_voice', "Cannot update a conversation's voice if assistant audio is present.", 'session.audio.output.voice')
+  if (state.spoke && voiceChanged(config, next))
+    return refuse('cannot_update_voice', "Cannot update a conversation's voice if assistant audio is present.", 'session.audio.output.voice')
   // "This value can only be changed in between model turns" (RealtimeAudioConfigOutput.speed).
   if (activeResponse(state) && next.audio.output.speed !== config.audio.output.speed)
     return refuse('invalid_value', 'The speed can only be changed in between model turns, not while a response is in progress.', 'session.audio.output.speed')

@@ -13,6 +13,10 @@ export function restore(stored: string): State {
     throw new AppError('invalid_state', { message: 'The stored session is not JSON.', cause })
   }
   const parsed = State.safeParse(value)
-  if (!parsed.success) throw new AppError('invalid_state', { message: 'The stored session is of another version or damaged.', details: { at: parsed.error.issues[0]?.path.join('.') ?? '' } })
+  if (!parsed.success)
+    throw new AppError('invalid_state', {
+      message: 'The stored session is of another version or damaged.',
+      details: { at: parsed.error.issues[0]?.path.join('.') ?? '' },
+    })
   return parsed.data
 }

@@ -9,10 +9,12 @@ export function truncatable(state: State, itemId: string, contentIndex: number, 
   const item = findItem(state, itemId)
   if (!item) return refuse('item_truncate_invalid_item_id', `Error truncating item: the item with id ${quoted(itemId)} does not exist.`, 'item_id')
   const part = item.type === 'message' ? item.content[contentIndex] : undefined
-  if (part?.type !== 'output_audio') return refuse('unsupported_content_type', 'Only model output audio messages can be truncated.', part ? 'item_id' : 'content_index')
+  if (part?.type !== 'output_audio')
+    return refuse('unsupported_content_type', 'Only model output audio messages can be truncated.', part ? 'item_id' : 'content_index')
   const lengthMs = part.heard?.endMs ?? part.ms
   // What was sent is counted in whole bytes; a client that counts the same bytes may round up by one millisecond.
-  if (audioEndMs > Math.ceil(lengthMs)) return refuse('invalid_value', `Audio content of ${Math.floor(lengthMs)}ms is already shorter than ${audioEndMs}ms`, 'audio_end_ms')
+  if (audioEndMs > Math.ceil(lengthMs))
+    return refuse('invalid_value', `Audio content of ${Math.floor(lengthMs)}ms is already shorter than ${audioEndMs}ms`, 'audio_end_ms')
   return part
 }
 
