@@ -1,13 +1,11 @@
 import type { Pcm } from '../frame.ts'
 import type { SttOptions } from './contract.ts'
-import { hasSound, rms } from './loudness.ts'
+import { hasSound } from './loudness.ts'
 import type { PartStream, SegmentPart, Sink } from './part.ts'
+import { quietestSample } from './recording.ts'
 
 /** Kept before the first sound of a segment: soft beginnings of words. */
 const LEAD_MS = 500
-/** When a segment grows too long it is cut at its quietest place within so much of its end. */
-const SEARCH_MS = 3_000
-const STEP_MS = 20
 
 type Segment = { pcm: Pcm; startMs: number; endMs: number }
 
@@ -41,7 +39,7 @@ export class SegmentStream implements PartStream {
     this.#samples += pcm.length
     this.#hasSound ||= hasSound(pcm, this.#options.sampleRateHz)
     if (!this.#hasSound) this.#forget()
-    else if (this.#ms(this.#samples) >= this.#part.maxSegmentMs) this.#send(this.#cut(this.#quietest()))
+    else if (this.#ms(this.#samples) >= this.#part.maxSegmentMs) this.#send(this.#cut(quietestSample(joined(this.#pieces, this.#samples), this.#options.sampleRateHz)))
   }
 
   finish(): void {
@@ -75,17 +73,6 @@ export class SegmentStream implements PartStream {
     this.#startSample += count
     this.#hasSound = hasSound(rest, this.#options.sampleRateHz)
     return { pcm: all.subarray(0, count), startMs, endMs: this.#ms(this.#startSample) }
-  }
-
-  #quietest(): number {
-    const all = joined(this.#pieces, this.#samples)
-    const step = Math.round((this.#options.sampleRateHz * STEP_MS) / 1_000)
-    let best = { at: all.length, level: Infinity }
-    for (let at = Math.max(0, all.length - Math.round((this.#options.sampleRateHz * SEARCH_MS) / 1_000)); at + step <= all.length; at += step) {
-      const level = rms(all.subarray(at, at + step))
-      if (level <= best.level) best = { at: at + (step >> 1), level }
-    }
-    return best.at
   }
 
   #send(segment: Segment): void {

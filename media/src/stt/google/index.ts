@@ -7,6 +7,7 @@ import type { SttEngine, SttOptions } from '../contract.ts'
 import { sttEngine } from '../engine.ts'
 import type { SttSettings } from '../engine.ts'
 import type { SegmentPart, Transcript } from '../part.ts'
+import { joinTranscripts, quietParts } from '../recording.ts'
 
 export type GoogleSttOptions = {
   /** An API key, or what answers an OAuth access token (it is asked for every recording, so it may cache). */
@@ -42,11 +43,9 @@ export function googleStt(options: GoogleSttOptions, settings?: SttSettings): St
     failure: (error) => (error instanceof SpeechError ? error.failure : socketFailure(ID, error)),
     async transcribe(pcm, stt) {
       const language = stt.language ?? defaultLanguage
-      // A longer recording is heard in parts; each part's times are moved to where it lies.
-      const size = (MAX_SEGMENT_MS / 1_000) * stt.sampleRateHz
-      const parts: Transcript[] = []
-      for (let at = 0; at < pcm.length; at += size) parts.push(shifted(await recognise({ ...options, baseUrl }, requestOf(pcm.subarray(at, at + size), model, language, stt), stt.signal), (at / stt.sampleRateHz) * 1_000))
-      return joined(parts, language)
+      const parts: { startMs: number; heard: Transcript }[] = []
+      for (const part of quietParts(pcm, stt.sampleRateHz, MAX_SEGMENT_MS)) parts.push({ startMs: part.startMs, heard: await recognise({ ...options, baseUrl }, requestOf(part.pcm, model, language, stt), stt.signal) })
+      return joinTranscripts(parts, language)
     },
   }
   return sttEngine(part, settings)
@@ -88,18 +87,5 @@ function transcriptOf(body: unknown): Transcript {
     language: heard[0]?.languageCode ?? null,
     confidence: sure.length === 0 ? null : sure.reduce((sum, one) => sum + one, 0) / sure.length,
     requestId: data.requestId ?? null,
-  }
-}
-
-const shifted = (heard: Transcript, byMs: number): Transcript => ({ ...heard, words: heard.words.map((word) => ({ ...word, startMs: word.startMs + byMs, endMs: word.endMs + byMs })) })
-
-function joined(parts: readonly Transcript[], language: string): Transcript {
-  const sure = parts.flatMap(({ confidence }) => (confidence === null ? [] : [confidence]))
-  return {
-    text: parts.map(({ text }) => text).filter((text) => text !== '').join(' '),
-    words: parts.flatMap(({ words }) => words),
-    language: parts[0]?.language ?? language,
-    confidence: sure.length === 0 ? null : Math.min(...sure),
-    requestId: parts.at(-1)?.requestId ?? null,
   }
 }
