@@ -14,12 +14,12 @@ export type SttDeadlines = {
   openMs: number
   /** Fed with sound that is loud enough to be speech, and not a sign of life for so long: `silent`. */
   silentMs: number
-  /** From `finish()` to `finished`. */
+  /** From `finish()` to `finished`; default: three times the engine's 99th percentile, and 2.5 s at least. */
   finalMs: number
   /** For a whole recording, on top of a quarter of its length. */
   recordingMs: number
 }
-export const STT_DEADLINES: SttDeadlines = { openMs: 5_000, silentMs: 4_000, finalMs: 6_000, recordingMs: 30_000 }
+export const STT_DEADLINES: Omit<SttDeadlines, 'finalMs'> = { openMs: 3_000, silentMs: 3_000, recordingMs: 30_000 }
 
 export type SttSettings = {
   clock?: Clock
@@ -34,7 +34,7 @@ export const MAX_KEYTERMS = 100
 
 /** Makes an engine of a supplier's part: metering, deadlines, order and one clean end are the same for all of them. */
 export function sttEngine(part: SttPart, settings: SttSettings = {}): SttEngine {
-  const all = { clock: systemClock, onUsage: () => undefined, ...settings, deadlines: { ...STT_DEADLINES, ...settings.deadlines } }
+  const all = { clock: systemClock, onUsage: () => undefined, ...settings, deadlines: { ...STT_DEADLINES, finalMs: Math.max(2_500, 3 * part.finalP99Ms), ...settings.deadlines } }
   return {
     id: part.id,
     model: part.model,

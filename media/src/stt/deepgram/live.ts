@@ -25,7 +25,7 @@ const SLACK_MS = 60
  * final, the first wait is enough; else the second, and only if Deepgram has said anything since (a dead socket is the deadline's).
  */
 const QUIET_FINALIZE_MS = 700
-const LOUD_FINALIZE_MS = 2_500
+const LOUD_FINALIZE_MS = 1_500
 
 /** One socket. Sound that was pushed before it opened is sent when it does. */
 export class DeepgramLive implements PartStream {
