@@ -17,6 +17,8 @@ export type MediasoupOptions = PlaneOptions & {
   /** What we accept, our favourite first. `pcmu` costs next to no processor time and sounds like a telephone. */
   codecs?: readonly WebRtcCodec[]
   opus?: OpusSettings
+  /** Data channel messages of one peer; one that sends more is cut off with the reason `flood`. */
+  maxMessagesPerSecond?: number
 }
 
 export type MediasoupPlane = MediaPlane & {
@@ -26,9 +28,9 @@ export type MediasoupPlane = MediaPlane & {
 
 /** Rooms that WebRTC peers can join. Rejects when the workers cannot be started; the `direct` plane is what is left then. */
 export async function createMediasoupPlane(options: MediasoupOptions): Promise<MediasoupPlane> {
-  const { time = monotonicClock, onFault = () => {}, codecs = ['opus', 'pcmu', 'pcma'], opus } = options
+  const { time = monotonicClock, onFault = () => {}, codecs = ['opus', 'pcmu', 'pcma'], opus, maxMessagesPerSecond = 500 } = options
   const pool = await WorkerPool.start({ workerBin: options.workerBin, count: options.workers ?? 1, listen: options.listen, onFault })
-  const rooms = new RoomList(options, async (join) => connect(await pool.take(), join, { codecs, opus, time, onFault }))
+  const rooms = new RoomList(options, async (join) => connect(await pool.take(), join, { codecs, opus, maxMessagesPerSecond, time, onFault }))
   return {
     driver: 'mediasoup',
     get workerPids() {

@@ -33,6 +33,8 @@ export type ConnectionSettings = {
   /** What we accept, our favourite first. */
   codecs: readonly WebRtcCodec[]
   opus?: OpusSettings
+  /** What a peer may send over its data channels; one that sends more is cut off. */
+  maxMessagesPerSecond: number
   time: MonotonicClock
   onFault: (error: unknown) => void
 }
@@ -248,6 +250,7 @@ class Connection implements Peer {
       transport,
       direct,
       maxMessageBytes: Math.min(peerMaxBytes, MAX_MESSAGE_BYTES),
+      maxMessagesPerSecond: this.#settings.maxMessagesPerSecond,
       onDataChannel: onDataChannel ?? ((_label, channel) => channel.close()),
       onFlood: () => this.#lose('flood'),
       onFault: this.#settings.onFault,

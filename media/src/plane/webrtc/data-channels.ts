@@ -10,13 +10,13 @@ import { DCEP_ACK, PPID, readOpen, readText } from './dcep.ts'
 const STREAMS = 4
 /** How often the worker is asked whether a channel still is: it does not tell when the peer has closed one. */
 const PROBE_MS = 2_000
-const MAX_MESSAGES_PER_SECOND = 500
 const MAX_BYTES_PER_SECOND = 4 * 1024 * 1024
 
 export type DataChannelsOptions = {
   transport: types.WebRtcTransport
   direct: types.DirectTransport
   maxMessageBytes: number
+  maxMessagesPerSecond: number
   onDataChannel: NonNullable<WebRtcJoin['onDataChannel']>
   onFlood(): void
   onFault: (error: unknown) => void
@@ -82,7 +82,7 @@ export class DataChannels {
 
   #receive(stream: Stream, message: Buffer, ppid: number): void {
     this.#bytes += message.length
-    if (++this.#messages > MAX_MESSAGES_PER_SECOND || this.#bytes > MAX_BYTES_PER_SECOND) return this.#options.onFlood()
+    if (++this.#messages > this.#options.maxMessagesPerSecond || this.#bytes > MAX_BYTES_PER_SECOND) return this.#options.onFlood()
     if (ppid === PPID.dcep) return this.#open(stream, message)
     const text = readText(message, ppid)
     if (text !== null) stream.channel?.receive(text)

@@ -11,12 +11,12 @@ import type { WebRtcCodec } from './codecs.ts'
 import { Outbound } from './outbound.ts'
 import { readRtp } from './rtp.ts'
 
-const SCRIPT = fileURLToPath(new URL('../../../../scripts/mediasoup-worker.mjs', import.meta.url))
+export const WORKER_SCRIPT = fileURLToPath(new URL('../../../../scripts/mediasoup-worker.mjs', import.meta.url))
 
 /** The worker that set-up has found or made, or why there is none. */
 export function findWorker(): { path: string; reason: null } | { path: null; reason: string } {
   try {
-    return { path: (JSON.parse(execFileSync(process.execPath, [SCRIPT, '--check'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) as { path: string }).path, reason: null }
+    return { path: (JSON.parse(execFileSync(process.execPath, [WORKER_SCRIPT, '--check'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })) as { path: string }).path, reason: null }
   } catch (error) {
     const { stdout } = error as { stdout?: string }
     return { path: null, reason: stdout ? (JSON.parse(stdout) as { reason: string }).reason : String(error) }
