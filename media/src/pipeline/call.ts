@@ -1,0 +1,278 @@
+import type { Pcm } from '../frame.ts'
+import { CallPlayer } from '../playout/player.ts'
+import { monotonicClock } from '../playout/monotonic.ts'
+import type { SttEvent } from '../stt/contract.ts'
+import type { TurnEffect, TurnEvent, TurnState, Utterance as Phrase } from '../turn/contract.ts'
+import { detectExpectation } from '../turn/expectation.ts'
+import { nextDueMs, openTurns, step } from '../turn/step.ts'
+import type { SpeechEdge } from '../vad/speech-edges.ts'
+import type { PipelineOptions, ReplyEnd, Said, TurnTimes } from './contract.ts'
+import { Ears } from './ears.ts'
+import { Reply, Utterance } from './reply.ts'
+
+/** How much softer the agent's voice becomes while it is not clear whether the caller wants the word. */
+const DUCK_DB = -12
+/** Told to the player as the way from our sending to the caller's ear. */
+const NOTHING: ReplyEnd = { then: 'listen' }
+
+type Event = TurnEvent extends infer One ? (One extends TurnEvent ? Omit<One, 'nowMs'> : never) : never
+
+/**
+ * The sound of one call: hears, decides by the turn machine, answers, speaks. Owns no line and no history: frames come in by `frame`, leave by the
+ * wire, and what happened is told as events. Times in events count from the opening. `close` is idempotent.
+ */
+export class CallPipeline {
+  readonly #options: PipelineOptions
+  readonly #player: CallPlayer
+  readonly #ears: Ears
+  readonly #stop = new AbortController()
+  readonly #openedMs = monotonicClock.nowMs()
+  #turns: TurnState
+  #timer: NodeJS.Timeout | null = null
+  #reply: Reply | null = null
+  #prepared: Reply | null = null
+  #phrases = 0
+  /** Said by the agent and not yet known to be heard, oldest first. */
+  readonly #spoken = new Map<string, { turn: number; startMs: number | null }>()
+  #times: TurnTimes | null = null
+  #ending: ReplyEnd['then'] | 'silence' | 'max_duration' | null = null
+  #closed = false
+
+  constructor(options: PipelineOptions) {
+    this.#options = options
+    const { sampleRateHz, wire, wheel, tap, vad, stt, voice, keyterms = [], settings } = options
+    this.#player = new CallPlayer({
+      wire, wheel, tap, sampleRateHz,
+      onFirst: (id, stage, atMs) => this.#firstFrame(id, stage, atMs),
+      onSettled: (id, outcome) => this.#settled(id, outcome === 'cut'),
+      onFault: () => this.close(),
+    })
+    this.#turns = openTurns({ language: voice.language, sttFinalP99Ms: stt.finalP99Ms, ...settings }, this.#nowMs())
+    this.#ears = new Ears({ sampleRateHz, vad, stt, language: voice.language, keyterms, signal: this.#stop.signal, onEdge: (edge) => this.#edge(edge), onWords: (event) => this.#words(event) })
+    if (options.greeting !== null) this.#sayText('greeting', options.greeting)
+    this.#setTimer()
+  }
+
+  /** 20 ms of the caller, in order. */
+  frame(pcm: Pcm): void {
+    if (!this.#closed) this.#ears.frame(pcm)
+  }
+
+  markReturned(name: string): void {
+    this.#player.markReturned(name)
+  }
+
+  /** Digits that were pressed, collected: the caller's words. */
+  digits(digits: string): void {
+    this.#take({ type: 'digits', digits })
+  }
+
+  /** Says something outside a turn: an announcement, a briefing. */
+  say(text: string): void {
+    if (!this.#closed) this.#sayText('say', text)
+  }
+
+  get stats(): ReturnType<CallPlayer['stats']> {
+    return this.#player.stats()
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#take({ type: 'hung_up' })
+    this.#closed = true
+    if (this.#timer) clearTimeout(this.#timer)
+    this.#reply?.cancel()
+    this.#prepared?.cancel()
+    this.#player.close()
+    this.#stop.abort()
+    this.#ears.close()
+  }
+
+  // ── What comes in ───────────────────────────────────────────────────────────────────────────────────────────────────
+  #edge(edge: SpeechEdge): void {
+    this.#take({ type: edge.type === 'start' ? 'speech_start' : 'speech_stop' })
+  }
+
+  #words(event: SttEvent): void {
+    if (event.type === 'partial') {
+      this.#options.onEvent({ type: 'partial', text: event.text })
+      this.#take({ type: 'partial', text: event.text })
+    } else if (event.type === 'final') {
+      if (event.text.trim() !== '') this.#callerSaid(event)
+      this.#take({ type: 'final', text: event.text, confidence: event.confidence, endOfTurn: event.endOfTurn })
+    } else if (event.type === 'failed') this.#options.onEvent({ type: 'incident', stage: 'stt', waitedMs: 0, failure: event.failure })
+  }
+
+  #callerSaid({ text, startMs, endMs, confidence }: Extract<SttEvent, { type: 'final' }>): void {
+    this.#said({ by: 'caller', turn: this.#turns.turn, text: text.trim(), startMs, endMs, interrupted: false, confidence })
+  }
+
+  #said(said: Said): void {
+    this.#options.onEvent({ type: 'said', said })
+  }
+
+  /** One event into the machine, its effects out. Effects may bring news at once: they are taken after these. */
+  #take(event: Event): void {
+    if (this.#closed) return
+    const before = this.#turns
+    const { state, effects } = step(before, { ...event, nowMs: monotonicClock.nowMs() } as TurnEvent)
+    this.#turns = state
+    for (const effect of effects) this.#do(effect)
+    this.#setTimer()
+  }
+
+  #setTimer(): void {
+    if (this.#timer) clearTimeout(this.#timer)
+    const dueMs = this.#closed ? null : nextDueMs(this.#turns)
+    this.#timer = dueMs === null ? null : setTimeout(() => this.#take({ type: 'timer' }), Math.max(0, Math.ceil(dueMs - monotonicClock.nowMs())))
+  }
+
+  // ── What goes out ───────────────────────────────────────────────────────────────────────────────────────────────────
+  #do(effect: TurnEffect): void {
+    switch (effect.do) {
+      case 'finish_stt': return this.#ears.finish()
+      case 'reply': return this.#startReply(effect.turn, effect.text)
+      case 'prepare':
+        this.#prepared = this.#newReply(effect.turn, effect.text, false)
+        return
+      case 'discard_prepared': return this.#dropPrepared()
+      case 'cancel_reply': return this.#silence()
+      case 'duck': return this.#player.duck(DUCK_DB)
+      case 'unduck': return this.#player.duck(0)
+      case 'cut':
+        this.#options.onEvent({ type: 'interrupted', turn: effect.turn, atMs: this.#callMs() })
+        return this.#silence()
+      case 'say': return this.#sayText(effect.what, this.#options.phrases[effect.what])
+      case 'switch': return
+      case 'incident': return this.#options.onEvent({ type: 'incident', stage: effect.stage, waitedMs: effect.waitedMs, failure: null })
+      case 'hang_up':
+        this.#ending = effect.reason
+        return
+    }
+  }
+
+  #startReply(turn: number, text: string): void {
+    const prepared = this.#prepared
+    this.#prepared = null
+    this.#times = { turn, speechEndMs: this.#turns.speechEndedMs - this.#openedMs, endpointMs: this.#callMs(), firstTokenMs: null, firstAudioMs: null, firstSentMs: null, firstHeardMs: null }
+    if (prepared?.turn === turn && prepared.text === text) {
+      this.#reply = prepared
+      prepared.speak()
+      return
+    }
+    prepared?.cancel()
+    this.#reply = this.#newReply(turn, text, true)
+  }
+
+  #newReply(turn: number, text: string, aloud: boolean): Reply {
+    const { tts, replier } = this.#options
+    return new Reply(turn, text, replier, { tts, player: this.#player, options: this.#voiceOptions() }, {
+      token: () => this.#progress('firstTokenMs', { type: 'reply_token', turn }),
+      audio: () => this.#progress('firstAudioMs', { type: 'reply_audio', turn }),
+      tool: (running) => this.#take({ type: running ? 'tool_started' : 'tool_ended', turn }),
+      done: (end) => this.#replyDone(turn, end),
+      failed: (failure) => {
+        if (failure) this.#options.onEvent({ type: 'incident', stage: 'tts', waitedMs: 0, failure })
+        this.#take({ type: 'reply_failed', turn })
+      },
+    }, aloud)
+  }
+
+  #voiceOptions() {
+    const { voice, sampleRateHz } = this.#options
+    return { voice: voice.id, speed: voice.speed, language: voice.language, sampleRateHz }
+  }
+
+  #progress(stage: 'firstTokenMs' | 'firstAudioMs', event: Event): void {
+    if (this.#times) this.#times[stage] ??= this.#callMs()
+    this.#take(event)
+  }
+
+  #replyDone(turn: number, end: ReplyEnd): void {
+    if (end.then !== NOTHING.then) this.#ending = end.then
+    this.#take({ type: 'reply_done', turn })
+    this.#whenQuiet()
+  }
+
+  #dropPrepared(): void {
+    this.#prepared?.cancel()
+    this.#prepared = null
+  }
+
+  #silence(): void {
+    this.#dropPrepared()
+    this.#reply?.cancel()
+    this.#reply = null
+    this.#player.cut()
+  }
+
+  #sayText(what: Phrase | 'greeting' | 'say', text: string): void {
+    if (text === '') return this.#whenQuiet()
+    this.#phrases += 1
+    const { tts } = this.#options
+    const utterance = new Utterance(`${what}-${this.#phrases}`, { tts, player: this.#player, options: this.#voiceOptions() }, {
+      audio: () => {},
+      done: () => this.#whenQuiet(),
+      failed: (failure) => {
+        this.#options.onEvent({ type: 'incident', stage: 'tts', waitedMs: 0, failure })
+        this.#whenQuiet()
+      },
+    })
+    utterance.write(text)
+    utterance.end()
+  }
+
+  // ── What was heard ──────────────────────────────────────────────────────────────────────────────────────────────────
+  #firstFrame(id: string, stage: 'sent' | 'heard', atMs: number): void {
+    const callMs = atMs - this.#openedMs
+    const ofReply = this.#times !== null && id.startsWith(`reply-${this.#times.turn}.`)
+    if (stage === 'sent') {
+      this.#spoken.set(id, { turn: turnOf(id) ?? this.#turns.turn, startMs: null })
+      if (ofReply) this.#times!.firstSentMs ??= callMs
+      return this.#take({ type: 'playout_started' })
+    }
+    const spoken = this.#spoken.get(id)
+    if (spoken) spoken.startMs ??= callMs
+    if (!ofReply || this.#times!.firstHeardMs !== null) return
+    this.#times!.firstHeardMs = callMs
+    this.#options.onEvent({ type: 'times', times: { ...this.#times! } })
+  }
+
+  /** Its last word was heard, or it was cut: now it is known what of it belongs into the history. */
+  #settled(id: string, interrupted: boolean): void {
+    const text = this.#player.heardText(id, interrupted ? 'likely' : 'proven').trim()
+    const spoken = this.#spoken.get(id)
+    this.#spoken.delete(id)
+    this.#player.forget(id)
+    if (spoken && text !== '') {
+      const endMs = this.#callMs()
+      this.#said({ by: 'agent', turn: spoken.turn, text, startMs: spoken.startMs ?? endMs, endMs, interrupted, confidence: null })
+      if (!interrupted) this.#take({ type: 'expect', expectation: detectExpectation(text) })
+    }
+    this.#whenQuiet()
+  }
+
+  /** Nothing is being said and nothing more comes: the word is the caller's, or the call is over. */
+  #whenQuiet(): void {
+    if (this.#closed || this.#player.speaking) return
+    this.#take({ type: 'playout_ended' })
+    if (this.#ending === null || this.#ending === 'listen') return
+    const reason = this.#ending === 'hang_up' ? 'agent' : this.#ending
+    this.#ending = null
+    this.#options.onEvent({ type: 'ended', reason })
+  }
+
+  #nowMs(): number {
+    return monotonicClock.nowMs()
+  }
+
+  #callMs(): number {
+    return Math.round(this.#nowMs() - this.#openedMs)
+  }
+}
+
+const turnOf = (utteranceId: string): number | null => {
+  const turn = /^reply-(\d+)\./.exec(utteranceId)?.[1]
+  return turn === undefined ? null : Number(turn)
+}
+

@@ -1,0 +1,73 @@
+import type { PlayoutTap, PlayoutWire } from '../playout/player.ts'
+import type { PlayoutClock } from '../playout/clock.ts'
+import type { SampleRateHz } from '../frame.ts'
+import type { SpeechFailure, SttEngine } from '../stt/contract.ts'
+import type { TtsEngine } from '../tts/contract.ts'
+import type { Stage, TurnSettings, Utterance } from '../turn/contract.ts'
+import type { Vad } from '../vad/contract.ts'
+
+/** Who thinks of the answers. Text goes out as it comes; a rejection is a reply that failed. After the signal fired nothing is listened to. */
+export type ReplyRun = {
+  turn: number
+  /** What the caller said. */
+  text: string
+  signal: AbortSignal
+  onText(piece: string): void
+  /** Takes back all text of this reply: another supplier begins anew. */
+  onDiscard(): void
+  onTool(running: boolean): void
+}
+export type ReplyEnd = { /** After the last word was heard. */ then: 'listen' | 'hang_up' | 'transfer' }
+export type Replier = (run: ReplyRun) => Promise<ReplyEnd>
+
+/** One thing said by one side, as it belongs into the history: of ours only what was heard. Times are of the call. */
+export type Said = {
+  by: 'caller' | 'agent'
+  turn: number
+  text: string
+  startMs: number
+  endMs: number
+  /** Ours: the caller cut it off. */
+  interrupted: boolean
+  confidence: number | null
+}
+
+/** Where the time of an answer went; milliseconds of the call, null when it did not come that far. */
+export type TurnTimes = {
+  turn: number
+  speechEndMs: number
+  endpointMs: number
+  firstTokenMs: number | null
+  firstAudioMs: number | null
+  firstSentMs: number | null
+  firstHeardMs: number | null
+}
+
+export type PipelineEvent =
+  | { type: 'said'; said: Said }
+  /** Words of the caller that may still change: for live views. */
+  | { type: 'partial'; text: string }
+  | { type: 'times'; times: TurnTimes }
+  | { type: 'interrupted'; turn: number; atMs: number }
+  | { type: 'incident'; stage: Stage | 'stt' | 'tts'; waitedMs: number; failure: SpeechFailure | null }
+  /** The call is to end: whoever owns the line hangs up. */
+  | { type: 'ended'; reason: 'silence' | 'max_duration' | 'agent' | 'transfer' }
+
+export type PipelineOptions = {
+  /** Of the line: frames in and out have this rate. */
+  sampleRateHz: SampleRateHz
+  wire: PlayoutWire
+  wheel: PlayoutClock
+  tap?: PlayoutTap
+  vad: Vad
+  stt: SttEngine
+  tts: TtsEngine
+  voice: { id: string; speed: number; language: string | null }
+  keyterms?: readonly string[]
+  settings?: Partial<TurnSettings>
+  phrases: Record<Utterance, string>
+  /** Said at once when the line is open; null: the caller begins. */
+  greeting: string | null
+  replier: Replier
+  onEvent(event: PipelineEvent): void
+}
