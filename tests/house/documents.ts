@@ -3,8 +3,8 @@ import { ROOMS } from './imports.ts'
 import type { Rule, SourceFile, Violation } from './tree.ts'
 
 const CHANNEL_FILES = ['wire.ts', 'inbound.ts', 'outbound.ts', 'client.ts', 'index.ts']
-/** Folders of channels/src that are not a channel: `realtime` is a protocol that we serve. */
-const NO_CHANNEL = new Set(['conformance', 'fixtures', 'graph', 'realtime'])
+/** Folders of channels/src that are not a channel: `realtime` is a protocol that we serve, `carriers` what Twilio and Telnyx share. */
+const NO_CHANNEL = new Set(['conformance', 'fixtures', 'graph', 'realtime', 'carriers'])
 
 /** DESIGN §4: every channel is one folder with the same files. */
 export const sameChannelFiles: Rule = (files) => {

@@ -33,7 +33,10 @@ describe('a batcher', () => {
     const alarms: { atMs: number; fn: () => void }[] = []
     const ring = (untilMs: number) => {
       now = untilMs
-      for (const alarm of alarms.splice(0)) alarm.atMs <= now ? alarm.fn() : alarms.push(alarm)
+      for (const alarm of alarms.splice(0)) {
+        if (alarm.atMs <= now) alarm.fn()
+        else alarms.push(alarm)
+      }
     }
     const batcher = createBatcher<number, number>({ run, maxSize: 4, maxInFlight: 9, restMs: 10, nowMs: () => now, after: (delayMs, fn) => void alarms.push({ atMs: now + delayMs, fn }) })
     void batcher.add(1)

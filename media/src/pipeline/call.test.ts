@@ -80,7 +80,7 @@ describe('a call, with real sockets and real sound', { timeout: 30_000 }, () => 
     const one = phone(async ({ text, onText }) => {
       asked.push(text)
       for (const word of 'We open at nine in the morning.'.split(/(?<= )/)) onText(word)
-      return { then: 'listen' }
+      return 'listen'
     }, 'Hello, this is the harbour shop.')
     await one.until(() => one.said().some((said) => said.by === 'agent'))
     one.says('When do you open?')
@@ -101,7 +101,7 @@ describe('a call, with real sockets and real sound', { timeout: 30_000 }, () => 
     const long = 'There are many things to tell about our opening hours and all of them are interesting and long and I could go on for quite a while about every single one of them without end.'
     const one = phone(async ({ onText }) => {
       onText('Of course.')
-      return { then: 'listen' }
+      return 'listen'
     }, long)
     await one.until(() => one.events.length >= 0)
     await new Promise<void>((resolve) => {
@@ -128,7 +128,7 @@ describe('a call, with real sockets and real sound', { timeout: 30_000 }, () => 
   it('hangs up when the agent has said its last word', async () => {
     const one = phone(async ({ onText }) => {
       onText('Goodbye then.')
-      return { then: 'hang_up' }
+      return 'hang_up'
     })
     one.says('That is all, thank you.')
     await one.until(() => one.events.some((event) => event.type === 'ended'))

@@ -12,8 +12,6 @@ import { Reply, Utterance } from './reply.ts'
 
 /** How much softer the agent's voice becomes while it is not clear whether the caller wants the word. */
 const DUCK_DB = -12
-/** Told to the player as the way from our sending to the caller's ear. */
-const NOTHING: ReplyEnd = { then: 'listen' }
 
 type Event = TurnEvent extends infer One ? (One extends TurnEvent ? Omit<One, 'nowMs'> : never) : never
 
@@ -35,7 +33,7 @@ export class CallPipeline {
   /** Said by the agent and not yet known to be heard, oldest first. */
   readonly #spoken = new Map<string, { turn: number; startMs: number | null }>()
   #times: TurnTimes | null = null
-  #ending: ReplyEnd['then'] | 'silence' | 'max_duration' | null = null
+  #ending: ReplyEnd | 'silence' | 'max_duration' | null = null
   #closed = false
 
   constructor(options: PipelineOptions) {
@@ -114,8 +112,7 @@ export class CallPipeline {
   /** One event into the machine, its effects out. Effects may bring news at once: they are taken after these. */
   #take(event: Event): void {
     if (this.#closed) return
-    const before = this.#turns
-    const { state, effects } = step(before, { ...event, nowMs: monotonicClock.nowMs() } as TurnEvent)
+    const { state, effects } = step(this.#turns, { ...event, nowMs: this.#nowMs() })
     this.#turns = state
     for (const effect of effects) this.#do(effect)
     this.#setTimer()
@@ -189,7 +186,7 @@ export class CallPipeline {
   }
 
   #replyDone(turn: number, end: ReplyEnd): void {
-    if (end.then !== NOTHING.then) this.#ending = end.then
+    if (end !== 'listen') this.#ending = end
     this.#take({ type: 'reply_done', turn })
     this.#whenQuiet()
   }

@@ -17,7 +17,8 @@ export type ReplyRun = {
   onDiscard(): void
   onTool(running: boolean): void
 }
-export type ReplyEnd = { /** After the last word was heard. */ then: 'listen' | 'hang_up' | 'transfer' }
+/** What follows when the last word was heard. */
+export type ReplyEnd = 'listen' | 'hang_up' | 'transfer'
 export type Replier = (run: ReplyRun) => Promise<ReplyEnd>
 
 /** One thing said by one side, as it belongs into the history: of ours only what was heard. Times are of the call. */

@@ -14,8 +14,8 @@ export type EarsOptions = {
   language: string | null
   keyterms: readonly string[]
   signal: AbortSignal
-  onEdge(edge: SpeechEdge): void
-  onWords(event: SttEvent): void
+  onEdge: (edge: SpeechEdge) => void
+  onWords: (event: SttEvent) => void
 }
 
 /** What the caller's sound says: where speech begins and ends, and its words. */

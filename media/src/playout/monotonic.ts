@@ -9,7 +9,7 @@ export const monotonicClock: MonotonicClock = {
   nowMs: () => performance.now(),
   after(delayMs, fn) {
     // Node's timers have whole milliseconds: rounded up, a wake-up is never early.
-    const timer = setTimeout(fn, Math.ceil(delayMs))
+    const timer = setTimeout(fn, Math.max(0, Math.ceil(delayMs)))
     return () => clearTimeout(timer)
   },
 }

@@ -11,7 +11,7 @@ function call(settings: Partial<TurnSettings> = {}) {
   let state: TurnState = openTurns(settings, 0)
   const log: (TurnEffect & { atMs: number })[] = []
   const take = (event: Event) => {
-    const after = step(state, { ...event, nowMs } as TurnEvent)
+    const after = step(state, { ...event, nowMs })
     state = after.state
     log.push(...after.effects.map((effect) => ({ ...effect, atMs: nowMs })))
   }
@@ -257,7 +257,7 @@ describe('laws over any order of events', () => {
 
   it('every reply has words and a turn of its own; a cut or a cancelled reply had begun', () => {
     fc.assert(fc.property(script, (events) => {
-      const { log } = play(events as [number, Event][])
+      const { log } = play(events)
       const replies = log.flatMap((effect) => (effect.do === 'reply' ? [effect] : []))
       expect(replies.every((reply) => reply.text !== '')).toBe(true)
       expect(new Set(replies.map((reply) => reply.turn)).size).toBe(replies.length)
@@ -271,7 +271,7 @@ describe('laws over any order of events', () => {
   it('what was prepared is taken or thrown away before the next is prepared', () => {
     fc.assert(fc.property(script, (events) => {
       let open: number | null = null
-      for (const effect of play(events as [number, Event][]).log) {
+      for (const effect of play(events).log) {
         if (effect.do === 'prepare') {
           expect(open).toBeNull()
           open = effect.turn
@@ -285,7 +285,7 @@ describe('laws over any order of events', () => {
 
   it('the same events give the same call', () => {
     fc.assert(fc.property(script, (events) => {
-      expect(play(events as [number, Event][]).log).toEqual(play(events as [number, Event][]).log)
+      expect(play(events).log).toEqual(play(events).log)
     }), { numRuns: 100 })
   })
 })

@@ -10,7 +10,7 @@ export type VadStream = {
 export type VadOptions = {
   sampleRateHz: 8_000 | 16_000
   /** 0 to 1, for the sound up to `endMs` of what was pushed. In order; may come later, and never for every frame alone. */
-  onProbability(probability: number, endMs: number): void
+  onProbability: (probability: number, endMs: number) => void
 }
 
 /** A detector for all calls of a process. */
