@@ -1,4 +1,6 @@
 import type { AddressInfo } from 'node:net'
+import { carrierHands, type CarrierHands } from './carriers/exchange.ts'
+import { createCarrierWorld } from './carriers/world.ts'
 import type { Fault, FaultInput } from './faults/fault.ts'
 import { FaultTable } from './faults/table.ts'
 import type { JournalEntry } from './journal/entry.ts'
@@ -39,6 +41,10 @@ export { inboundWebhook, CustomerMessage } from './meta/whatsapp/customer.ts'
 export { instagramInbound, InstagramCustomerMessage } from './meta/instagram/customer.ts'
 export { InstagramAccount, WhatsAppNumber } from './meta/registry.ts'
 export { ACCESS_KEY_ID, SECRET_ACCESS_KEY } from './speech/polly/signature.ts'
+export type { CarrierHands, RingInput } from './carriers/exchange.ts'
+export type { CallHandle } from './carriers/handle.ts'
+export { TELNYX_ACCOUNT_SID, TELNYX_CONNECTION_ID, TELNYX_PUBLIC_KEY, TELNYX_TEXML_CONNECTION_ID, telnyxSignature } from './carriers/telnyx/account.ts'
+export { TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, twilioSignature } from './carriers/twilio/account.ts'
 export { Ear } from './speech/ear.ts'
 export type { Heard } from './speech/ear.ts'
 export { speak } from './speech/voice.ts'
@@ -75,6 +81,8 @@ export type Sandbox = {
     verify(igId: string): Promise<Handshake>
   }
   mail: { list(to?: string): CaughtMail[]; get(id: string): CaughtMail | undefined }
+  /** Telephone companies: REST under `/twilio` and `/telnyx`, calls that ring our numbers, media sockets that call our server. */
+  carriers: CarrierHands
   speech: {
     /** What recognisers will say of sound that is no sandbox voice, one line per utterance; see `ScriptLine`. */
     script(...lines: (string | z.input<typeof ScriptLine>)[]): void
@@ -121,17 +129,18 @@ function createWorld(options: SandboxOptions, publicUrl: () => string): World {
     responses: new ResponseStore(),
     mail: new MailBox(journal, faults),
     speech: createSpeechWorld(options.speechPace),
+    carriers: createCarrierWorld(journal, faults),
   }
 }
 
 function resetWorld(world: World): void {
-  for (const part of [world.journal, world.meta, world.media, world.webhooks, world.conversations, world.responses, world.mail, world.speech]) part.reset()
+  for (const part of [world.journal, world.meta, world.media, world.webhooks, world.conversations, world.responses, world.mail, world.speech, world.carriers]) part.reset()
   world.faults.clear()
 }
 
 async function closeWorld(world: World, closeServer: () => PromiseLike<unknown>): Promise<void> {
   world.journal.close()
-  await Promise.all([closeServer(), world.mail.close(), world.webhooks.close()])
+  await Promise.all([closeServer(), world.mail.close(), world.webhooks.close(), world.carriers.close()])
 }
 
 function registerNumber({ meta }: World, input: NumberInput): WhatsAppNumber {
@@ -170,6 +179,7 @@ function handles(world: World): Omit<Sandbox, 'url' | 'mailPort' | 'reset' | 'cl
     },
     speech: { pace: world.speech.pace, script: (...lines) => world.speech.script.add(lines.map((line) => ScriptLine.parse(asMessage(line)))) },
     mail: { list: (to) => mail.list(to), get: (id) => mail.get(id) },
+    carriers: carrierHands(world.carriers),
     deliveries: (number) => webhooks.deliveries(number),
   }
 }

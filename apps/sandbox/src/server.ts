@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import websocket from '@fastify/websocket'
 import type { FastifyError, FastifyInstance } from 'fastify'
 import Fastify from 'fastify'
+import { carrierRoutes } from './carriers/routes.ts'
 import { consoleRoutes } from './console/routes.ts'
 import { ControlError } from './control/input.ts'
 import { controlRoutes } from './control/routes.ts'
@@ -34,6 +35,7 @@ export function buildServer(world: World, reset: () => void): FastifyInstance {
   metaControlRoutes(app, world)
   modelsOf(app, world)
   toolRoutes(app, world)
+  carrierRoutes(app, world.carriers)
   socketsOf(app, world)
   consoleRoutes(app)
   metaRoutes(app, world)

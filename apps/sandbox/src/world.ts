@@ -1,3 +1,4 @@
+import type { CarrierWorld } from './carriers/world.ts'
 import type { FaultTable } from './faults/table.ts'
 import type { Journal } from './journal/journal.ts'
 import type { MailBox } from './mail/box.ts'
@@ -23,6 +24,7 @@ export type World = {
   responses: ResponseStore
   mail: MailBox
   speech: SpeechWorld
+  carriers: CarrierWorld
   /** Where this sandbox is reached from outside, without a slash at the end. */
   publicUrl: () => string
 }

@@ -12,7 +12,7 @@ export type Note = Omit<JournalDraft, 'outcome' | 'status'>
  * The common beginning of every speech endpoint: a fault may end the request here (then null), else it goes on with what of the fault
  * comes later. Refusals and acceptance are journalled by the endpoint.
  */
-export async function admit(world: World, note: Note, reply: FastifyReply, refuse: Refuse): Promise<{ fault: Fault | undefined } | null> {
+export async function admit(world: Pick<World, 'faults' | 'journal'>, note: Note, reply: FastifyReply, refuse: Refuse): Promise<{ fault: Fault | undefined } | null> {
   const fault = world.faults.pick(note.target, { model: note.kind, text: note.text, to: note.to })
   if (!fault) return { fault }
   const status = await strikeBefore(fault, reply, refuse)
