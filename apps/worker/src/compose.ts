@@ -1,8 +1,8 @@
-import { Breakers, createHttpTools, guardedNetwork } from '@trunkline/agents'
+import { Breakers, createHttpTools, createVendorDirectory, guardedNetwork, houseVendors } from '@trunkline/agents'
 import { channels } from '@trunkline/channels'
 import { systemClock, type ChannelClient, type ChannelId, type Clock, type Id, type Logger } from '@trunkline/core'
 import {
-  connectDb, connectRedis, createBell, createBuckets, createCache, createDrainer, createEffectsPump, createFolderStore, createKeyring, createNumberRouting, createPresence, createSchedule, createSweeper, ledger, openToolSecrets, redisReady,
+  connectDb, connectRedis, createBell, createBuckets, createCache, createDrainer, createEffectsPump, createFolderStore, createKeyring, createNumberRouting, createPresence, createSchedule, createSweeper, ledger, openToolSecrets, openVendorKey, redisReady,
   type Bell, type PeriodicJob,
 } from '@trunkline/db'
 import { createDirectSends } from './direct-sends.ts'
@@ -16,7 +16,6 @@ import { onBell } from './on-bell.ts'
 import { createNumberStopper } from './stop-number.ts'
 import { createThinker } from './think.ts'
 import { createTurnHandler } from './turn-handler.ts'
-import { createVendorDirectory, type HouseVendors } from './vendors.ts'
 
 export type Worker = {
   start(): Promise<void>
@@ -41,7 +40,7 @@ export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = 
   const clients = clientsOf(env, bell)
   const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
   const breakers = new Breakers(clock)
-  const vendors = createVendorDirectory({ db, keyring, clock, house: houseVendors(env), network })
+  const vendors = createVendorDirectory({ keys: (vendor, tenantId) => db.tenant(tenantId, (tx) => openVendorKey(tx, keyring, tenantId, vendor)), clock, house: houseVendors(env), network })
   const tools = createHttpTools({ network, clock, secrets: async (tenantId, name) => (await db.tenant(tenantId, (tx) => openToolSecrets(tx, keyring, tenantId)))[name] ?? null })
   const sending = { clients, channels, buckets: createBuckets(redis), sendTimeoutMs: env.SEND_TIMEOUT_MS }
   const stopNumber = createNumberStopper({ db, routing, log })
@@ -114,15 +113,4 @@ function balanceNotes(balances: ReturnType<typeof ledger.createBalances>, log: L
     }
     for (const id of tenantIds) noted.add(id)
   }
-}
-
-function houseVendors(env: WorkerEnv): HouseVendors {
-  const house = (apiKey: string | undefined, baseUrl: string | undefined) => (apiKey === undefined && baseUrl === undefined ? undefined : { apiKey: apiKey ?? null, baseUrl: baseUrl ?? null })
-  const all = {
-    openai: house(env.OPENAI_API_KEY, env.OPENAI_BASE_URL),
-    anthropic: house(env.ANTHROPIC_API_KEY, env.ANTHROPIC_BASE_URL),
-    groq: house(env.GROQ_API_KEY, env.GROQ_BASE_URL),
-    compatible: house(env.COMPATIBLE_API_KEY, env.COMPATIBLE_BASE_URL),
-  }
-  return Object.fromEntries(Object.entries(all).filter(([, vendor]) => vendor !== undefined))
 }

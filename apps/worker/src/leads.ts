@@ -6,7 +6,7 @@ import {
   type Db, type DueConversation, type Keyring, type NumberRouting,
 } from '@trunkline/db'
 import { historyItems } from './turn-items.ts'
-import type { VendorDirectory } from './vendors.ts'
+import type { VendorDirectory } from '@trunkline/agents'
 
 const BATCH = 20
 const LEASE_MS = 180_000

@@ -5,7 +5,7 @@ import { openJson, type Keyring, type OpenedTurn, type RoutedNumber } from '@tru
 import { z } from 'zod'
 import type { Charge } from './charge.ts'
 import { configOf } from './deliver.ts'
-import type { VendorDirectory } from './vendors.ts'
+import type { VendorDirectory } from '@trunkline/agents'
 
 export type Question = {
   number: RoutedNumber

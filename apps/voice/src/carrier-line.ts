@@ -1,0 +1,145 @@
+import type { MediaEvent, MediaFormat, MediaStart, MediaWire } from '@trunkline/channels'
+import { createDecoder, createEncoder, createResampler, frameSamples, isPlain, monotonicClock, VoiceInput, type Pcm, type PlainFormat, type PlayoutWire, type SampleRateHz } from '@trunkline/media'
+import type { RawData, WebSocket } from 'ws'
+
+/** What the call wants to hear from its line. */
+export type LineEvents = {
+  /** The carrier's stream has begun: from now on sound comes and may be sent. */
+  started(line: CarrierLine): void
+  /** 20 ms of the caller in order, with the moment it was spoken (monotonic). */
+  frame(pcm: Pcm, atMs: number): void
+  mark(name: string): void
+  digit(digit: string): void
+  /** Once, whoever ended it. */
+  ended(reason: LineEnd): void
+}
+export type LineEnd = 'stopped' | 'closed' | 'slow_reader' | 'no_start' | 'bad_frames' | 'unsupported' | 'hung_up'
+
+/** A socket that does not take its sound within a second of it is no telephone any more. */
+const BUFFERED_BYTES_MAX = 256 * 1024
+const START_WITHIN_MS = 10_000
+/** Frames that cannot be read, in a row, before the line is given up. */
+const BAD_FRAMES_MAX = 50
+const TICK_MS = 20
+
+/**
+ * The media socket of one call at a carrier: its JSON in, our sound out. Knows codecs and order, nothing of turns. The sound in both
+ * directions has the rate of the caller's side; a carrier that wants another one from us gets it resampled.
+ */
+export class CarrierLine implements PlayoutWire {
+  readonly #socket: WebSocket
+  readonly #media: MediaWire
+  readonly #events: LineEvents
+  #input: VoiceInput | null = null
+  #start: MediaStart | null = null
+  #send: ((pcm: Pcm) => void) | null = null
+  #anchorMs: number | null = null
+  #badInRow = 0
+  #ended = false
+  readonly #timers: NodeJS.Timeout[] = []
+
+  constructor(socket: WebSocket, media: MediaWire, events: LineEvents) {
+    this.#socket = socket
+    this.#media = media
+    this.#events = events
+    socket.on('message', (data: RawData) => this.#message(data))
+    socket.on('close', () => this.#end('closed'))
+    socket.on('error', () => this.#end('closed'))
+    this.#timers.push(setTimeout(() => !this.#start && this.close('no_start'), START_WITHIN_MS))
+  }
+
+  /** Of the sound in both directions. Only after `started`. */
+  get sampleRateHz(): SampleRateHz {
+    return this.#start!.inbound.sampleRateHz
+  }
+
+  get start(): MediaStart {
+    return this.#start!
+  }
+
+  send(pcm: Pcm): void {
+    if (this.#ended || !this.#send) return
+    if (this.#socket.bufferedAmount > BUFFERED_BYTES_MAX) return this.close('slow_reader')
+    this.#send(pcm)
+  }
+
+  mark(name: string): void {
+    if (!this.#ended) this.#socket.send(this.#media.encodeMark(name))
+  }
+
+  clear(): void {
+    if (!this.#ended) this.#socket.send(this.#media.encodeClear())
+  }
+
+  /** Closes the socket: the carrier goes on with the next instruction or hangs up. Idempotent. */
+  close(reason: LineEnd): void {
+    if (this.#ended) return
+    this.#socket.close(reason === 'slow_reader' ? 1013 : 1000)
+    this.#end(reason)
+  }
+
+  #message(data: RawData): void {
+    if (this.#ended) return
+    const text = Array.isArray(data) ? Buffer.concat(data).toString('utf8') : Buffer.isBuffer(data) ? data.toString('utf8') : Buffer.from(data).toString('utf8')
+    const event = this.#media.decode(text)
+    if (event.kind === 'bad') {
+      if (++this.#badInRow > BAD_FRAMES_MAX) this.close('bad_frames')
+      return
+    }
+    this.#badInRow = 0
+    this.#take(event)
+  }
+
+  #take(event: Exclude<MediaEvent, { kind: 'bad' }>): void {
+    switch (event.kind) {
+      case 'start': return this.#begin(event)
+      case 'media':
+        if (event.track === 'inbound') this.#input?.push(event.chunk, event.timestampMs, event.payload, monotonicClock.nowMs())
+        return
+      case 'mark': return this.#events.mark(event.name)
+      case 'dtmf': return this.#events.digit(event.digit)
+      case 'stop': return this.#end('stopped')
+      case 'connected':
+      case 'failed':
+      case 'other':
+    }
+  }
+
+  #begin(start: MediaStart): void {
+    if (this.#start) return
+    if (!plain(start.inbound) || !plain(start.outbound)) return this.close('unsupported')
+    this.#start = start
+    this.#input = new VoiceInput({ decoder: createDecoder(start.inbound), onFrame: (pcm, timestampMs) => this.#heard(pcm, timestampMs) })
+    this.#send = this.#sender(start.outbound, start.inbound.sampleRateHz)
+    const tick = setInterval(() => this.#input!.tick(monotonicClock.nowMs()), TICK_MS)
+    this.#timers.push(tick)
+    this.#events.started(this)
+  }
+
+  /** Carrier time counts from the start of the stream; the smallest delay seen so far is taken for the way. */
+  #heard(pcm: Pcm, timestampMs: number): void {
+    const arrivedMs = monotonicClock.nowMs() - timestampMs
+    this.#anchorMs = this.#anchorMs === null ? arrivedMs : Math.min(this.#anchorMs, arrivedMs)
+    this.#events.frame(pcm, this.#anchorMs + timestampMs)
+  }
+
+  #sender(format: PlainFormat, lineHz: SampleRateHz): (pcm: Pcm) => void {
+    const encoder = createEncoder(format)
+    const resampler = format.sampleRateHz === lineHz ? null : createResampler({ fromHz: lineHz, toHz: format.sampleRateHz })
+    const bytes = new Uint8Array(frameSamples(format.sampleRateHz) * 4)
+    return (pcm) => {
+      const sound = resampler ? resampler.process(pcm) : pcm
+      const length = encoder.encodeInto(sound, bytes)
+      this.#socket.send(this.#media.encodeMedia(bytes.subarray(0, length)))
+    }
+  }
+
+  #end(reason: LineEnd): void {
+    if (this.#ended) return
+    this.#ended = true
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#events.ended(reason)
+  }
+}
+
+const plain = (format: MediaFormat): format is MediaFormat & PlainFormat => isPlain(format)

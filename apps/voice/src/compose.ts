@@ -1,0 +1,67 @@
+import { createVendorDirectory, guardedNetwork, houseVendors } from '@trunkline/agents'
+import { AppError, systemClock, type Clock, type Logger } from '@trunkline/core'
+import { connectDb, connectRedis, createAccess, createCache, createKeyring, openVendorKey, redisReady } from '@trunkline/db'
+import { createServer, type Server } from 'node:http'
+import type { VoiceEnv } from './env.ts'
+import { serveRealtime } from './realtime/sockets.ts'
+import { openSpeech } from './speech.ts'
+
+export type Voice = {
+  listen(): Promise<string>
+  /** No new sessions; those that are here are told and closed. */
+  close(): Promise<void>
+}
+
+/** The one place where the rooms meet in this process. */
+export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = systemClock): Promise<Voice> {
+  const keyring = createKeyring(env.TRUNKLINE_SECRETS)
+  const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS })
+  const redis = connectRedis({ url: env.REDIS_URL, prefix: env.REDIS_PREFIX, onError: (error) => log.debug({ error }, 'Redis connection') })
+  const subscriber = connectRedis({ url: env.REDIS_URL, prefix: env.REDIS_PREFIX, onError: (error) => log.debug({ error }, 'Redis connection') })
+  await Promise.all([redisReady(redis, 15_000), redisReady(subscriber, 15_000)])
+  const access = createAccess({ db, redis, subscriber, keyring, clock, log })
+  const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
+  const vendors = createVendorDirectory({ keys: (vendor, tenantId) => db.tenant(tenantId, (tx) => openVendorKey(tx, keyring, tenantId, vendor)), clock, house: houseVendors(env), network })
+  const speech = openSpeech(env, clock, log)
+  const server = createServer((request, response) => {
+    void health(request.url ?? '/', async () => {
+      await Promise.all([db.ping(), redisReady(redis, 1_000)])
+    }).then(({ status, body }) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)))
+  })
+  const realtime = serveRealtime(server, {
+    access, db, vendors, speech, clock, log, cache: createCache(redis),
+    limits: { sessionsMax: env.SESSIONS_MAX, sessionSecondsMax: env.SESSION_SECONDS_MAX, beta: env.REALTIME_BETA },
+  })
+  return {
+    listen: () => listening(server, env),
+    async close() {
+      await realtime.close()
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+      await Promise.all([speech.close(), access.close(), network.close()])
+      subscriber.disconnect()
+      redis.disconnect()
+      await db.close()
+    },
+  }
+}
+
+/** `/health` (alive) and `/ready` (Postgres and Redis answer); the rest of this port are sockets. */
+async function health(url: string, ready: () => Promise<void>): Promise<{ status: number; body: unknown }> {
+  const path = url.split('?')[0]
+  if (path === '/health') return { status: 200, body: { ok: true } }
+  if (path !== '/ready') {
+    const { type, code, message } = new AppError('not_found')
+    return { status: 404, body: { error: { type, code, message, param: null } } }
+  }
+  return ready().then(
+    () => ({ status: 200, body: { ok: true } }),
+    () => ({ status: 503, body: { ok: false } }),
+  )
+}
+
+async function listening(server: Server, { HOST, VOICE_PORT }: VoiceEnv): Promise<string> {
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(VOICE_PORT, HOST, 1_024, resolve))
+  const address = server.address()
+  const port = typeof address === 'object' && address ? address.port : VOICE_PORT
+  return `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${port}`
+}

@@ -1,0 +1,44 @@
+import { z } from 'zod'
+
+const Url = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''))
+const list = z.string().transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
+const Count = (fallback: number, max: number) => z.coerce.number().int().min(1).max(max).default(fallback)
+
+const Env = z.object({
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }),
+  REDIS_PREFIX: z.string().regex(/^[\w-]{1,40}:$/, 'letters, digits, _ or -, with a colon at the end').default('tl:'),
+  /** Newest first, separated by commas. The same as the API's. */
+  TRUNKLINE_SECRETS: list.refine((secrets) => secrets.length > 0 && secrets.every((secret) => secret.length >= 32), 'one or more secrets of 32 characters or more, separated by commas'),
+  DATABASE_SECRET: z.string().min(32).optional(),
+  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  HOST: z.string().default('127.0.0.1'),
+  VOICE_PORT: z.coerce.number().int().min(0).max(65_535).default(8082),
+  OPENAI_API_KEY: z.string().min(1).optional(),
+  OPENAI_BASE_URL: Url.optional(),
+  ANTHROPIC_API_KEY: z.string().min(1).optional(),
+  ANTHROPIC_BASE_URL: Url.optional(),
+  GROQ_API_KEY: z.string().min(1).optional(),
+  GROQ_BASE_URL: Url.optional(),
+  COMPATIBLE_API_KEY: z.string().min(1).optional(),
+  COMPATIBLE_BASE_URL: Url.optional(),
+  DEEPGRAM_API_KEY: z.string().min(1).optional(),
+  DEEPGRAM_BASE_URL: Url.optional(),
+  PRIVATE_ADDRESSES: list.default([]),
+  DB_CONNECTIONS: Count(5, 200),
+  /** Realtime sessions of this process; more are told to try elsewhere. */
+  SESSIONS_MAX: Count(2_000, 20_000),
+  SESSION_SECONDS_MAX: Count(3_600, 86_400),
+  DRAIN_MS: Count(30_000, 600_000),
+  /** Event names of before GA. OpenAI has taken them away (12 May 2026); old clients may need them. */
+  REALTIME_BETA: z.stringbool().default(false),
+})
+export type VoiceEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET'> & { DATABASE_SECRET: string }
+
+/** Throws one Error that lists every fault by name. Values are never repeated: they may be secrets. */
+export function readEnv(source: Record<string, string | undefined> = process.env): VoiceEnv {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ''))
+  const parsed = Env.safeParse(given)
+  if (!parsed.success) throw new Error(`The environment is not complete:\n${parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${given[String(issue.path[0])] === undefined ? 'is missing' : issue.message}`).join('\n')}`)
+  return { ...parsed.data, DATABASE_SECRET: parsed.data.DATABASE_SECRET ?? parsed.data.TRUNKLINE_SECRETS.at(-1)! }
+}

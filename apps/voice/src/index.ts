@@ -1,0 +1,2 @@
+export { composeVoice, type Voice } from './compose.ts'
+export { readEnv, type VoiceEnv } from './env.ts'

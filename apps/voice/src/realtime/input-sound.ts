@@ -1,0 +1,142 @@
+import { createDecoder, createResampler, SpeechEdges, type Decoder, type Pcm, type PlainFormat, type Resampler, type SampleRateHz, type Vad, type VadStream } from '@trunkline/media'
+import type { realtime } from '@trunkline/channels'
+
+type InputConfig = Extract<realtime.Effect, { type: 'configure_input' }>['input']
+type Detection = InputConfig['turn_detection']
+
+/** Sound of a session is kept so long for commits; what is older has been an item's, or was never spoken. */
+const KEEP_MS = 120_000
+const FRAME_MS = 20
+
+/** How long it must be silent, when the model of turns is asked to be eager or patient. Longest waits are the protocol's: 8, 4 and 2 s. */
+const SEMANTIC_SILENCE_MS = { low: 1_200, medium: 800, high: 400, auto: 600 } as const
+
+export type InputSoundEvents = { speechStarted(atMs: number): void; speechStopped(atMs: number): void }
+
+/** The caller's sound in one Realtime session: positions are milliseconds of all that was appended. */
+export class InputSound {
+  readonly #vad: Vad
+  readonly #events: InputSoundEvents
+  #decoder!: Decoder
+  #resampler: Resampler | null = null
+  #stream: VadStream | null = null
+  #edges = new SpeechEdges()
+  #rateHz: SampleRateHz = 24_000
+  #detection: Detection = null
+  #chunks: { fromMs: number; pcm: Pcm }[] = []
+  #heldMs = 0
+  #atMs = 0
+  /** What does not fill a frame yet. */
+  #rest: Pcm = new Int16Array(0)
+  /** Positions of the detector's stream count from here. */
+  #streamFromMs = 0
+
+  constructor(vad: Vad, input: InputConfig, events: InputSoundEvents) {
+    this.#vad = vad
+    this.#events = events
+    this.configure(input)
+  }
+
+  get sampleRateHz(): SampleRateHz {
+    return this.#rateHz
+  }
+
+  /** Milliseconds of all that was appended. */
+  get position(): number {
+    return this.#atMs
+  }
+
+  configure(input: InputConfig): void {
+    const format = plainFormat(input.format)
+    if (this.#decoder?.format.encoding !== format.encoding) {
+      this.#decoder = createDecoder(format)
+      this.#rateHz = format.sampleRateHz
+    }
+    this.#detection = input.turn_detection
+    this.forget()
+  }
+
+  feed(bytes: Uint8Array): void {
+    const pcm = this.#decoder.decode(bytes)
+    if (pcm.length === 0) return
+    this.#keep(pcm)
+    if (this.#stream) this.#listen(pcm)
+  }
+
+  /** A cut of what was appended; shorter where it is not kept any more. */
+  between(startMs: number, endMs: number): Pcm {
+    const perMs = this.#rateHz / 1_000
+    const parts = this.#chunks.flatMap(({ fromMs, pcm }) => {
+      const from = Math.max(0, Math.round((startMs - fromMs) * perMs))
+      const to = Math.min(pcm.length, Math.round((endMs - fromMs) * perMs))
+      return to > from ? [pcm.subarray(from, to)] : []
+    })
+    const whole = new Int16Array(parts.reduce((sum, part) => sum + part.length, 0))
+    let at = 0
+    for (const part of parts) {
+      whole.set(part, at)
+      at += part.length
+    }
+    return whole
+  }
+
+  /** Forgets any speech that was under way: the detector begins anew. */
+  forget(): void {
+    this.#stream?.close()
+    this.#resampler?.close()
+    this.#rest = new Int16Array(0)
+    this.#streamFromMs = this.#atMs
+    this.#stream = null
+    this.#resampler = null
+    if (!this.#detection) return
+    const listenHz = this.#rateHz === 8_000 ? 8_000 : 16_000
+    this.#resampler = this.#rateHz === listenHz ? null : createResampler({ fromHz: this.#rateHz, toHz: listenHz })
+    this.#edges = new SpeechEdges({ minSilenceMs: silenceOf(this.#detection), startAbove: thresholdOf(this.#detection) })
+    const fromMs = this.#streamFromMs
+    this.#stream = this.#vad.open({ sampleRateHz: listenHz, onProbability: (probability, endMs) => this.#heard(probability, fromMs, endMs) })
+  }
+
+  close(): void {
+    this.#detection = null
+    this.forget()
+  }
+
+  #heard(probability: number, fromMs: number, endMs: number): void {
+    if (fromMs !== this.#streamFromMs) return
+    for (const edge of this.#edges.push(probability, endMs)) {
+      // The silence that told of the end belongs to the turn.
+      if (edge.type === 'start') this.#events.speechStarted(fromMs + edge.atMs)
+      else this.#events.speechStopped(fromMs + endMs)
+    }
+  }
+
+  #listen(pcm: Pcm): void {
+    const frame = (this.#rateHz / 1_000) * FRAME_MS
+    const sound = new Int16Array(this.#rest.length + pcm.length)
+    sound.set(this.#rest)
+    sound.set(pcm, this.#rest.length)
+    let at = 0
+    for (; at + frame <= sound.length; at += frame) {
+      const piece = sound.subarray(at, at + frame)
+      this.#stream?.push(this.#resampler ? this.#resampler.process(piece) : piece.slice())
+    }
+    this.#rest = sound.slice(at)
+  }
+
+  #keep(pcm: Pcm): void {
+    const durationMs = (pcm.length / this.#rateHz) * 1_000
+    this.#chunks.push({ fromMs: this.#atMs, pcm })
+    this.#atMs += durationMs
+    this.#heldMs += durationMs
+    while (this.#heldMs > KEEP_MS && this.#chunks.length > 1) this.#heldMs -= (this.#chunks.shift()!.pcm.length / this.#rateHz) * 1_000
+  }
+}
+
+export function plainFormat(format: InputConfig['format']): PlainFormat {
+  if (format.type === 'audio/pcmu') return { encoding: 'pcmu', sampleRateHz: 8_000 }
+  if (format.type === 'audio/pcma') return { encoding: 'pcma', sampleRateHz: 8_000 }
+  return { encoding: 'pcm_s16le', sampleRateHz: 24_000 }
+}
+
+const silenceOf = (detection: NonNullable<Detection>): number => (detection.type === 'server_vad' ? detection.silence_duration_ms : SEMANTIC_SILENCE_MS[detection.eagerness])
+const thresholdOf = (detection: NonNullable<Detection>): number => (detection.type === 'server_vad' ? detection.threshold : 0.5)

@@ -1,0 +1,143 @@
+import type { ModelItem, ModelRequest, Vendor } from '@trunkline/agents'
+import type { realtime } from '@trunkline/channels'
+import type { Logger, ModelUsage } from '@trunkline/core'
+import { createEncoder, durationMs, type Encoder, type SpeechUsage, type TtsEngine, type TtsStream } from '@trunkline/media'
+import { plainFormat } from './input-sound.ts'
+import type { Purse, Ticket } from './purse.ts'
+
+export type ResponseDeps = {
+  vendor: Vendor
+  model: string
+  tts: TtsEngine
+  /** What is already known of the conversation, asked for when the model is. */
+  view(request: realtime.ResponseRequest): Promise<readonly realtime.ViewItem[]>
+  tell(happening: realtime.Happening): void
+  purse: Purse
+  log: Logger
+  onSpeech: (usage: SpeechUsage) => void
+}
+
+const MAX_TOKENS = 4_096
+
+const NO_CREDIT: realtime.Fault = { type: 'invalid_request_error', code: 'insufficient_credit', message: 'The credit balance does not cover this.' }
+
+type SpokenPart = { stream: TtsStream; spoken: Promise<void> }
+
+/** One response: the model's words, their sound, its calls. Ends with one of finished, incomplete or failed; nothing comes after `cancel`. */
+export class ResponseRun {
+  readonly #request: realtime.ResponseRequest
+  readonly #deps: ResponseDeps
+  readonly #stop = new AbortController()
+  #voice: SpokenPart | null = null
+  #fault: realtime.Fault | null = null
+
+  constructor(request: realtime.ResponseRequest, deps: ResponseDeps) {
+    this.#request = request
+    this.#deps = deps
+    void this.#run()
+  }
+
+  cancel(): void {
+    this.#stop.abort()
+    this.#voice?.stream.close()
+  }
+
+  async #run(): Promise<void> {
+    const { responseId } = this.#request
+    let ticket: Ticket | null = null
+    let spent: readonly ModelUsage[] = []
+    try {
+      ticket = await this.#deps.purse.hold(this.#maxTokens())
+      if (!ticket) return this.#tell({ type: 'response_failed', responseId, fault: NO_CREDIT })
+      const items = itemsOf(await this.#deps.view(this.#request))
+      const { outcome, usage } = await this.#ask(items)
+      spent = usage
+      if (this.#voice) {
+        this.#voice.stream.end()
+        await this.#voice.spoken
+      }
+      const measured = measuredOf(usage)
+      if (this.#stop.signal.aborted) return
+      if (this.#fault || outcome === 'failed') this.#tell({ type: 'response_failed', responseId, fault: this.#fault ?? { type: 'server_error', code: 'model_failed', message: 'The model did not answer.' }, measured })
+      else if (outcome === 'incomplete') this.#tell({ type: 'response_incomplete', responseId, reason: 'max_output_tokens', measured })
+      else if (outcome === 'refused') this.#tell({ type: 'response_incomplete', responseId, reason: 'content_filter', measured })
+      else this.#tell({ type: 'response_finished', responseId, measured })
+    } catch {
+      this.#tell({ type: 'response_failed', responseId, fault: { type: 'server_error', code: 'internal_error', message: 'The response could not be made.' } })
+    } finally {
+      if (ticket) await this.#deps.purse.settle(ticket, spent).catch((error: unknown) => this.#deps.log.error({ error, holdId: ticket?.holdId }, 'a realtime response was not charged: its hold expires'))
+    }
+  }
+
+  #maxTokens(): number {
+    const { maxOutputTokens } = this.#request
+    return maxOutputTokens === 'inf' ? MAX_TOKENS : maxOutputTokens
+  }
+
+  async #ask(items: ModelItem[]): Promise<{ outcome: string; usage: readonly ModelUsage[] }> {
+    const { vendor } = this.#deps
+    for await (const event of vendor.stream(this.#modelRequest(items), this.#stop.signal)) {
+      if (event.type === 'text_delta') this.#text(event.text)
+      else if (event.type === 'tool_call') this.#call(event)
+      else if (event.type === 'done') return { outcome: event.outcome, usage: event.usage }
+    }
+    return { outcome: 'failed', usage: [] }
+  }
+
+  #modelRequest(items: ModelItem[]): ModelRequest {
+    const { instructions, tools, toolChoice } = this.#request
+    return {
+      purpose: 'turn', model: this.#deps.model, instructions, items, remember: false,
+      tools: tools.map(({ name, description, parameters }) => ({ name, description: description ?? '', parameters: parameters as Record<string, unknown> })),
+      ...(toolChoice === 'none' ? { toolChoice } : {}),
+      maxOutputTokens: this.#maxTokens(),
+    }
+  }
+
+  #text(text: string): void {
+    const { responseId, modality } = this.#request
+    if (modality === 'text') return this.#tell({ type: 'text_delta', responseId, delta: text })
+    this.#tell({ type: 'speech_text', responseId, delta: text })
+    this.#voice ??= this.#speak()
+    this.#voice.stream.write(text)
+  }
+
+  #call({ callId, name, argumentsJson }: { callId: string; name: string; argumentsJson: string }): void {
+    this.#tell({ type: 'call_done', responseId: this.#request.responseId, callId: callId.replaceAll(/[^A-Za-z0-9_-]/g, '').slice(0, 64), name, arguments: argumentsJson })
+  }
+
+  #speak(): SpokenPart {
+    const { voice, speed, format } = this.#request
+    const plain = plainFormat(format)
+    const stream = this.#deps.tts.speak({ voice, speed, language: null, sampleRateHz: plain.sampleRateHz, signal: this.#stop.signal })
+    return { stream, spoken: this.#carry(stream, createEncoder(plain)).finally(() => this.#deps.onSpeech(stream.close())) }
+  }
+
+  async #carry(stream: TtsStream, encoder: Encoder): Promise<void> {
+    const { responseId } = this.#request
+    for await (const event of stream.events) {
+      if (event.type === 'audio') this.#tell({ type: 'speech_audio', responseId, audio: encoder.encode(event.pcm), ms: durationMs(event.pcm, encoder.format.sampleRateHz) })
+      else if (event.type === 'spans') this.#tell({ type: 'speech_words', responseId, spans: event.spans.map(({ charEnd, endMs }) => ({ charEnd, endMs })) })
+      else if (event.type === 'failed') this.#fault = { type: 'server_error', code: 'speech_failed', message: 'The voice failed.' }
+    }
+  }
+
+  #tell(happening: realtime.Happening): void {
+    if (!this.#stop.signal.aborted) this.#deps.tell(happening)
+  }
+}
+
+/** The protocol's conversation in the words of our vendors. What was said and is not written down yet is left out. */
+function itemsOf(view: readonly realtime.ViewItem[]): ModelItem[] {
+  return view.flatMap((item): ModelItem[] => {
+    if (item.type === 'function_call') return [{ type: 'tool_call', callId: item.callId, name: item.name, argumentsJson: item.arguments }]
+    if (item.type === 'function_call_output') return [{ type: 'tool_output', callId: item.callId, output: item.output }]
+    const text = item.parts.map((part) => (part.type === 'text' ? part.text : part.type === 'audio' ? (part.transcript ?? '') : '')).join(' ').trim()
+    return text === '' ? [] : [{ type: 'message', role: item.role, text }]
+  })
+}
+
+function measuredOf(usage: readonly ModelUsage[]): { inputText: number; cachedText: number; outputText: number } {
+  const sum = (read: (one: ModelUsage) => number) => usage.reduce((total, one) => total + read(one), 0)
+  return { inputText: sum((one) => one.inputTokens), cachedText: sum((one) => one.cachedInputTokens), outputText: sum((one) => one.outputTokens) }
+}
