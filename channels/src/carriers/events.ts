@@ -24,6 +24,9 @@ const base = {
 const address = z.string().max(255)
 const seconds = z.number().int().min(0).nullable()
 
+/** RFC 3261 §7.2. */
+export const SipCode = z.number().int().min(100).max(699)
+
 /** Why a call is over, in our words; the carrier's own word is in `detail`. */
 export const EndCause = z.enum(['completed', 'busy', 'no_answer', 'rejected', 'canceled', 'unreachable', 'time_limit', 'failed'])
 export type EndCause = z.infer<typeof EndCause>
@@ -50,7 +53,7 @@ export const CallEvent = z.discriminatedUnion('kind', [
     /** As the carrier counts it: Twilio from the answer, Telnyx from the start of the call, ringing included. */
     durationSeconds: seconds,
     detail: z.string().max(255),
-    sipCode: z.number().int().optional(),
+    sipCode: SipCode.optional(),
     endedBy: z.enum(['caller', 'callee']).optional(),
   }),
   z.object({ kind: z.literal('call.dtmf'), ...base, digits: z.string().min(1).max(128) }),
@@ -87,3 +90,9 @@ export const CallEvent = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('call.other'), ...base, name: z.string().max(255), data: z.record(z.string(), z.unknown()) }),
 ])
 export type CallEvent = z.infer<typeof CallEvent>
+
+/** As a number or a string of digits; undefined for anything else (`unspecified`, a made-up one). */
+export function sipCodeOf(value: unknown): number | undefined {
+  const parsed = SipCode.safeParse(typeof value === 'string' && /^\d{3}$/.test(value) ? Number(value) : value)
+  return parsed.success ? parsed.data : undefined
+}

@@ -1,6 +1,6 @@
 import { AppError } from '@trunkline/core'
-import type { CallEvent, EndCause, TransferOutcome } from '../carriers/events.ts'
-import { contentId, id, joinedId, number, raw, record, text, timeMs, type Json } from '../json.ts'
+import { sipCodeOf, type CallEvent, type EndCause, type TransferOutcome } from '../carriers/events.ts'
+import { contentId, id, joinedId, raw, record, text, timeMs, type Json } from '../json.ts'
 import { readState, type State } from './state.ts'
 import { normaliseTexml } from './texml.ts'
 
@@ -38,11 +38,11 @@ function ended(news: News): CallEvent[] {
   const { payload, state } = news
   const detail = id(payload.hangup_cause, 255) ?? 'unspecified'
   const cause = CAUSES[detail] ?? 'failed'
-  const sipCode = number(payload.sip_hangup_cause)
+  const sipCode = sipCodeOf(payload.sip_hangup_cause)
   const source = payload.hangup_source
   const end: CallEvent = {
     kind: 'call.ended', ...base(news), cause, durationSeconds: durationOf(news), detail,
-    ...(sipCode !== undefined && Number.isInteger(sipCode) ? { sipCode } : {}),
+    ...(sipCode === undefined ? {} : { sipCode }),
     ...(source === 'caller' || source === 'callee' ? { endedBy: source } : {}),
   }
   // A target that was talked to told `call.bridged` before; one that never answered ends the transfer.

@@ -1,5 +1,6 @@
-import { AppError } from '@trunkline/core'
-import type { CallEvent, EndCause, TransferOutcome } from '../carriers/events.ts'
+import { AppError, type RawWebhook } from '@trunkline/core'
+import { sipCodeOf, type CallEvent, type EndCause, type TransferOutcome } from '../carriers/events.ts'
+import { readPosted } from '../carriers/form.ts'
 import { contentId, id, joinedId, number, raw, record, text, timeMs, type Json } from '../json.ts'
 
 /**
@@ -10,15 +11,30 @@ type News = { body: Json; callSid: string; atMs: number }
 
 type Base = Pick<CallEvent, 'carrier' | 'carrierCallId' | 'eventId' | 'atMs' | 'sessionId'>
 
-/** Things that happen once in a call are numbered by the call; others by what they say, so that a redelivery has the same id. */
+/** A header, told on as a field: the same for all attempts of one request, so that the same key pressed twice is not taken for one. */
+const TOKEN = 'I-Twilio-Idempotency-Token'
+
+export function readBody(raw: RawWebhook): unknown {
+  const [body, token] = [record(readPosted(raw)), id(raw.headers['i-twilio-idempotency-token'], 128)]
+  return body && token !== undefined ? { ...body, [TOKEN]: token } : body
+}
+
+/** Things that happen once in a call are numbered by the call; others by the request, or by what it says. */
 const ONCE = new Set(['call.initiated', 'call.ringing', 'call.answered', 'call.ended'])
 
-function base({ body, callSid, atMs }: News, kind: CallEvent['kind']): Base {
-  const parent = id(body.ParentCallSid, 255)
+function eventId({ body, callSid }: News, kind: CallEvent['kind']): string {
+  const token = id(body[TOKEN], 128)
+  if (ONCE.has(kind)) return joinedId(callSid, kind)
+  return token === undefined ? contentId(`${callSid}:${kind}`, body) : joinedId(callSid, kind, token)
+}
+
+function base(news: News, kind: CallEvent['kind']): Base {
+  const { callSid, atMs } = news
+  const parent = id(news.body.ParentCallSid, 255)
   return {
     carrier: 'twilio',
     carrierCallId: callSid,
-    eventId: ONCE.has(kind) ? joinedId(callSid, kind) : contentId(`${callSid}:${kind}`, body),
+    eventId: eventId(news, kind),
     atMs,
     ...(parent === undefined ? {} : { sessionId: parent }),
   }
@@ -39,13 +55,13 @@ function causeOf(status: string, sipCode: number | undefined): EndCause {
 }
 
 function ended(news: News, status: string): CallEvent {
-  const sipCode = number(news.body.SipResponseCode)
+  const sipCode = sipCodeOf(news.body.SipResponseCode)
   return {
     kind: 'call.ended', ...base(news, 'call.ended'),
     cause: causeOf(status, sipCode),
     durationSeconds: seconds(news.body.CallDuration),
     detail: status,
-    ...(sipCode !== undefined && Number.isInteger(sipCode) ? { sipCode } : {}),
+    ...(sipCode === undefined ? {} : { sipCode }),
   }
 }
 

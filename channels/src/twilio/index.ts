@@ -1,7 +1,6 @@
 import type { Carrier } from '../carriers/contract.ts'
-import { readPosted } from '../carriers/form.ts'
 import { client } from './client.ts'
-import { normaliseCall } from './inbound.ts'
+import { normaliseCall, readBody } from './inbound.ts'
 import { mediaWire } from './media.ts'
 import { answer } from './outbound.ts'
 import { verify, verifySocket } from './signature.ts'
@@ -14,7 +13,7 @@ export const twilio: Carrier = {
   settings: Settings,
   verify,
   verifySocket,
-  readBody: readPosted,
+  readBody,
   normaliseCall,
   answer,
   mediaWire,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { Call, type EndReason } from '../call.ts'
 import type { LineFormat } from '../format.ts'
 import { dialed, dialTimeoutMs, join, meet } from '../legs.ts'
@@ -81,10 +82,10 @@ export class TwilioLine {
   }
 
   post(kind: string, url: string, fields: Fields): Promise<HookAnswer> {
-    const token = this.#world.twilio.token(this.facts.accountSid) ?? ''
+    const [secret, token] = [this.#world.twilio.token(this.facts.accountSid) ?? '', randomUUID()]
     return this.#world.hooks.post({
       target: 'twilio.webhook', url, number: this.facts.direction === 'inbound' ? this.facts.to : this.facts.from, id: this.call.id, kind, body: asForm(fields), contentType: FORM, retriesMs: [],
-      sign: (isWrong) => ({ 'x-twilio-signature': twilioSignature(isWrong ? `${token}-wrong` : token, url, fields), 'i-twilio-idempotency-token': `${this.call.id}-${kind}`, 'user-agent': 'TwilioProxy/1.1', accept: '*/*' }),
+      sign: (isWrong) => ({ 'x-twilio-signature': twilioSignature(isWrong ? `${secret}-wrong` : secret, url, fields), 'i-twilio-idempotency-token': token, 'user-agent': 'TwilioProxy/1.1', accept: '*/*' }),
     })
   }
 
