@@ -56,7 +56,7 @@ function interpolations(): { name: string; kind: string }[] {
 
 describe('compose.yaml', () => {
   it('has the services of the system, the sandbox only when asked for', () => {
-    expect(Object.keys(compose.services)).toEqual(['postgres', 'redis', 'api', 'worker', 'sandbox'])
+    expect(Object.keys(compose.services)).toEqual(['postgres', 'redis', 'api', 'voice', 'worker', 'sandbox'])
     expect(services.filter(([, service]) => service.profiles).map(([name]) => name)).toEqual(['sandbox'])
   })
 

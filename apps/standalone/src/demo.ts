@@ -35,11 +35,11 @@ async function main(): Promise<boolean> {
 }
 
 async function startOn(folder: string, destination: NodeJS.WritableStream): Promise<System> {
-  const [api, sandbox, mail, worker] = [await freePort(), await freePort(), await freePort(), await freePort()]
+  const [api, sandbox, mail, worker, voice] = [await freePort(), await freePort(), await freePort(), await freePort(), await freePort()]
   const startMs = performance.now()
   const system = await startSystem({
     dataDir: folder,
-    ports: { api, sandbox, mail, worker },
+    ports: { api, sandbox, mail, worker, voice },
     settings: QUICK,
     log: (name) => createLog({ level: 'info', name, destination }),
     progress: (step) => console.log(pc.dim(`  … ${step}`)),

@@ -13,6 +13,7 @@ const Env = z.object({
   SANDBOX_PORT: Port(4010),
   SANDBOX_MAIL_PORT: Port(4025),
   WORKER_PORT: Port(8081),
+  VOICE_PORT: Port(8082),
   DATA_DIR: z.string().min(1).default('.data').transform((path) => (isAbsolute(path) ? path : resolve(root, path))),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('warn'),
   /** A real key: then the agents talk to OpenAI and not to the sandbox's model. */

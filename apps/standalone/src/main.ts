@@ -17,7 +17,7 @@ async function main(): Promise<void> {
     dataDir: env.DATA_DIR,
     databaseUrl: env.DATABASE_URL,
     redisUrl: env.REDIS_URL,
-    ports: { api: env.PORT, sandbox: env.SANDBOX_PORT, mail: env.SANDBOX_MAIL_PORT, worker: env.WORKER_PORT },
+    ports: { api: env.PORT, sandbox: env.SANDBOX_PORT, mail: env.SANDBOX_MAIL_PORT, worker: env.WORKER_PORT, voice: env.VOICE_PORT },
     openai: env.OPENAI_API_KEY ? { apiKey: env.OPENAI_API_KEY, baseUrl: env.OPENAI_BASE_URL } : undefined,
     log: (name) => (env.LOG_LEVEL === 'silent' ? silentLogger : createLog({ level: env.LOG_LEVEL, name })),
     progress,
@@ -48,7 +48,7 @@ function stopOnSignals(system: System): void {
 }
 
 function welcome(system: System, tenant: DemoTenant): void {
-  const { apiUrl, sandbox } = system
+  const { apiUrl, sandbox, voiceUrl } = system
   const row = (name: string, value: string) => `  ${name.padEnd(10)} ${pc.cyan(value)}`
   const auth = `-H 'Authorization: Bearer ${tenant.apiKey}'`
   console.log(`
@@ -56,6 +56,7 @@ ${pc.bold(pc.green('Trunkline is running.'))} ${pc.dim(`(${seconds().trim()})`)}
 
 ${row('API', `${apiUrl}/v1`)}
 ${row('API docs', `${apiUrl}/docs`)}
+${row('Realtime', `${voiceUrl.replace('http', 'ws')}/v1/realtime?model=...`)}  ${pc.dim('as OpenAI\'s, with this API key')}
 ${row('Sandbox', sandbox.url)}  ${pc.dim('write to the demo number as a customer; see mail and faults')}
 ${row('API key', tenant.apiKey)}
 ${row('Log in', `${tenant.email} / ${tenant.password}`)}
@@ -79,7 +80,7 @@ try {
   await main()
 } catch (error) {
   console.error(`\n${pc.red('Trunkline could not start.')} ${error instanceof Error ? error.message : String(error)}`)
-  if (isPortTaken(error)) console.error('Another program has this port. Set PORT, SANDBOX_PORT, SANDBOX_MAIL_PORT or WORKER_PORT, e.g. PORT=8090 npm start')
+  if (isPortTaken(error)) console.error('Another program has this port. Set PORT, SANDBOX_PORT, SANDBOX_MAIL_PORT, WORKER_PORT or VOICE_PORT, e.g. PORT=8090 npm start')
   process.exit(1)
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildApp, compose, readEnv as readApiEnv } from '@trunkline/app-api'
 import { startSandbox, type Sandbox, type SandboxOptions } from '@trunkline/app-sandbox'
+import { composeVoice, readEnv as readVoiceEnv } from '@trunkline/app-voice'
 import { composeWorker, readEnv as readWorkerEnv, startHealthServer } from '@trunkline/app-worker'
 import type { Logger } from '@trunkline/core'
 import { migrate } from '@trunkline/db'
@@ -13,7 +14,7 @@ export type SystemOptions = {
   dataDir: string
   databaseUrl?: string | undefined
   redisUrl?: string | undefined
-  ports: { api: number; sandbox: number; mail: number; worker: number }
+  ports: { api: number; sandbox: number; mail: number; worker: number; voice: number }
   sandbox?: Pick<SandboxOptions, 'pace' | 'retry'>
   /** More environment for api and worker, e.g. shorter lead intervals for a demonstration. */
   settings?: Record<string, string>
@@ -26,6 +27,7 @@ export type System = {
   apiUrl: string
   databaseUrl: string
   workerUrl: string
+  voiceUrl: string
   sandbox: Sandbox
   /** Servers that ended although nobody asked them to. */
   failed: Promise<string>
@@ -34,7 +36,7 @@ export type System = {
 
 type Part = { name: string; stop(): Promise<void> }
 
-/** The whole of Trunkline in one process, on private servers: Postgres, Redis, sandbox, api, worker. What started is stopped again when a later part fails. */
+/** The whole of Trunkline in one process, on private servers: Postgres, Redis, sandbox, api, worker, voice. What started is stopped again when a later part fails. */
 export async function startSystem(options: SystemOptions): Promise<System> {
   const parts: Part[] = []
   const stop = async () => {
@@ -68,13 +70,18 @@ async function startParts(options: SystemOptions, parts: Part[], stop: () => Pro
   const health = await startHealthServer(worker, { host: '127.0.0.1', port: options.ports.worker })
   parts.push({ name: 'worker health', stop: () => health.close() })
 
+  progress('starting the voice')
+  const voice = await composeVoice(readVoiceEnv(environment), options.log('voice'))
+  parts.push({ name: 'voice', stop: () => voice.close() })
+  const voiceUrl = await voice.listen()
+
   progress('starting the API')
   const api = await compose(readApiEnv(environment), options.log('api'))
   parts.push({ name: 'api parts', stop: () => api.close() })
   const app = await buildApp(api.deps)
   parts.push({ name: 'api', stop: () => app.close() })
   const apiUrl = await app.listen({ host: '127.0.0.1', port: options.ports.api })
-  return { apiUrl, databaseUrl: servers.databaseUrl, workerUrl: health.url, sandbox, failed: servers.failed, stop }
+  return { apiUrl, databaseUrl: servers.databaseUrl, workerUrl: health.url, voiceUrl, sandbox, failed: servers.failed, stop }
 }
 
 async function startServers(options: SystemOptions, parts: Part[]): Promise<{ databaseUrl: string; redisUrl: string; failed: Promise<string> }> {
@@ -91,7 +98,7 @@ async function startServers(options: SystemOptions, parts: Part[]): Promise<{ da
   return { databaseUrl, redisUrl, failed: endings.length > 0 ? Promise.race(endings) : new Promise(() => {}) }
 }
 
-/** One environment for api and worker, as an operator would write it. */
+/** One environment for all apps, as an operator would write it. */
 function environmentOf(options: SystemOptions, servers: { databaseUrl: string; redisUrl: string }, secret: string, sandbox: Sandbox): Record<string, string> {
   const openai = options.openai ? { OPENAI_API_KEY: options.openai.apiKey, ...(options.openai.baseUrl ? { OPENAI_BASE_URL: options.openai.baseUrl } : {}) } : { OPENAI_API_KEY: 'sandbox', OPENAI_BASE_URL: `${sandbox.url}/v1` }
   return {
@@ -99,12 +106,15 @@ function environmentOf(options: SystemOptions, servers: { databaseUrl: string; r
     REDIS_URL: servers.redisUrl,
     TRUNKLINE_SECRETS: secret,
     PORT: String(options.ports.api),
+    VOICE_PORT: String(options.ports.voice),
     MEDIA_DIR: join(options.dataDir, 'media'),
     GRAPH_URL: sandbox.url,
     SANDBOX_URL: sandbox.url,
     SMTP_URL: `smtp://127.0.0.1:${sandbox.mailPort}`,
     PRIVATE_ADDRESSES: new URL(sandbox.url).host,
     API_PROCESSES: '1',
+    // The sandbox's ear hears the sandbox's voices only: whoever brings a real key talks, and is to be heard by it.
+    ...(options.openai ? {} : { DEEPGRAM_API_KEY: 'sandbox', DEEPGRAM_BASE_URL: `${sandbox.url}/deepgram` }),
     ANTHROPIC_API_KEY: 'sandbox',
     ANTHROPIC_BASE_URL: `${sandbox.url}/anthropic`,
     ...openai,

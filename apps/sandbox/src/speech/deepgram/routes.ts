@@ -67,7 +67,7 @@ async function hearRecording(world: World, request: FastifyRequest, reply: Fasti
   const sound = Buffer.isBuffer(request.body) ? readWav(request.body) : null
   const problem = isAllowed(request) ? (sound ? null : ([400, 'Bad Request', 'Bad Request: failed to process audio: corrupt or unsupported data'] as const)) : ([401, 'INVALID_AUTH', 'Invalid credentials.'] as const)
   world.journal.add({ ...note, fault: admitted.fault?.id, outcome: problem ? 'refused' : 'accepted', status: problem?.[0] ?? 200 })
-  if (problem) return refuseDeepgram(reply, ...problem)
+  if (problem) return refuseDeepgram(reply, problem[0], problem[1], problem[2])
   await wait(world.speech.pace.finalMs)
   if (!strikeAfter(admitted.fault, reply)) return reply.send(recordingJson(sound!, requestId, note.kind, hearAll(sound!.pcm, sound!.sampleRateHz, world.speech.script, RECORDING_TARGET)))
 }
