@@ -18,7 +18,7 @@ const { nested } = {
 }
 const Model = protobuf.Root.fromJSON({ nested }).lookupType('Model')
 
-const TYPES = { float32: 1, int64: 7, bool: 9 } as const
+const TYPES = { float32: 1, int32: 6, int64: 7, bool: 9 } as const
 type ElementType = keyof typeof TYPES
 /** A number is fixed, a name is whatever comes. */
 export type Port = { name: string; type: ElementType; dims: readonly (number | string)[] }
