@@ -30,7 +30,7 @@ async function load(): Promise<Espeak> {
   return new (await start()).eSpeakNGWorker()
 }
 
-function say(espeak: Espeak, job: number, { text, voice: wanted, rate, pitch, range }: SayRequest): void {
+function say(espeak: Espeak, job: number, { text, voice: wanted, rate, pitch, range, sound }: SayRequest): void {
   if (wanted !== voice && !setVoice(espeak, wanted)) return void tellFailure(job, { code: 'unsupported', message: `espeak has no voice ${JSON.stringify(wanted.slice(0, 64))}` })
   espeak.set_rate(rate)
   espeak.set_pitch(pitch)
@@ -38,7 +38,7 @@ function say(espeak: Espeak, job: number, { text, voice: wanted, rate, pitch, ra
   espeak.synthesize(text, (audio, events) => {
     const marks = events.flatMap(markOf)
     if (marks.length > 0) tell(KIND.events, job, JSON.stringify(marks))
-    if (audio && audio.length > 0) tell(KIND.audio, job, new Uint8Array(audio.buffer, audio.byteOffset, audio.byteLength))
+    if (sound && audio && audio.length > 0) tell(KIND.audio, job, new Uint8Array(audio.buffer, audio.byteOffset, audio.byteLength))
     return false
   })
   tell(KIND.done, job)
@@ -58,7 +58,7 @@ function setVoice(espeak: Espeak, wanted: string): boolean {
 function markOf({ type, text_position: at, word_length: length, audio_position: atMs, id }: EspeakEvent): SpeechMark[] {
   if (type === 'word') return [['w', atMs, at - 1, length]]
   if (type === 'phoneme') return [['p', atMs, String(id ?? '')]]
-  return type === 'end' ? [['e', atMs]] : []
+  return type === 'end' ? [['e', atMs, at - 1]] : []
 }
 
 function serve(frame: Frame): void {

@@ -50,7 +50,7 @@ function espeakPart({ pool, pitch = 50, range = 50 }: EspeakSettings): VoicePart
 async function* say(pool: EspeakPool, { text }: Piece, options: Omit<TtsOptions, 'signal'>, tone: Pick<SayRequest, 'pitch' | 'range'>, signal: AbortSignal): AsyncGenerator<Said> {
   const clean = harmless(text)
   const words = new WordTimes(clean)
-  for await (const sound of pool.say({ text: clean, voice: voiceName(options), rate: rateOf(options.speed), ...tone }, signal)) {
+  for await (const sound of pool.say({ text: clean, voice: voiceName(options), rate: rateOf(options.speed), sound: true, ...tone }, signal)) {
     if ('pcm' in sound) yield { type: 'audio', pcm: sound.pcm }
     else yield* spansOf(words.push(sound.marks))
   }

@@ -8,10 +8,10 @@ export const KIND = { say: 1, cancel: 2, voices: 3, ready: 16, audio: 17, events
 export type Kind = (typeof KIND)[keyof typeof KIND]
 export type Frame = { kind: number; job: number; payload: Buffer }
 
-/** `voice`: espeak's name with an optional variant (`en-us+f3`); rate in words per minute, 80 to 450; pitch and range 0 to 99. */
-export type SayRequest = { text: string; voice: string; rate: number; pitch: number; range: number }
-/** What the library tells of a text, in order: `w` word (first character from 0 and length, both in code points), `p` phoneme (empty: pause), `e` end of a clause. */
-export type SpeechMark = ['w', atMs: number, at: number, length: number] | ['p', atMs: number, ipa: string] | ['e', atMs: number]
+/** `voice`: espeak's name with an optional variant (`en-us+f3`); rate in words per minute, 80 to 450; pitch and range 0 to 99; `sound` false: only its marks. */
+export type SayRequest = { text: string; voice: string; rate: number; pitch: number; range: number; sound: boolean }
+/** What the library tells of a text, in order: `w` word (first character from 0 and length, both in code points), `p` phoneme (empty: pause), `e` end of a clause (the first character behind it). */
+export type SpeechMark = ['w', atMs: number, at: number, length: number] | ['p', atMs: number, ipa: string] | ['e', atMs: number, at: number]
 export type EspeakVoice = { name: string; identifier: string; languages: { name: string; priority: number }[] }
 export type FailedReply = { code: 'unsupported' | 'model_missing' | 'unavailable'; message: string }
 export type ReadyReply = { sampleRateHz: number }
