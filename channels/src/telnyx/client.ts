@@ -1,4 +1,6 @@
 import type { Telnyx } from 'telnyx'
+import type { ActionRejectParams, ActionSendDtmfParams, ActionSpeakParams, ActionTransferParams } from 'telnyx/resources/calls/actions'
+import type { CallDialParams } from 'telnyx/resources/calls/calls'
 import { AppError } from '@trunkline/core'
 import type { CallState, CarrierClient, CarrierClientDeps, CarrierCommand, CarrierConfig, CommandContext, PlaceOutcome } from '../carriers/contract.ts'
 import { createCarrierHttp } from '../carriers/http.ts'
@@ -18,29 +20,26 @@ import { CallControlId } from './wire.ts'
 /** The only I/O of this carrier: Call Control through Telnyx's SDK (TeXML calls: see texml-client). */
 
 type Actions = Telnyx['calls']['actions']
-type Body = never
+type Act = (actions: Actions, callId: string, body: Record<string, unknown>) => Promise<unknown>
 
-/** Our commands by the SDK's names. */
-const ACTIONS: Readonly<Record<string, (actions: Actions, callId: string, body: Record<string, unknown>) => Promise<unknown>>> = {
-  answer: async (actions, callId, body) => actions.answer(callId, body as Body),
-  reject: async (actions, callId, body) => actions.reject(callId, body as Body),
-  hangup: async (actions, callId, body) => actions.hangup(callId, body as Body),
-  speak: async (actions, callId, body) => actions.speak(callId, body as Body),
-  playback_start: async (actions, callId, body) => actions.startPlayback(callId, body as Body),
-  playback_stop: async (actions, callId, body) => actions.stopPlayback(callId, body as Body),
-  send_dtmf: async (actions, callId, body) => actions.sendDtmf(callId, body as Body),
-  transfer: async (actions, callId, body) => actions.transfer(callId, body as Body),
-  bridge: async (actions, callId, body) => actions.bridge(callId, body as Body),
-  streaming_start: async (actions, callId, body) => actions.startStreaming(callId, body as Body),
-  streaming_stop: async (actions, callId, body) => actions.stopStreaming(callId, body as Body),
-}
+/** Our commands by the SDK's names. What they hold was typed where they were written (outbound). */
+const ACTIONS = {
+  answer: async (actions, callId, body) => actions.answer(callId, body),
+  reject: async (actions, callId, body) => actions.reject(callId, body as unknown as ActionRejectParams),
+  hangup: async (actions, callId, body) => actions.hangup(callId, body),
+  speak: async (actions, callId, body) => actions.speak(callId, body as unknown as ActionSpeakParams),
+  playback_start: async (actions, callId, body) => actions.startPlayback(callId, body),
+  send_dtmf: async (actions, callId, body) => actions.sendDtmf(callId, body as unknown as ActionSendDtmfParams),
+  transfer: async (actions, callId, body) => actions.transfer(callId, body as unknown as ActionTransferParams),
+  streaming_start: async (actions, callId, body) => actions.startStreaming(callId, body),
+} satisfies Record<string, Act>
 
 const callOf = (callId: string): string => checked(CallControlId, callId, 'carrierCallId', 'not_found')
 
 async function perform(line: Line, config: CarrierConfig, callId: string, commands: readonly CarrierCommand[], signal: AbortSignal): Promise<void> {
   callOf(callId)
   for (const { action, body } of commands) {
-    const act = ACTIONS[action]
+    const act: Act | undefined = Object.hasOwn(ACTIONS, action) ? ACTIONS[action as keyof typeof ACTIONS] : undefined
     if (!act) throw new AppError('invalid_request', { message: 'Telnyx has no such command.', param: 'commands' })
     await run(line, config, signal, (sdk) => act(sdk.calls.actions, callId, body))
   }
@@ -48,11 +47,12 @@ async function perform(line: Line, config: CarrierConfig, callId: string, comman
 
 /** What runs now is stopped first. Nothing may be running: a refusal to stop is no fault, unless the call is over. */
 async function stopAll(line: Line, config: CarrierConfig, callId: string, { key, reference }: CommandContext, signal: AbortSignal): Promise<void> {
-  for (const action of ['streaming_stop', 'playback_stop'] as const) {
-    const body = { client_state: writeState({ ref: reference }), command_id: commandId(key, action), ...(action === 'playback_stop' ? { stop: 'all' } : {}) }
-    const stopped = await attempt(line, config, signal, (sdk) => ACTIONS[action]!(sdk.calls.actions, callId, body))
-    if (!stopped.ok && (isOver(stopped.refusal, HANG_UP_POLICY) || stopped.refusal.kind !== 'refused')) throw errorOf(stopped.refusal, POLICY)
-  }
+  const body = (action: string) => ({ client_state: writeState({ ref: reference }), command_id: commandId(key, action) })
+  const stops = [
+    await attempt(line, config, signal, async (sdk) => sdk.calls.actions.stopStreaming(callId, body('streaming_stop'))),
+    await attempt(line, config, signal, async (sdk) => sdk.calls.actions.stopPlayback(callId, { ...body('playback_stop'), stop: 'all' })),
+  ]
+  for (const stopped of stops) if (!stopped.ok && (isOver(stopped.refusal, HANG_UP_POLICY) || stopped.refusal.kind !== 'refused')) throw errorOf(stopped.refusal, POLICY)
 }
 
 async function redirect(line: Line, config: CarrierConfig, callId: string, instructions: CallInstructionInput[], context: CommandContext, signal: AbortSignal): Promise<void> {
@@ -64,7 +64,7 @@ async function redirect(line: Line, config: CarrierConfig, callId: string, instr
 }
 
 /** What follows the answer: a stream begins with it, anything else is told when `call.answered` comes back with the plan. */
-function firstStep(call: PlaceCall, config: CarrierConfig) {
+function firstStep(call: PlaceCall, config: CarrierConfig): Partial<CallDialParams> {
   const settings = settingsOf(config)
   const [first, ...rest] = call.instructions
   if (first?.do !== 'stream') return { client_state: writeState({ ref: call.reference, next: call.instructions, after: 'call.answered' }) }
@@ -80,14 +80,14 @@ async function place(line: Line, config: CarrierConfig, input: PlaceCallInput, s
   if (settingsOf(config).mode === 'texml') return texml.place(line, config, call, signal)
   // Throws for a step that Telnyx cannot do, before the phone rings.
   commandsFor(call.instructions, { key: call.reference, carrierCallId: '', answered: true }, settingsOf(config))
-  const body = {
+  const body: CallDialParams = {
     connection_id: connection, to: call.to, from: call.from, timeout_secs: call.timeoutSeconds, webhook_url: call.statusUrl, command_id: commandId(call.reference, 'dial'),
     ...(call.timeLimitSeconds === undefined ? {} : { time_limit_secs: call.timeLimitSeconds }),
     ...(call.machineDetection === undefined ? {} : { answering_machine_detection: DETECTION[call.machineDetection] }),
     ...(call.sendDigits === undefined ? {} : { send_digits_on_answer: call.sendDigits }),
     ...firstStep(call, config),
   }
-  const placed = await attempt(line, config, signal, async (sdk) => sdk.calls.dial(body as Body))
+  const placed = await attempt(line, config, signal, async (sdk) => sdk.calls.dial(body))
   if (!placed.ok) return placeOutcomeOf(placed.refusal, POLICY)
   const callId = id(placed.value.data?.call_control_id, 255)
   return callId === undefined ? { status: 'unknown', reason: 'unreadable answer' } : { status: 'accepted', carrierCallId: callId }
@@ -115,7 +115,7 @@ async function bridge(line: Line, config: CarrierConfig, callId: string, otherCa
   await stopAll(line, config, callOf(callId), context, signal)
   await stopAll(line, config, callOf(otherCallId), { key: `${context.key}-other` }, signal)
   const body = { call_control_id_to_bridge_with: otherCallId, client_state: writeState({ ref: context.reference }), command_id: commandId(context.key, 'bridge') }
-  await perform(line, config, callId, [{ action: 'bridge', body }], signal)
+  await run(line, config, signal, async (sdk) => sdk.calls.actions.bridge(callId, body))
 }
 
 /** The stream runs on, and with it the plan that its state holds: this command writes none. */

@@ -27,7 +27,7 @@ export async function searchNumbers(line: Line, config: CarrierConfig, input: Nu
 const longestPart = (pattern: string): string => pattern.split('*').reduce((best, part) => (part.length > best.length ? part : best), '')
 
 export async function findNumber(line: Line, config: CarrierConfig, number: string, signal: AbortSignal): Promise<OwnedNumber | null> {
-  const page = await run(line, config, signal, async (sdk) => sdk.phoneNumbers.list({ filter: { phone_number: number }, 'page[size]': 1 } as never))
+  const page = await run(line, config, signal, async (sdk) => sdk.phoneNumbers.list({ filter: { phone_number: number }, 'page[size]': 1 }))
   const owned = page.data.find((one) => one.phone_number === number)
   return owned ? { carrierNumberId: owned.id, number } : null
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { ActionAnswerParams, ActionHangupParams, ActionRejectParams, ActionSendDtmfParams, ActionSpeakParams, ActionStartPlaybackParams, ActionStartStreamingParams, ActionTransferParams } from 'telnyx/resources/calls/actions'
 import { AppError } from '@trunkline/core'
 import type { Answer, AnswerContext, CarrierCommand, CarrierConfig } from '../carriers/contract.ts'
 import type { CallInstruction, CallInstructionInput } from '../carriers/instructions.ts'
@@ -12,8 +13,11 @@ import { Settings } from './wire.ts'
 
 type Step<Kind extends CallInstruction['do']> = Extract<CallInstruction, { do: Kind }>
 
+/** Fields that `answer`, `dial` and `streaming_start` have in common. */
+type StreamFields = Pick<ActionStartStreamingParams & ActionAnswerParams, 'stream_url' | 'stream_track' | 'stream_codec' | 'stream_bidirectional_mode' | 'stream_bidirectional_codec' | 'stream_bidirectional_target_legs'>
+
 /** `mp3` is Telnyx's default mode and useless for a conversation. `self`: the leg that is streamed hears us. */
-export function streamFields(step: Step<'stream'>, settings: Settings) {
+export function streamFields(step: Step<'stream'>, settings: Settings): StreamFields {
   return {
     stream_url: step.url,
     stream_track: 'inbound_track',
@@ -25,7 +29,7 @@ export function streamFields(step: Step<'stream'>, settings: Settings) {
 }
 
 /** What `answer` has no field for (telnyx SDK 7.24.0, ActionAnswerParams); `streaming_start` and `dial` have. */
-export function streamExtras(step: Step<'stream'>, settings: Settings): Record<string, unknown> {
+export function streamExtras(step: Step<'stream'>, settings: Settings): Pick<ActionStartStreamingParams, 'stream_bidirectional_sampling_rate' | 'stream_auth_token' | 'custom_parameters'> {
   const parameters = Object.entries(step.parameters ?? {}).map(([name, value]) => ({ name, value }))
   return {
     ...(settings.outbound_sample_rate === 8_000 ? {} : { stream_bidirectional_sampling_rate: settings.outbound_sample_rate }),
@@ -43,7 +47,19 @@ const DONE: Readonly<Partial<Record<CallInstruction['do'], NonNullable<State['af
 type Plan = { context: AnswerContext; settings: Settings }
 type Then = Pick<State, 'next' | 'after'>
 
-function command(action: string, body: Record<string, unknown>, { context }: Plan, then: Then = {}): CarrierCommand {
+/** The SDK's own types say what each command takes. */
+type Bodies = {
+  answer: ActionAnswerParams
+  hangup: ActionHangupParams
+  playback_start: ActionStartPlaybackParams
+  reject: ActionRejectParams
+  send_dtmf: ActionSendDtmfParams
+  speak: ActionSpeakParams
+  streaming_start: ActionStartStreamingParams
+  transfer: ActionTransferParams
+}
+
+function command<Name extends keyof Bodies>(action: Name, body: Bodies[Name], { context }: Plan, then: Then = {}): CarrierCommand {
   const plan = then.next && then.next.length > 0 ? then : {}
   return { action, body: { ...body, client_state: writeState({ ref: context.reference, ...plan }), command_id: commandId(context.key, action) } }
 }
@@ -63,7 +79,7 @@ function commandFor(step: CallInstruction, plan: Plan, rest: readonly CallInstru
     case 'stream':
       return command('streaming_start', { ...streamFields(step, settings), ...streamExtras(step, settings) }, plan, then)
     case 'say':
-      return command('speak', { payload: step.text, voice: step.voice ?? settings.voice, ...(step.language === undefined ? {} : { language: step.language }) }, plan, then)
+      return command('speak', { payload: step.text, voice: step.voice ?? settings.voice, ...(step.language === undefined ? {} : { language: step.language as ActionSpeakParams['language'] }) }, plan, then)
     case 'pause':
       return command('speak', { payload: silence(step.seconds), payload_type: 'ssml', voice: settings.voice }, plan, then)
     case 'play':

@@ -29,7 +29,8 @@ const BODYLESS = new Set([101, 103, 204, 205, 304])
 function fetchThrough({ http }: Line, operation: Operation): Fetch {
   return async (url, init = {}) => {
     const headers = Object.fromEntries(new Headers(init.headers))
-    const body = typeof init.body === 'string' ? init.body : null
+    // The SDK writes JSON and forms as text; files, which it would not, are never sent from here.
+    const body = init.body == null ? null : typeof init.body === 'string' ? init.body : String(init.body as URLSearchParams)
     const answer = await http.exchange(operation, { method: init.method ?? 'GET', url: String(url instanceof Request ? url.url : url), headers, body })
     return new Response(BODYLESS.has(answer.status) ? null : answer.body, { status: answer.status, headers: answer.headers })
   }

@@ -1,3 +1,4 @@
+import type { CallCallsParams } from 'telnyx/resources/texml/accounts/calls/calls'
 import { AppError } from '@trunkline/core'
 import type { CarrierConfig, PlaceOutcome } from '../carriers/contract.ts'
 import type { CallInstructionInput } from '../carriers/instructions.ts'
@@ -22,16 +23,22 @@ function callIdOf(answer: unknown): string | undefined {
   return id(body?.call_sid, 255) ?? id(body?.sid, 255) ?? id(record(body?.data)?.call_sid, 255)
 }
 
+function detection({ machineDetection, statusUrl }: PlaceCall): Partial<CallCallsParams.WithTeXml> {
+  if (machineDetection === undefined) return {}
+  return { MachineDetection: machineDetection === 'detect' ? 'Enable' : 'DetectMessageEnd', AsyncAmd: true, AsyncAmdStatusCallback: statusUrl, AsyncAmdStatusCallbackMethod: 'POST' }
+}
+
 export async function place(line: Line, config: CarrierConfig, call: PlaceCall, signal: AbortSignal): Promise<PlaceOutcome> {
   const [account, settings] = [accountOf(config), settingsOf(config)]
-  const body = {
-    ApplicationSid: settings.connection_id, To: call.to, From: call.from, Texml: texml(call.instructions, settings), Timeout: call.timeoutSeconds,
+  // There is no field for keys to press once it is answered: they are its first instruction.
+  const steps = call.sendDigits === undefined ? call.instructions : [{ do: 'press' as const, digits: call.sendDigits }, ...call.instructions]
+  const body: CallCallsParams.WithTeXml = {
+    ApplicationSid: settings.connection_id, To: call.to, From: call.from, Texml: texml(steps, settings), Timeout: call.timeoutSeconds,
     StatusCallback: call.statusUrl, StatusCallbackMethod: 'POST', StatusCallbackEvent: 'initiated ringing answered completed',
     ...(call.timeLimitSeconds === undefined ? {} : { TimeLimit: call.timeLimitSeconds }),
-    ...(call.sendDigits === undefined ? {} : { SendDigits: call.sendDigits }),
-    ...(call.machineDetection === undefined ? {} : { MachineDetection: call.machineDetection === 'detect' ? 'Enable' : 'DetectMessageEnd', AsyncAmd: true, AsyncAmdStatusCallback: call.statusUrl, AsyncAmdStatusCallbackMethod: 'POST' }),
+    ...detection(call),
   }
-  const placed = await attempt(line, config, signal, async (sdk) => sdk.texml.accounts.calls.calls(account, body as never))
+  const placed = await attempt(line, config, signal, async (sdk) => sdk.texml.accounts.calls.calls(account, { body }))
   if (!placed.ok) return placeOutcomeOf(placed.refusal, POLICY)
   const callId = callIdOf(placed.value)
   return callId === undefined ? { status: 'unknown', reason: 'unreadable answer' } : { status: 'accepted', carrierCallId: callId }

@@ -131,7 +131,7 @@ export const ACTIONS: Readonly<Record<string, Action>> = {
     for (const digit of body.digits.replaceAll(/w/gi, '')) leg.call.note('person.hears_key', digit)
   }),
   transfer: action(true, { to: address, from: z.string().optional(), timeout_secs: z.number().int().min(5).max(600).default(30), target_leg_client_state: Common.shape.client_state }, (world, leg, body) => transfer(world, leg, body)),
-  bridge: action(true, { call_control_id_to_bridge_with: z.string() }, (world, leg, body) => bridge(world, leg, body.call_control_id_to_bridge_with)),
+  bridge: action(true, { call_control_id: z.string() }, (world, leg, body) => bridge(world, leg, body.call_control_id)),
   streaming_start: action(true, { ...StreamFields.shape, stream_url: z.string() }, (_world, leg, body) => (leg.live.socket ? unprocessable('90061', 'Streaming already started', 'Only one bidirectional stream can run on a call.') : startStream(leg, body))),
   streaming_stop: action(true, {}, (_world, leg) => {
     if (!leg.live.socket) return unprocessable('90060', 'Streaming not started', 'There is no stream on this call.')

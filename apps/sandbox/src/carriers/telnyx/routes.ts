@@ -5,6 +5,7 @@ import type { FaultAction } from '../../faults/fault.ts'
 import { plain } from '../../plain.ts'
 import { admit } from '../../speech/target.ts'
 import { forSale } from '../shop.ts'
+import { formOf } from '../form.ts'
 import type { CarrierWorld } from '../world.ts'
 import { isAllowed, type OwnedNumber } from './account.ts'
 import { ACTIONS, unprocessable } from './actions.ts'
@@ -33,11 +34,13 @@ const refuseByFault = (reply: FastifyReply, { status, errorCode }: FaultAction):
   void refuse(reply, { status: status ?? 422, code, title: 'Scripted fault', detail: 'The sandbox was told to refuse this.' })
 }
 
-const asJson = (value: unknown): Json => (typeof value === 'object' && value !== null && !Array.isArray(value) && !Buffer.isBuffer(value) ? (value as Json) : {})
+const asJson = (value: unknown): Json => (typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {})
+/** TeXML's interface takes forms as well as JSON; a form comes here as bytes. */
+const fieldsOf = (body: unknown): Json => (Buffer.isBuffer(body) ? formOf(body) : asJson(body))
 
 function endpoint(world: CarrierWorld, target: string | ((request: Request) => string), work: (request: Request, body: Json) => Done | Refusal) {
   return async (request: Request, reply: FastifyReply): Promise<FastifyReply | void> => {
-    const body = asJson(request.body)
+    const body = fieldsOf(request.body)
     const note = { target: typeof target === 'string' ? target : target(request), number: plain(body.from ?? body.From).slice(0, 255) || undefined, to: plain(body.to ?? body.To ?? request.params.id).slice(0, 255) || undefined, body }
     const admitted = await admit(world, note, reply, refuseByFault)
     if (!admitted) return

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { strikeAfter } from '../../faults/effects.ts'
 import type { FaultAction } from '../../faults/fault.ts'
 import { admit } from '../../speech/target.ts'
+import { formOf, type Fields } from '../form.ts'
 import { forSale } from '../shop.ts'
 import type { CarrierWorld } from '../world.ts'
 import { place, PlaceFields } from './calls.ts'
@@ -25,18 +26,6 @@ function refuse(reply: FastifyReply, { status, code, message }: Refusal): Fastif
 const refuseByFault = (reply: FastifyReply, { status, errorCode }: FaultAction): void => {
   const [httpStatus, code] = [status ?? 400, Number(errorCode ?? 20500)]
   void refuse(reply, refusal(httpStatus, Number.isNaN(code) ? 20500 : code, httpStatus === 429 ? 'Too Many Requests' : 'An internal server error has occurred'))
-}
-
-export type Fields = Record<string, string | string[]>
-
-/** Bodies are forms; the server hands them over as bytes. */
-export function formOf(body: unknown): Fields {
-  const fields: Fields = {}
-  for (const [name, value] of new URLSearchParams(Buffer.isBuffer(body) ? body.toString('utf8') : '')) {
-    const before = fields[name]
-    fields[name] = before === undefined ? value : [before, value].flat()
-  }
-  return fields
 }
 
 const one = (value: string | string[] | undefined): string | undefined => (Array.isArray(value) ? value.at(-1) : value)
