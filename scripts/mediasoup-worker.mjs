@@ -111,7 +111,7 @@ function overlayHash() {
 /** Sorted paths; the `recursive` option of readdir came with Node 18.17. */
 function filesUnder(folder, prefix = '') {
   const entries = readdirSync(join(folder, prefix), { withFileTypes: true })
-  return entries.flatMap((entry) => (entry.isDirectory() ? filesUnder(folder, join(prefix, entry.name)) : [join(prefix, entry.name)])).sort()
+  return entries.flatMap((entry) => (entry.isDirectory() ? filesUnder(folder, join(prefix, entry.name)) : [join(prefix, entry.name)])).sort((one, other) => (one < other ? -1 : 1))
 }
 
 function libc() {
