@@ -14,6 +14,8 @@ const MAX_ERROR_BYTES = 64 * 1024
 /** A call of a supplier's JSON interface. Rejects with SpeechError for every answer that is no success, and for what should be sound or JSON and is a page. */
 export async function call({ engine, url, method = 'POST', headers, body, signal, requestIdHeader, dispatcher = speechAgent }: HttpCall): Promise<HttpAnswer> {
   const answer = await request(url, { method, headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) }, body: body === undefined ? null : JSON.stringify(body), signal, dispatcher })
+  // A call that is given up while nobody reads tells its error to nobody: it must not end the process.
+  answer.body.on('error', () => undefined)
   const header = (name: string) => [answer.headers[name] ?? []].flat()[0] ?? null
   const requestId = requestIdHeader ? header(requestIdHeader) : null
   if (answer.statusCode >= 200 && answer.statusCode < 300) {

@@ -91,6 +91,7 @@ async function* bodyOf({ AudioStream: body }: SynthesizeSpeechCommandOutput, sig
   if (!body) return
   const stream = body as unknown as NodeJS.ReadableStream & AsyncIterable<Uint8Array> & { destroy(): void }
   const stop = () => stream.destroy()
+  stream.on('error', () => undefined)
   signal.addEventListener('abort', stop, { once: true })
   try {
     yield* stream

@@ -1,5 +1,5 @@
 import { signWords, type SignWords } from './language.ts'
-import type { Rule } from './spoken.ts'
+import type { Rule } from './rule.ts'
 
 const EMAIL = /[\p{L}\p{N}](?:[\p{L}\p{N}._%+-]*[\p{L}\p{N}_%+-])?@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+\p{L}{2,}/gu
 const WEB = /(?:https?:\/\/|www\.)[^\s<>()"'，。]*[\p{L}\p{N}/]/giu

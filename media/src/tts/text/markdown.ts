@@ -1,4 +1,4 @@
-import type { Edit, Rule } from './spoken.ts'
+import type { Edit, Rule } from './rule.ts'
 
 const drop = (from: number, to: number): Edit => ({ from, to, words: '' })
 

@@ -6,7 +6,7 @@ import { toCardinal as it } from 'n2words/it-IT'
 import { toCardinal as nl } from 'n2words/nl-NL'
 import { toCardinal as pt } from 'n2words/pt-PT'
 import { baseLanguage, signWords, type SignWords } from './language.ts'
-import type { Edit, Rule } from './spoken.ts'
+import type { Edit, Rule } from './rule.ts'
 
 type Cardinal = (value: string) => string
 const CARDINALS: Record<string, Cardinal> = { de, en, es, fr, it, nl, pt }

@@ -2,6 +2,7 @@ import { SpokenText } from './offsets.ts'
 import { CONTACT_RULES } from './contacts.ts'
 import { MARKDOWN_RULES } from './markdown.ts'
 import { NUMBER_RULES } from './numbers.ts'
+import type { Edit } from './rule.ts'
 
 /** What an engine wants to be told in words. Markdown and emojis are taken out for all of them. */
 export type SpokenForm = {
@@ -11,11 +12,6 @@ export type SpokenForm = {
   /** Numbers, percentages and amounts in words: for engines that read none. */
   numbers: boolean
 }
-
-/** `text.slice(from, to)` is said as `words`. */
-export type Edit = { from: number; to: number; words: string }
-/** Finds what is written in its own way. Edits of earlier rules win over those of later ones. */
-export type Rule = (text: string, language: string | null) => Edit[]
 
 /** The text of a chunk as it is said, and the way back to it. Nothing but spaces when nothing in it can be said. */
 export function spokenOf(text: string, form: SpokenForm): SpokenText {
