@@ -48,11 +48,21 @@ export function carrierFixtures(id: CarrierId): CarrierFixture[] {
 
 export function carrierSuite(carrier: Carrier, options: CarrierSuiteOptions): void {
   describe(`${carrier.id} keeps the carrier contract`, () => {
-    describe('webhooks', () => webhookChecks(carrier, options))
-    describe('signatures', () => signatureChecks(carrier, options))
-    describe('instructions', () => instructionChecks(carrier, options))
-    describe('media', () => mediaChecks(carrier, options))
-    describe('description', () => descriptionChecks(carrier, options))
+    describe('webhooks', () => {
+      webhookChecks(carrier, options)
+    })
+    describe('signatures', () => {
+      signatureChecks(carrier, options)
+    })
+    describe('instructions', () => {
+      instructionChecks(carrier, options)
+    })
+    describe('media', () => {
+      mediaChecks(carrier, options)
+    })
+    describe('description', () => {
+      descriptionChecks(carrier, options)
+    })
   })
 }
 

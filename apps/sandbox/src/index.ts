@@ -135,7 +135,8 @@ function createWorld(options: SandboxOptions, publicUrl: () => string): World {
 }
 
 function resetWorld(world: World): void {
-  for (const part of [world.journal, world.meta, world.media, world.webhooks, world.conversations, world.responses, world.mail, world.speech, world.carriers]) part.reset()
+  // Calls first: their ends are noted in a journal that is then forgotten.
+  for (const part of [world.carriers, world.journal, world.meta, world.media, world.webhooks, world.conversations, world.responses, world.mail, world.speech]) part.reset()
   world.faults.clear()
 }
 

@@ -60,7 +60,7 @@ export type CarrierClient = {
   transfer(config: CarrierConfig, carrierCallId: string, transfer: TransferInput, context: CommandContext, signal: AbortSignal): Promise<void>
   /** Warm: the second leg was placed with `place` and briefed; now both hear each other and we are out. */
   bridge(config: CarrierConfig, carrierCallId: string, otherCallId: string, context: CommandContext, signal: AbortSignal): Promise<void>
-  /** `then`: what goes on afterwards, for carriers that drop what they do in order to press (`can.dtmfInterrupts`). */
+  /** `then`: what goes on afterwards, for carriers that drop what they do in order to press (Twilio, TeXML). Always give it. */
   sendDtmf(config: CarrierConfig, carrierCallId: string, digits: string, then: CallInstructionInput[], context: CommandContext, signal: AbortSignal): Promise<void>
   /** Null: the carrier knows no such call, or no longer. */
   find(config: CarrierConfig, carrierCallId: string, signal: AbortSignal): Promise<CallState | null>
@@ -83,7 +83,7 @@ export type CarrierClientDeps = { baseUrl: string | null; timeoutMs: number }
 export type CarrierAbilities = {
   /** Media frames may come out of order: sort by `chunk`. */
   unorderedMedia: boolean
-  /** `sendDtmf` ends a running media stream. */
+  /** `sendDtmf` ends a running media stream (and TeXML's does). */
   dtmfInterrupts: boolean
   /** When our media socket closes the call goes on with the next instruction (else the stream is merely over). */
   socketEndsStep: boolean

@@ -39,7 +39,7 @@ export function createCarrierHttp(timeoutMs: number): CarrierHttp {
 async function exchange(agent: Dispatcher, operation: Operation, { url, method, headers, body }: Outgoing): Promise<Incoming> {
   const tracker = { signal: operation.signal, written: false }
   const options: NonNullable<Parameters<typeof request>[1]> & { tracker: typeof tracker } = {
-    method: method.toUpperCase() as Dispatcher.HttpMethod, headers, body, dispatcher: agent, signal: operation.signal, tracker,
+    method: method.toUpperCase(), headers, body, dispatcher: agent, signal: operation.signal, tracker,
   }
   try {
     const answer = await request(url, options)

@@ -9,7 +9,7 @@ export const DtmfDigits = z.string().regex(/^[0-9A-D*#wW]{1,64}$/, 'digits 0-9, 
 
 const webAddress = z.url({ protocol: /^https?$/ }).max(2048)
 
-const isLocal = (host: string): boolean => host === 'localhost' || host === '[::1]' || /^127\./.test(host)
+const isLocal = (host: string): boolean => host === 'localhost' || host === '[::1]' || host.startsWith('127.')
 
 /**
  * Carriers insist on TLS; a plain socket is for tests on one machine. No query: Twilio refuses one (error 31920), so a token

@@ -329,17 +329,46 @@ describe('TeXML', () => {
     expect(own.settings.mode).toBe('texml')
   })
 
-  it('places a call and ends it', async () => {
+  it('places a call, changes its mind, presses keys, and ends it', async () => {
     const own = await texml()
     const placed = await client.place(own, order({ instructions: [{ do: 'pause', seconds: 30 }] }), soon())
     expect(placed.status).toBe('accepted')
     const id = placed.status === 'accepted' ? placed.carrierCallId : ''
+    const phone = sandbox.carriers.telnyx.call(id)
     await business.event((event) => event.kind === 'call.answered')
     await client.redirect(own, id, [{ do: 'say', text: 'changed my mind' }, { do: 'pause', seconds: 30 }], context, soon())
-    await sandbox.carriers.telnyx.call(id).waitFor('say')
+    await phone.waitFor('say')
+    await client.sendDtmf(own, id, '5', [{ do: 'pause', seconds: 30 }], context, soon())
+    await phone.waitFor('person.hears_key')
+    expect(await client.find(own, id, soon())).toMatchObject({ isAlive: true, status: 'in-progress' })
     expect(await client.hangUp(own, id, soon())).toBe('ended')
     expect(await client.hangUp(own, id, soon())).toBe('already_over')
+    expect(await client.find(own, id, soon())).toMatchObject({ isAlive: false, status: 'completed', durationSeconds: expect.any(Number) as number })
+    expect(await client.find(own, 'v3:nobody', soon())).toBeNull()
     expect(await business.event((event) => event.kind === 'call.ended')).toMatchObject({ carrier: 'telnyx', carrierCallId: id, cause: 'completed' })
+  })
+
+  it('connects two legs, and hands one over', async () => {
+    const own = await texml()
+    sandbox.carriers.describe({ number: COLLEAGUE, says: [{ silence_ms: 600 }, { text: 'I take over' }] })
+    onCall({ do: 'pause', seconds: 30 })
+    const phone = ring()
+    await phone.waitFor('answered')
+    const placed = await client.place(own, order({ instructions: [{ do: 'pause', seconds: 30 }] }), soon())
+    const other = placed.status === 'accepted' ? placed.carrierCallId : ''
+    await sandbox.carriers.telnyx.call(other).waitFor('answered')
+    await client.bridge(own, phone.id, other, context, soon())
+    await phone.waitFor('bridged')
+    await sandbox.carriers.telnyx.call(other).waitFor('person.silent')
+    sandbox.carriers.telnyx.call(other).hangUp()
+    await phone.waitFor('ended')
+    expect(wordsOf(phone.agentPcm())).toBe('I take over')
+
+    sandbox.carriers.describe({ number: COLLEAGUE, does: 'busy' })
+    const second = ring()
+    await second.waitFor('answered')
+    await client.transfer(own, second.id, { to: COLLEAGUE, resultUrl: `${business.url}/after` }, context, soon())
+    expect(await business.event((event) => event.kind === 'call.transfer')).toMatchObject({ carrierCallId: second.id, outcome: 'busy' })
   })
 })
 

@@ -112,20 +112,27 @@ async function transfer(line: Line, config: CarrierConfig, callId: string, input
 }
 
 async function bridge(line: Line, config: CarrierConfig, callId: string, otherCallId: string, context: CommandContext, signal: AbortSignal): Promise<void> {
+  if (settingsOf(config).mode === 'texml') {
+    const meeting: CallInstructionInput[] = [{ do: 'conference', name: `bridge-${commandId(callId, 'bridge')}` }]
+    await texml.update(line, config, callOf(otherCallId), meeting, signal)
+    return texml.update(line, config, callOf(callId), meeting, signal)
+  }
   await stopAll(line, config, callOf(callId), context, signal)
   await stopAll(line, config, callOf(otherCallId), { key: `${context.key}-other` }, signal)
   const body = { call_control_id_to_bridge_with: otherCallId, client_state: writeState({ ref: context.reference }), command_id: commandId(context.key, 'bridge') }
   await run(line, config, signal, async (sdk) => sdk.calls.actions.bridge(callId, body))
 }
 
-/** The stream runs on, and with it the plan that its state holds: this command writes none. */
-async function sendDtmf(line: Line, config: CarrierConfig, callId: string, digits: string, { key }: CommandContext, signal: AbortSignal): Promise<void> {
+/** The stream runs on, and with it the plan that its state holds: this command writes none. TeXML has no such command, only a verb. */
+async function sendDtmf(line: Line, config: CarrierConfig, callId: string, digits: string, then: CallInstructionInput[], { key }: CommandContext, signal: AbortSignal): Promise<void> {
+  if (settingsOf(config).mode === 'texml') return texml.update(line, config, callOf(callId), [{ do: 'press', digits }, ...then], signal)
   const body = { digits: checked(DtmfDigits, digits, 'digits'), command_id: commandId(key, 'send_dtmf') }
   await perform(line, config, callId, [{ action: 'send_dtmf', body }], signal)
 }
 
 async function find(line: Line, config: CarrierConfig, callId: string, signal: AbortSignal): Promise<CallState | null> {
   const call = callOf(callId)
+  if (settingsOf(config).mode === 'texml') return texml.find(line, config, call, signal)
   const found = await attempt(line, config, signal, async (sdk) => sdk.calls.retrieveStatus(call))
   if (found.ok) {
     const { data } = found.value
@@ -147,7 +154,7 @@ export function client(deps: CarrierClientDeps): CarrierClient {
     hangUp: (config, callId, signal) => hangUp(line, config, callId, signal),
     transfer: (config, callId, to, context, signal) => transfer(line, config, callId, to, context, signal),
     bridge: (config, callId, other, context, signal) => bridge(line, config, callId, other, context, signal),
-    sendDtmf: (config, callId, digits, _then, context, signal) => sendDtmf(line, config, callId, digits, context, signal),
+    sendDtmf: (config, callId, digits, then, context, signal) => sendDtmf(line, config, callId, digits, then, context, signal),
     find: (config, callId, signal) => find(line, config, callId, signal),
     searchNumbers: (config, search, signal) => searchNumbers(line, config, search, signal),
     buyNumber: (config, number, routing, signal) => buyNumber(line, config, number, routing, signal),

@@ -44,7 +44,8 @@ export const commandId = (key: string, action: string): string => createHash('sh
 /** The event that tells that a step is done. */
 const DONE: Readonly<Partial<Record<CallInstruction['do'], NonNullable<State['after']>>>> = { stream: 'streaming.stopped', say: 'call.speak.ended', pause: 'call.speak.ended', play: 'call.playback.ended' }
 
-type Plan = { context: AnswerContext; settings: Settings }
+/** `at`: which command of this answer it is. */
+type Plan = { context: AnswerContext; settings: Settings; at: number }
 type Then = Pick<State, 'next' | 'after'>
 
 /** The SDK's own types say what each command takes. */
@@ -59,9 +60,9 @@ type Bodies = {
   transfer: ActionTransferParams
 }
 
-function command<Name extends keyof Bodies>(action: Name, body: Bodies[Name], { context }: Plan, then: Then = {}): CarrierCommand {
+function command<Name extends keyof Bodies>(action: Name, body: Bodies[Name], { context, at }: Plan, then: Then = {}): CarrierCommand {
   const plan = then.next && then.next.length > 0 ? then : {}
-  return { action, body: { ...body, client_state: writeState({ ref: context.reference, ...plan }), command_id: commandId(context.key, action) } }
+  return { action, body: { ...body, client_state: writeState({ ref: context.reference, ...plan }), command_id: commandId(`${context.key}#${at}`, action) } }
 }
 
 const unable = (what: string): AppError => new AppError('invalid_request', { message: `Telnyx cannot ${what} by command; use TeXML.`, param: 'instructions' })
@@ -121,7 +122,7 @@ function answerCommand(steps: readonly CallInstruction[], plan: Plan): CarrierCo
 function runCommands(steps: readonly CallInstruction[], plan: Plan): CarrierCommand[] {
   const commands: CarrierCommand[] = []
   for (const [at, step] of steps.entries()) {
-    commands.push(commandFor(step, plan, steps.slice(at + 1)))
+    commands.push(commandFor(step, { ...plan, at }, steps.slice(at + 1)))
     if (step.do !== 'press') break
   }
   return commands
@@ -137,7 +138,7 @@ export function texml(instructions: readonly CallInstructionInput[], settings: S
 }
 
 export function commandsFor(instructions: readonly CallInstructionInput[], context: AnswerContext, settings: Settings): CarrierCommand[] {
-  const [steps, plan] = [parseInstructions(instructions), { context, settings }]
+  const [steps, plan] = [parseInstructions(instructions), { context, settings, at: 0 }]
   // All of them, so that a step that cannot be done is refused now and not in the middle of the call.
   for (const step of steps) commandFor(step, plan, [])
   return context.answered || REFUSALS.has(steps[0]!.do) ? runCommands(steps, plan) : [answerCommand(steps, plan)]

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { AppError } from '@trunkline/core'
 import { CallInstructions } from '../carriers/instructions.ts'
 import { record } from '../json.ts'
 
@@ -17,11 +18,14 @@ const State = z.object({
 })
 export type State = Omit<z.infer<typeof State>, 'v'>
 
-const STATE_CHARS_MAX = 64 * 1024
+/** Of base64. Telnyx names no limit; a plan of this size is some twenty sentences. */
+const STATE_CHARS_MAX = 32 * 1024
 
-/** Never nothing: a command without state would leave the old plan in force. */
+/** Never nothing: a command without state would leave the old plan in force. Throws AppError `invalid_request` for a plan that would not come back. */
 export function writeState(state: State): string {
-  return Buffer.from(JSON.stringify({ v: 1, ...state })).toString('base64')
+  const written = Buffer.from(JSON.stringify({ v: 1, ...state })).toString('base64')
+  if (written.length > STATE_CHARS_MAX) throw new AppError('invalid_request', { message: 'These instructions are too long to wait at Telnyx.', param: 'instructions' })
+  return written
 }
 
 /** Null for a state that is not ours: somebody else's application may use the field, too. */

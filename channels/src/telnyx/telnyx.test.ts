@@ -158,6 +158,15 @@ describe('Call Control commands', () => {
     expect(commands([stream])).toEqual(commands([stream]))
     expect(commands([stream], { key: 'event-2' })[0]?.body.command_id).not.toBe(commands([stream])[0]?.body.command_id)
   })
+  it('have ids of their own within one answer', () => {
+    const given = commands([{ do: 'press', digits: '1' }, { do: 'press', digits: '1' }, { do: 'hang_up' }], { answered: true })
+    expect(given.map(({ action }) => action)).toEqual(['send_dtmf', 'send_dtmf', 'hangup'])
+    expect(new Set(given.map(({ body }) => body.command_id)).size).toBe(3)
+  })
+  it('refuse a plan that is too long to come back', () => {
+    const long = Array.from({ length: 12 }, () => ({ do: 'say', text: 'x'.repeat(3_000) }) as const)
+    expect(() => commands(long, { answered: true })).toThrow(expect.objectContaining({ code: 'invalid_request', param: 'instructions' }) as AppError)
+  })
   it('refuse what only TeXML can, wherever it stands in the plan', () => {
     for (const step of [{ do: 'redirect', url: 'https://voice.example.com/x' }, { do: 'conference', name: 'c' }] as const) {
       expect(() => commands([{ do: 'say', text: 'x' }, step])).toThrow(AppError)

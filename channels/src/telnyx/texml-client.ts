@@ -1,8 +1,8 @@
 import type { CallCallsParams } from 'telnyx/resources/texml/accounts/calls/calls'
 import { AppError } from '@trunkline/core'
-import type { CarrierConfig, PlaceOutcome } from '../carriers/contract.ts'
+import type { CallState, CarrierConfig, PlaceOutcome } from '../carriers/contract.ts'
 import type { CallInstructionInput } from '../carriers/instructions.ts'
-import { errorOf, isOver, placeOutcomeOf } from '../carriers/policy.ts'
+import { errorOf, isOver, placeOutcomeOf, valueOf, type Refusal } from '../carriers/policy.ts'
 import type { PlaceCall } from '../carriers/requests.ts'
 import { id, record } from '../json.ts'
 import { texml } from './outbound.ts'
@@ -49,11 +49,20 @@ export async function update(line: Line, config: CarrierConfig, callId: string, 
   await run(line, config, signal, async (sdk) => sdk.texml.accounts.calls.update(callId, { account_sid: account, Texml: document }))
 }
 
+const isGone = (refusal: Refusal): boolean => isOver(refusal, HANG_UP_POLICY) || (refusal.kind === 'refused' && refusal.status === 404)
+
 export async function hangUp(line: Line, config: CarrierConfig, callId: string, signal: AbortSignal): Promise<'ended' | 'already_over'> {
   const account = accountOf(config)
   const ended = await attempt(line, config, signal, async (sdk) => sdk.texml.accounts.calls.update(callId, { account_sid: account, Status: 'completed' }))
   if (ended.ok) return 'ended'
-  const isGone = isOver(ended.refusal, HANG_UP_POLICY) || (ended.refusal.kind === 'refused' && ended.refusal.status === 404)
-  if (isGone) return 'already_over'
+  if (isGone(ended.refusal)) return 'already_over'
   throw errorOf(ended.refusal, POLICY)
+}
+
+export async function find(line: Line, config: CarrierConfig, callId: string, signal: AbortSignal): Promise<CallState | null> {
+  const account = accountOf(config)
+  const found = await attempt(line, config, signal, async (sdk) => sdk.texml.accounts.calls.retrieve(callId, { account_sid: account }))
+  if (!found.ok && isGone(found.refusal)) return null
+  const { status = 'unknown', duration } = valueOf(found, POLICY)
+  return { carrierCallId: callId, isAlive: status === 'ringing' || status === 'in-progress', status, durationSeconds: duration === undefined ? null : Number(duration) }
 }

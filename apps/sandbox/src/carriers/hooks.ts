@@ -23,6 +23,8 @@ export type Hook = {
 }
 
 export type HookAnswer = { status: number; contentType: string; body: string }
+/** No answer came, or nothing was asked. */
+export const UNSENT: HookAnswer = { status: 0, contentType: '', body: '' }
 
 const TIMEOUT_MS = 15_000
 const ANSWER_BYTES_MAX = 1024 * 1024
@@ -45,8 +47,8 @@ export class Hooks {
     const fault = this.#faults.pick(hook.target, { number: hook.number, to: hook.url, text: hook.body })
     const action = fault?.action ?? {}
     if (action.drop) {
-      this.#note(hook, { status: 0, contentType: '', body: '' }, 0, fault?.id)
-      return { status: 0, contentType: '', body: '' }
+      this.#note(hook, UNSENT, 0, fault?.id)
+      return UNSENT
     }
     if (action.delayMs) await this.#wheel.wait(action.delayMs)
     const copies = Array.from({ length: action.copies ?? 0 }, () => this.#attempt(hook, action.badSignature === true, fault?.id))
@@ -85,7 +87,7 @@ export class Hooks {
       const body = await readText(answer.body)
       return { status: answer.statusCode, contentType: String(answer.headers['content-type'] ?? ''), body }
     } catch {
-      return { status: 0, contentType: '', body: '' }
+      return UNSENT
     }
   }
 

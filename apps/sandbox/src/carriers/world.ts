@@ -20,8 +20,8 @@ export const CallOptions = z.strictObject({
 })
 export type CallOptions = z.output<typeof CallOptions>
 
-/** A call and what a carrier knows of it. `socket` is the media stream of the moment. */
-export type LiveCall = { call: Call; carrier: CarrierName; socket: MediaSocket | null; sockets: MediaSocket[]; options: CallOptions }
+/** A call and what a carrier knows of it. `socket` is the media stream of the moment. `isForgotten`: the sandbox was reset, nobody is told anything more. */
+export type LiveCall = { call: Call; carrier: CarrierName; socket: MediaSocket | null; sockets: MediaSocket[]; options: CallOptions; isForgotten: boolean }
 
 /** Ended calls are forgotten, the oldest first. */
 const CALLS_KEPT = 5_000
@@ -49,11 +49,16 @@ export class Calls {
   /** Ends what still runs, without a word to anybody. */
   clear(): void {
     for (const live of this.#calls.values()) {
-      live.call.removeAllListeners()
+      live.isForgotten = true
       live.call.end('failed', 'network')
     }
     this.#calls.clear()
     this.#withSound.length = 0
+  }
+
+  /** Every socket, also those that wait for a goodbye. */
+  terminate(): void {
+    for (const { sockets } of this.#calls.values()) for (const socket of sockets) socket.drop()
   }
 
   #ended(live: LiveCall): void {
@@ -101,6 +106,7 @@ export function createCarrierWorld(journal: Journal, faults: FaultTable): Carrie
     waiting.clear()
   }
   const close = async () => {
+    calls.terminate()
     reset()
     wheel.close()
     await hooks.close()

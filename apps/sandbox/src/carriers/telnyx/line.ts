@@ -47,7 +47,7 @@ export class TelnyxLeg {
     const person = world.people.get(facts.person)
     const options = facts.options ?? CallOptions.parse({})
     const call = new Call({ id: newCallControlId(), from: facts.from, to: facts.to, direction: facts.direction === 'incoming' ? 'inbound' : 'outbound', person, format: lineFormat(person.codec ?? this.number.codec), keptMs: options.keep_ms, wheel: world.wheel })
-    this.live = { call, carrier: 'telnyx', socket: null, sockets: [], options }
+    this.live = { call, carrier: 'telnyx', socket: null, sockets: [], options, isForgotten: false }
     call.once('answered', () => this.tell('call.answered', { state: 'answered', start_time: this.#startTime }))
     call.once('ended', () => this.#ended())
     call.on('unbridged', () => call.end('completed', 'network'))
@@ -73,7 +73,7 @@ export class TelnyxLeg {
 
   async #post(kind: string, data: object): Promise<void> {
     const url = this.facts.webhookUrl
-    if (url === '') return
+    if (url === '' || this.live.isForgotten) return
     const body = JSON.stringify({ data, meta: { attempt: 1, delivered_to: url } })
     await this.#world.hooks.post({
       target: 'telnyx.webhook', url, number: this.facts.number, id: this.call.id, kind, body, contentType: 'application/json', retriesMs: RETRIES_MS,

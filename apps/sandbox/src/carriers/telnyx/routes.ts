@@ -167,16 +167,16 @@ function order(world: CarrierWorld, body: Json): Done | Refusal {
 
 /** Both kinds differ by the names of two fields. */
 function applicationRoutes(app: FastifyInstance, { telnyx }: CarrierWorld, on: On, path: string, isTexml: boolean): void {
-  const [nameField, urlField] = isTexml ? ['friendly_name', 'voice_url'] : ['application_name', 'webhook_event_url']
+  const [nameField, urlField] = isTexml ? (['friendly_name', 'voice_url'] as const) : (['application_name', 'webhook_event_url'] as const)
   const json = (id: string) => {
     const application = telnyx.application(id)
-    return { id, record_type: path.slice(0, -1), active: true, [nameField!]: application?.name, [urlField!]: application?.url }
+    return { id, record_type: path.slice(0, -1), active: true, [nameField]: application?.name, [urlField]: application?.url }
   }
   app.get(`/telnyx/v2/${path}/:id`, on('telnyx.applications.fetch', ({ params }) => (telnyx.application(params.id)?.texml === isTexml ? { status: 200, body: { data: json(params.id) }, id: params.id } : notFound)))
   app.patch(`/telnyx/v2/${path}/:id`, on('telnyx.applications.update', ({ params }, body) => {
     const application = telnyx.application(params.id)
     if (application?.texml !== isTexml) return notFound
-    telnyx.change({ ...application, name: plain(body[nameField!]) || application.name, url: plain(body[urlField!]) || application.url })
+    telnyx.change({ ...application, name: plain(body[nameField]) || application.name, url: plain(body[urlField]) || application.url })
     return { status: 200, body: { data: json(params.id) }, id: params.id }
   }))
 }
@@ -189,6 +189,13 @@ function texmlRoutes(app: FastifyInstance, world: CarrierWorld, on: On): void {
     if (!world.telnyx.number(from)) return { status: 403, code: '10010', title: 'Permission denied', detail: 'The From number is not yours.' }
     const line = placeTexml(world, { from, to, texml: plain(body.Texml) || undefined, url: plain(body.Url) || undefined, statusUrl: plain(body.StatusCallback), timeoutMs: (Number(body.Timeout) || 30) * 1_000 })
     return { status: 200, body: { from, to, status: 'queued', call_sid: line.call.id }, id: line.call.id }
+  }))
+  app.get(`${root}/:id`, on('telnyx.texml.fetch', ({ params }) => {
+    const live = world.calls.get(params.id)
+    const line = live && texmlLineOf(live.call)
+    if (!line) return notFound
+    const { call } = line
+    return { status: 200, body: { sid: call.id, account_sid: params.account, from: call.facts.from, to: call.facts.to, direction: call.facts.direction, status: line.status, duration: String(call.seconds), start_time: call.answeredAt?.toUTCString(), end_time: call.endedAt?.toUTCString() }, id: call.id }
   }))
   app.post(`${root}/:id`, on('telnyx.texml.update', ({ params }, body) => {
     const live = world.calls.get(params.id)

@@ -50,7 +50,7 @@ export function openStream(world: CarrierWorld, live: LiveCall, wish: StreamWish
   const [hears, speaks] = [forwarded ?? call.facts.format, formatOf(wish.bidirectionalCodec, wish.bidirectionalRate, number)!]
   const socket = new MediaSocket({
     call, streamId, url: wish.url, hears, speaks, wheel: world.wheel, network: live.options.network ?? NETWORK_FINE,
-    headers: { ...(wish.authToken === null ? {} : { 'x-telnyx-streaming-auth-token': wish.authToken }) },
+    headers: wish.authToken === null ? {} : { 'x-telnyx-streaming-auth-token': wish.authToken },
     words: telnyxWords({ ...ids, streamId, from: call.facts.from, to: call.facts.to, parameters: wish.parameters, authToken: wish.authToken, hears, speaks }),
     onOpen: () => {
       note(world, call, 'connected', 'accepted', wish.url, streamId)

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { Call, type EndReason } from '../call.ts'
+import { UNSENT, type HookAnswer } from '../hooks.ts'
 import { dialed, dialTimeoutMs, join, meet, ring } from '../legs.ts'
 import { Script, type Fields, type Stagehands } from '../script.ts'
 import type { Verb } from '../verbs.ts'
@@ -29,7 +30,7 @@ export class TexmlLine {
     const person = world.people.get(facts.person)
     const options = facts.options ?? CallOptions.parse({})
     const call = new Call({ id: newCallControlId(), from: facts.from, to: facts.to, direction: facts.direction, person, format: lineFormat(person.codec ?? this.#number.codec), keptMs: options.keep_ms, wheel: world.wheel })
-    this.live = { call, carrier: 'telnyx', socket: null, sockets: [], options }
+    this.live = { call, carrier: 'telnyx', socket: null, sockets: [], options, isForgotten: false }
     this.script = new Script(call, world.wheel, this.#hands())
     call.once('ended', () => this.tell('completed', { CallDuration: String(call.seconds), HangupSource: call.endedBy ?? 'unknown' }))
     lines.set(call, this)
@@ -56,7 +57,8 @@ export class TexmlLine {
     return { AccountSid: TELNYX_ACCOUNT_SID, CallSid: this.call.id, CallSidLegacy: this.call.id, CallStatus: this.status, Direction: this.facts.direction, From: this.facts.from, To: this.facts.to, ConnectionId: '', CallerId: this.facts.from }
   }
 
-  async #post(kind: string, url: string, fields: Fields) {
+  async #post(kind: string, url: string, fields: Fields): Promise<HookAnswer> {
+    if (this.live.isForgotten) return UNSENT
     const body = new URLSearchParams(fields).toString()
     return this.#world.hooks.post({ target: 'telnyx.webhook', url, number: this.facts.number, id: this.call.id, kind, body, contentType: 'application/x-www-form-urlencoded', retriesMs: [], sign: (isWrong) => telnyxSignature(body, isWrong) })
   }

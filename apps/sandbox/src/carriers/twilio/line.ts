@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Call, type EndReason } from '../call.ts'
 import type { LineFormat } from '../format.ts'
 import { dialed, dialTimeoutMs, join, meet } from '../legs.ts'
-import type { HookAnswer } from '../hooks.ts'
+import { UNSENT, type HookAnswer } from '../hooks.ts'
 import { MediaSocket } from '../media-socket.ts'
 import { NETWORK_FINE } from '../network.ts'
 import { Script, type Fields, type Stagehands } from '../script.ts'
@@ -54,7 +54,7 @@ export class TwilioLine {
       id: newSid('CA'), from: facts.from, to: facts.to, direction: facts.direction === 'inbound' ? 'inbound' : 'outbound', person: world.people.get(facts.person),
       format: MULAW, keptMs: options.keep_ms, wheel: world.wheel,
     })
-    this.live = { call, carrier: 'twilio', socket: null, sockets: [], options }
+    this.live = { call, carrier: 'twilio', socket: null, sockets: [], options, isForgotten: false }
     this.script = new Script(call, world.wheel, this.#hands())
     call.once('ended', () => this.tell(this.status))
     lines.set(call, this)
@@ -81,7 +81,8 @@ export class TwilioLine {
     }
   }
 
-  post(kind: string, url: string, fields: Fields): Promise<HookAnswer> {
+  async post(kind: string, url: string, fields: Fields): Promise<HookAnswer> {
+    if (this.live.isForgotten) return UNSENT
     const [secret, token] = [this.#world.twilio.token(this.facts.accountSid) ?? '', randomUUID()]
     return this.#world.hooks.post({
       target: 'twilio.webhook', url, number: this.facts.direction === 'inbound' ? this.facts.to : this.facts.from, id: this.call.id, kind, body: asForm(fields), contentType: FORM, retriesMs: [],
