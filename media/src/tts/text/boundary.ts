@@ -1,4 +1,4 @@
-import { isAbbreviation } from './language.ts'
+import { hasOrdinalDots, isAbbreviation } from './language.ts'
 
 /** Ends of sentences with what may close after them. CJK marks need no space behind them. */
 const SENTENCE_END = /(?:[.!?…]+["'”’»)\]*_]*(?=\s)\s+|[。！？]+["'”’」』）]*\s*|\n\s*)/gu
@@ -25,11 +25,15 @@ export function sentenceCut(text: string, options: { language: string | null; mi
 function fullStop(text: string, dot: number, end: number, { language, last }: { language: string | null; last: boolean }): 'yes' | 'no' | 'wait' {
   const word = /\S*$/u.exec(text.slice(Math.max(0, dot - 24), dot))![0]
   const next = text[end]
-  // Initials ("J. Smith") and numbers of a list or an ordinal ("1. item", "am 3. Mai").
-  if (/^["'(]*(\p{Lu}|\d{1,3})$/u.test(word) || isAbbreviation(word, language)) return 'no'
+  // Initials ("J. Smith"), numbers of a list ("1. item") and ordinals of languages that write them so ("am 3. Mai").
+  if (/^["'(]*\p{Lu}$/u.test(word) || isAbbreviation(word, language)) return 'no'
+  if (/^["'(]*\d{1,3}$/u.test(word) && (hasOrdinalDots(language) || beginsLine(text, dot - word.length))) return 'no'
   if (next === undefined) return last ? 'yes' : word.length <= 4 ? 'wait' : 'yes'
   return /\p{Ll}/u.test(next) ? 'no' : 'yes'
 }
+
+/** White space of the same line at most stands before it. */
+const beginsLine = (text: string, at: number): boolean => /(?:^|\n)[ \t]*$/u.test(text.slice(Math.max(0, at - 24), at)) && (at <= 24 || text.slice(at - 24, at).includes('\n'))
 
 const CLAUSE_END = /[,;:–—][)"'”’»]*\s+/gu
 /** A clause shorter than this sounds chopped when it is spoken alone. */

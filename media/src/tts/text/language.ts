@@ -33,3 +33,8 @@ const SETS = new Map(Object.entries(ABBREVIATIONS).map(([language, words]) => [l
 
 /** `word`: what stands before the full stop, back to the last space. */
 export const isAbbreviation = (word: string, language: string | null): boolean => (SETS.get(baseLanguage(language)) ?? SETS.get('en')!).has(word.toLowerCase().replace(/^[("'[]+/, ''))
+
+const ORDINAL_DOTS = new Set(['de', 'da', 'nb', 'nn', 'no', 'is', 'fi', 'et', 'lv', 'cs', 'sk', 'pl', 'sl', 'hr', 'sr', 'bs', 'hu', 'tr', 'lb'])
+
+/** Is "3." "the third" there? */
+export const hasOrdinalDots = (language: string | null): boolean => ORDINAL_DOTS.has(baseLanguage(language))

@@ -5,7 +5,7 @@ const PAUSES: [RegExp, number][] = [
   [/[.!?…。！？]["')\]”’»]*$/u, 2],
   [/[,;:–—，、；：]["')\]”’»]*$/u, 1],
 ]
-const IDEOGRAPH = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/gu
+const IDEOGRAPH = /(?=\p{L})[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]/gu
 const VOWELS = /[aeiouyàáâãäåæèéêëìíîïòóôõöøœùúûüýÿаеёиоуыэюяαεηιουωάέήίόύώ]+/giu
 
 /** When each word of a text is spoken that lasts `durationMs`, by its syllables: for engines that tell nothing. Covers the time without gaps except pauses. */

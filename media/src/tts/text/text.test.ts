@@ -43,6 +43,8 @@ describe('chunks', () => {
     ['Dr. Smith will see you at 3.30 p.m. on Monday. Please come.', ['Dr. Smith will see you at 3.30 p.m. on Monday. ', 'Please come.']],
     ['Visit https://example.com/a.html. It costs 3.50 dollars.', ['Visit https://example.com/a.html. ', 'It costs 3.50 dollars.']],
     ['It takes approx. five minutes. J. R. Doe knows.', ['It takes approx. five minutes. ', 'J. R. Doe knows.']],
+    ['It costs 50. Then we add 3. Fine?', ['It costs 50. ', 'Then we add 3. ', 'Fine?']],
+    ['We need:\n1. A passport\n2. A photograph', ['We need:\n', '1. A passport\n', '2. A photograph']],
     ['He said "no way!" Then he left the room.', ['He said "no way!" ', 'Then he left the room.']],
     ['Ok. Yes. No. That is a longer sentence.', ['Ok. ', 'Yes. No. That is a longer sentence.']],
     ['Bring these:\n- your passport\n- a photograph of you', ['Bring these:\n', '- your passport\n', '- a photograph of you']],
