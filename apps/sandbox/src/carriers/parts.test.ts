@@ -5,7 +5,7 @@ import { Network, Way } from './network.ts'
 import { Playout } from './playout.ts'
 import { forSale } from './shop.ts'
 import { stereoWav, Track } from './track.ts'
-import { readVerbs, VerbError } from './verbs.ts'
+import { readVerbs, type VerbError } from './verbs.ts'
 import { Wheel } from './wheel.ts'
 import { readWav } from '../speech/sound.ts'
 
