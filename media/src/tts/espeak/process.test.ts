@@ -45,6 +45,14 @@ describe('the espeak process', () => {
     expect(await once(child, 'exit')).toEqual([0, null])
   })
 
+  it('keeps our process alive while somebody waits for it, and no longer', async () => {
+    const script = `import { EspeakPool } from ${JSON.stringify(new URL('./pool.ts', import.meta.url).href)}; const pool = new EspeakPool(); await pool.warm(); await pool.voices(); console.log('warm')`
+    const bare = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'], env: {} })
+    const [[said], ended] = await Promise.all([once(bare.stdout, 'data') as Promise<[Buffer]>, once(bare, 'exit')])
+    expect(said.toString()).toBe('warm\n')
+    expect(ended).toEqual([0, null])
+  })
+
   it('says which package is missing where it is not installed', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'trunkline-espeak-'))
     // Outside of the repository, where no package can be found; there only .mts is a module.

@@ -34,8 +34,8 @@ export class EspeakProcess {
     this.#child.stdin!.on('error', () => undefined)
     this.#child.once('error', (error) => this.#die(speechError('unavailable', 'The espeak process could not be started', null, error)))
     this.#child.once('exit', (code, signal) => this.#die(speechError('cut', `The espeak process ended (${signal ?? code})`)))
+    // Until it is ready somebody waits for it: it keeps our process alive so long.
     this.#arm()
-    this.#letGo()
   }
 
   get pid(): number | undefined {
