@@ -86,8 +86,10 @@ describe('a call to a number of Telnyx, by Call Control', () => {
 
   it('puts frames that come in any order back into theirs', async () => {
     onCall(stream())
-    const phone = sandbox.carriers.telnyx.ring({ from: CALLER, to: OURS, says: [{ text: 'out of order' }], network: { reorder: 0.4, seed: 3 } })
+    const phone = sandbox.carriers.telnyx.ring({ from: CALLER, to: OURS, network: { reorder: 0.4, seed: 3 } })
     const line = await business.line()
+    // Not before: what is said while the stream is still being opened is heard by nobody.
+    phone.say('out of order')
     await phone.waitFor('person.silent')
     phone.hangUp()
     await heard(line, 'stop')
@@ -188,8 +190,9 @@ describe('codecs, as each call and direction has them', () => {
   ] as const)('are understood in both directions: $name', async ({ settings, number, inbound, outbound }) => {
     await open(settings, number)
     onCall(stream())
-    const phone = ring('good morning')
+    const phone = ring()
     const line = await business.line()
+    phone.say('good morning')
     expect(line.wire.start).toMatchObject({ inbound, outbound })
     const { pcm } = speak('and to you', { sampleRateHz: outbound.sampleRateHz })
     line.send(line.wire.encodeMedia(fromPcm(pcm, lineFormat(outbound))))
