@@ -101,8 +101,10 @@ export class CallPipeline {
     } else if (event.type === 'failed') this.#options.onEvent({ type: 'incident', stage: 'stt', waitedMs: 0, failure: event.failure })
   }
 
-  #callerSaid({ text, startMs, endMs, confidence }: Extract<SttEvent, { type: 'final' }>): void {
-    this.#said({ by: 'caller', turn: this.#turns.turn, text: text.trim(), startMs, endMs, interrupted: false, confidence })
+  /** A final covers the silence before its words, too: the words tell when it was said. */
+  #callerSaid({ text, words, startMs, endMs, confidence }: Extract<SttEvent, { type: 'final' }>): void {
+    const [first, last] = [words[0], words.at(-1)]
+    this.#said({ by: 'caller', turn: this.#turns.turn, text: text.trim(), startMs: first?.startMs ?? startMs, endMs: last?.endMs ?? endMs, interrupted: false, confidence })
   }
 
   #said(said: Said): void {

@@ -70,5 +70,5 @@ export type PipelineOptions = {
   /** Said at once when the line is open; null: the caller begins. */
   greeting: string | null
   replier: Replier
-  onEvent(event: PipelineEvent): void
+  onEvent: (event: PipelineEvent) => void
 }

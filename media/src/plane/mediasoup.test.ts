@@ -75,7 +75,10 @@ describe.skipIf(worker.path === null)(title, () => {
     const heard = new Promise<Pcm>((resolve) => leg.onFrame((pcm, timestampMs) => times.push(timestampMs) === 30 && resolve(pcm.slice())))
     caller.speak(500)
     expect((await heard).length).toBe(160)
-    expect(new Set(times.slice(1).map((time, i) => time - times[i]!))).toEqual(new Set([20]))
+    // 20 ms of sound each; a machine that stood still in between shows as a hole, never as sound twice.
+    const steps = times.slice(1).map((time, index) => time - times[index]!)
+    expect(steps.filter((ms) => ms < 20)).toEqual([])
+    expect(steps.filter((ms) => ms === 20).length).toBeGreaterThan(20)
     const next = tone(900, 8_000)
     const timer = setInterval(() => leg.send(next()), 20)
     await caller.ear.waitFor(900)
