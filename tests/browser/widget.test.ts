@@ -226,10 +226,16 @@ describe.skipIf(reason !== null)(`the widget in a browser${reason === null ? '' 
 
   it('sends a picture and shows it', async () => {
     const { page, faults } = await visit(await chat())
+    // The file and the line both want a session: two would be two visitors, and the one's file not the other's to send.
+    let sessions = 0
+    page.on('request', (request) => {
+      if (request.method() === 'POST' && request.url().endsWith('/sessions')) sessions += 1
+    })
     await launcher(page).click()
     await page.locator('input[type=file]').setInputFiles({ name: 'dot.png', mimeType: 'image/png', buffer: Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==', 'base64') })
     await page.locator('.own img').waitFor()
     await answers(page).nth(1).waitFor()
+    expect(sessions).toBe(1)
     expect(await page.locator('.own img').evaluate((image: { naturalWidth?: number }) => image.naturalWidth)).toBe(1)
     await page.locator('input[type=file]').setInputFiles({ name: 'page.png', mimeType: 'image/png', buffer: Buffer.from('<script>alert(1)</script>') })
     await page.getByText('This kind of file cannot be sent.').waitFor()

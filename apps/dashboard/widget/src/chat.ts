@@ -31,6 +31,7 @@ export class Chat {
   readonly #link: Link
   readonly #messages = new Map<string, Message>()
   #token = ''
+  #opening: Promise<string> | undefined
   /** The one that is on its way. */
   #saying = ''
   config: Config | undefined
@@ -131,8 +132,13 @@ export class Chat {
     this.#take(data)
   }
 
-  async #session(fresh: boolean): Promise<string> {
-    if (this.#token && !fresh) return this.#token
+  /** One at a time: a file and the line that both began a session would be two visitors, and the one's file is not the other's to send. */
+  #session(fresh: boolean): Promise<string> {
+    if (this.#token && !fresh) return Promise.resolve(this.#token)
+    return (this.#opening ??= this.#begin().finally(() => (this.#opening = undefined)))
+  }
+
+  async #begin(): Promise<string> {
     const { token } = this.#memory.read()
     const session = (await this.#link.request('/sessions', { body: JSON.stringify(token ? { session_token: token } : {}) })) as Session
     this.#token = session.session_token
