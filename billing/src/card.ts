@@ -1,4 +1,4 @@
-import { AppError, type ChannelId, type Micros, type VendorId } from '@trunkline/core'
+import { AppError, type CallDirection, type CarrierId, type MessageChannelId, type Micros, type VendorId } from '@trunkline/core'
 
 /** Micro-credits for one million tokens. `inputTokens` of a call include the cached ones; those are charged at their own price. */
 export type TokenPrice = { inputMicros: Micros; cachedInputMicros: Micros; outputMicros: Micros }
@@ -7,6 +7,15 @@ export type TokenPrice = { inputMicros: Micros; cachedInputMicros: Micros; outpu
 export type ModelPrice = TokenPrice & { vendor: Exclude<VendorId, 'rules'>; model: string }
 
 export type ChannelFee = { /** A free-form message the channel accepted. */ messageMicros: Micros; templateMicros: Micros }
+
+/** `model` is the beginning of the engine's model name; '' is the engine's default. Recognition is priced by the minute heard, a voice by a million characters spoken. */
+export type SpeechPrice = { kind: 'stt' | 'tts'; engine: string; model: string; unitMicros: Micros }
+
+export type CallPrices = {
+  /** Carrying one minute of a call, charged by the second. The carrier's own bill goes to whoever's credentials the number has. */
+  minuteMicros: Readonly<Record<CarrierId, Readonly<Record<CallDirection, Micros>>>>
+  speech: readonly SpeechPrice[]
+}
 
 /**
  * What things cost from one moment until the next card begins. A turn is estimated and rated with the card of the moment it
@@ -17,7 +26,9 @@ export type RateCard = {
   /** Unix time, milliseconds. */
   validFromMs: number
   models: readonly ModelPrice[]
-  channels: Readonly<Record<ChannelId, ChannelFee>>
+  channels: Readonly<Record<MessageChannelId, ChannelFee>>
+  /** What a call costs beside its model. */
+  calls: CallPrices
   /** One answer of the rule-based responder. */
   rulesAnswerMicros: Micros
   /** One lead extraction, on top of its tokens. */
@@ -45,6 +56,39 @@ const MODELS: readonly ModelPrice[] = [
   price('compatible', '', 0n, 0n, 0n),
 ]
 
+const speech = (kind: SpeechPrice['kind'], engine: string, model: string, unitMicros: Micros): SpeechPrice => ({ kind, engine, model, unitMicros })
+
+// Suppliers' public list prices of 2026, pay as you go, streaming where it has a price of its own. Engines on our own machines cost what
+// carrying the call costs. An engine's default is its dearest common model; an engine without a row is refused a price (`speechPriceOf`).
+const SPEECH: readonly SpeechPrice[] = [
+  speech('stt', 'deepgram', '', 9_200n),
+  speech('stt', 'deepgram', 'nova-3', 7_700n),
+  speech('stt', 'deepgram', 'nova-2', 5_800n),
+  speech('stt', 'openai', '', 6_000n),
+  speech('stt', 'openai', 'gpt-4o-mini-transcribe', 3_000n),
+  speech('stt', 'google', '', 16_000n),
+  speech('stt', 'compatible', '', 0n),
+  speech('stt', 'whisper', '', 0n),
+  speech('tts', 'openai', '', 30_000_000n),
+  speech('tts', 'openai', 'tts-1', 15_000_000n),
+  speech('tts', 'openai', 'tts-1-hd', 30_000_000n),
+  speech('tts', 'elevenlabs', '', 100_000_000n),
+  speech('tts', 'elevenlabs', 'eleven_flash', 50_000_000n),
+  speech('tts', 'elevenlabs', 'eleven_turbo', 50_000_000n),
+  speech('tts', 'google', '', 30_000_000n),
+  speech('tts', 'polly', '', 30_000_000n),
+  speech('tts', 'polly', 'long-form', 100_000_000n),
+  speech('tts', 'polly', 'neural', 16_000_000n),
+  speech('tts', 'polly', 'standard', 4_000_000n),
+  speech('tts', 'kokoro', '', 0n),
+  speech('tts', 'piper', '', 0n),
+  speech('tts', 'espeak', '', 0n),
+  speech('tts', 'prerecorded', '', 0n),
+]
+
+const MINUTE = { inbound: 4_000n, outbound: 6_000n } as const
+const CALLS: CallPrices = { minuteMicros: { twilio: MINUTE, telnyx: MINUTE }, speech: SPEECH }
+
 const OWN_CHANNELS: Pick<RateCard['channels'], 'instagram' | 'webchat'> = {
   instagram: { messageMicros: 0n, templateMicros: 0n },
   webchat: { messageMicros: 0n, templateMicros: 0n },
@@ -53,10 +97,10 @@ const FEES = { rulesAnswerMicros: 500n, leadMicros: 2_000n }
 
 /** In force one after the other, oldest first. A published card is never edited: a new price is a new card. */
 export const RATE_CARDS: readonly RateCard[] = [
-  { name: '2026-01', validFromMs: Date.UTC(2026, 0, 1), models: MODELS, channels: { whatsapp: { messageMicros: 0n, templateMicros: 5_000n }, ...OWN_CHANNELS }, ...FEES },
+  { name: '2026-01', validFromMs: Date.UTC(2026, 0, 1), models: MODELS, channels: { whatsapp: { messageMicros: 0n, templateMicros: 5_000n }, ...OWN_CHANNELS }, calls: CALLS, ...FEES },
   // Since 1 October 2026 WhatsApp bills free-form answers inside the 24-hour window per message, at the market's utility rate
   // (announced 1 July 2026). Rates differ by country; this is one price for all.
-  { name: '2026-10', validFromMs: Date.UTC(2026, 9, 1), models: MODELS, channels: { whatsapp: { messageMicros: 5_000n, templateMicros: 5_000n }, ...OWN_CHANNELS }, ...FEES },
+  { name: '2026-10', validFromMs: Date.UTC(2026, 9, 1), models: MODELS, channels: { whatsapp: { messageMicros: 5_000n, templateMicros: 5_000n }, ...OWN_CHANNELS }, calls: CALLS, ...FEES },
 ]
 
 /** The card in force at `atMs`. Throws AppError `internal` before the first card: nothing is ever given away by accident. */
@@ -72,4 +116,12 @@ export function priceOf(card: RateCard, vendor: ModelPrice['vendor'], model: str
   const best = fits.toSorted((a, b) => b.model.length - a.model.length)[0]
   if (best === undefined) throw new AppError('internal', { cause: new Error(`rate card ${card.name} has no default for ${vendor}`) })
   return best
+}
+
+/** The price of an engine's model with the longest matching beginning. Throws AppError `internal` for an engine without a price: nothing is given away by accident. */
+export function speechPriceOf(card: RateCard, kind: SpeechPrice['kind'], engine: string, model: string): Micros {
+  const fits = card.calls.speech.filter((row) => row.kind === kind && row.engine === engine && model.startsWith(row.model))
+  const best = fits.toSorted((a, b) => b.model.length - a.model.length)[0]
+  if (best === undefined) throw new AppError('internal', { cause: new Error(`rate card ${card.name} has no price for the ${kind} engine ${engine}`) })
+  return best.unitMicros
 }

@@ -1,4 +1,6 @@
+export * from './call.ts'
 export * from './card.ts'
 export * from './ledger.ts'
+export type { ChargeLine, LineKind } from './line.ts'
 export * from './rate.ts'
 export { simulateLedger, type SimulationReport } from './simulation.ts'

@@ -1,13 +1,9 @@
-import type { ChannelId, Micros, ModelUsage, VendorId } from '@trunkline/core'
+import type { MessageChannelId, Micros, ModelUsage, VendorId } from '@trunkline/core'
 import { cardAt, priceOf, type RateCard, type TokenPrice } from './card.ts'
+import { line, MILLION, sum, type ChargeLine } from './line.ts'
 
 // Integers only. Every line is rounded up to a whole micro-credit, once: a line is never charged below its price, and the
 // total is the plain sum of its lines. A call of a vendor has lines of its own, so usage records add up to the charge exactly.
-
-export type LineKind = 'input_tokens' | 'cached_input_tokens' | 'output_tokens' | 'rules_answer' | 'message' | 'template' | 'lead'
-
-/** `amountMicros` = `quantity` * `unitMicros` / `per`, rounded up. `of` says which model or channel. */
-export type ChargeLine = { what: LineKind; of: string; quantity: number; per: number; unitMicros: Micros; amountMicros: Micros }
 
 export type Charge = {
   totalMicros: Micros
@@ -19,7 +15,7 @@ export type Charge = {
 export type TurnWork = {
   /** When the turn began, Unix milliseconds: chooses the rate card, the same for estimate and charge. */
   atMs: number
-  channel: ChannelId
+  channel: MessageChannelId
   usage: readonly ModelUsage[]
   /** Accepted by the channel; parts of a split answer count one each, as the supplier bills them. */
   messagesSent: number
@@ -30,7 +26,7 @@ export type TurnWork = {
 
 export type TurnBounds = {
   atMs: number
-  channel: ChannelId
+  channel: MessageChannelId
   /** Every vendor and model the turn may call. The rule-based responder is always possible. */
   models: readonly { vendor: VendorId; model: string }[]
   /** At most this many calls in all (tool steps, recoveries and fallbacks included), each within the token bounds. */
@@ -42,16 +38,8 @@ export type TurnBounds = {
   ownKeys?: ReadonlySet<VendorId>
 }
 
-const MILLION = 1_000_000
 const FREE: TokenPrice = { inputMicros: 0n, cachedInputMicros: 0n, outputMicros: 0n }
 const NONE: ReadonlySet<VendorId> = new Set()
-
-function line(what: LineKind, of: string, quantity: number, unitMicros: Micros, per = 1): ChargeLine {
-  const divisor = BigInt(per)
-  return { what, of, quantity, per, unitMicros, amountMicros: (BigInt(quantity) * unitMicros + divisor - 1n) / divisor }
-}
-
-const sum = (lines: readonly ChargeLine[]): Micros => lines.reduce((total, each) => total + each.amountMicros, 0n)
 
 function tokenPrice(card: RateCard, vendor: Exclude<VendorId, 'rules'>, model: string, ownKeys: ReadonlySet<VendorId>): TokenPrice {
   return ownKeys.has(vendor) ? FREE : priceOf(card, vendor, model)
@@ -86,6 +74,12 @@ export function rateTurn(work: TurnWork, cards?: readonly RateCard[]): Charge {
   )
 }
 
+/** The exact price of calls of models alone: a phone call's turns, where nothing is sent as a message. */
+export function rateModels(work: Pick<TurnWork, 'atMs' | 'usage' | 'ownKeys'>, cards?: readonly RateCard[]): Charge {
+  const card = cardAt(work.atMs, cards)
+  return charge(work.usage.map((call) => callLines(card, call, work.ownKeys ?? NONE)), [])
+}
+
 /** The exact price of one lead extraction: its fee and its tokens. */
 export function rateLead(work: Pick<TurnWork, 'atMs' | 'usage' | 'ownKeys'>, cards?: readonly RateCard[]): Charge {
   const card = cardAt(work.atMs, cards)
@@ -98,6 +92,11 @@ export function estimateTurn(bounds: TurnBounds, cards?: readonly RateCard[]): M
   const fee = card.channels[bounds.channel]
   const messages = BigInt(bounds.maxMessages) * fee.messageMicros + BigInt(bounds.maxTemplates ?? 0) * fee.templateMicros
   return BigInt(bounds.maxCalls) * dearestCall(card, bounds) + messages
+}
+
+/** Never less than `rateModels` of any calls within the bounds. */
+export function estimateModels(bounds: Omit<TurnBounds, 'channel' | 'maxMessages' | 'maxTemplates'>, cards?: readonly RateCard[]): Micros {
+  return BigInt(bounds.maxCalls) * dearestCall(cardAt(bounds.atMs, cards), bounds)
 }
 
 /** Never less than `rateLead` of any extraction within the bounds. */

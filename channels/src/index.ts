@@ -1,10 +1,10 @@
-import type { Channel, ChannelId } from '@trunkline/core'
+import type { Channel, MessageChannelId } from '@trunkline/core'
 import { instagram } from './instagram/index.ts'
 import { webchat } from './webchat/index.ts'
 import { whatsapp } from './whatsapp/index.ts'
 
 /** All channels. Adding one is a folder and a line here. */
-export const channels: Record<ChannelId, Channel> = { whatsapp, instagram, webchat }
+export const channels: Record<MessageChannelId, Channel> = { whatsapp, instagram, webchat }
 
 export { instagram, webchat, whatsapp }
 export { EVENTS_MAX } from './events.ts'

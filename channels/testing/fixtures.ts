@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import type { ChannelId, InboundEvent } from '@trunkline/core'
+import type { MessageChannelId, InboundEvent } from '@trunkline/core'
 
 /** Recorded bodies in the platforms' real formats, with made-up people, and the events they mean. For tests and for whoever plays a platform. */
 export type Fixture = { name: string; about: string; body: unknown; events: InboundEvent[] }
@@ -7,7 +7,7 @@ export type Fixture = { name: string; about: string; body: unknown; events: Inbo
 /** The time at which fixtures are received; only bodies without a time of their own carry it on. */
 export const FIXTURE_NOW_MS = 1_790_000_000_000
 
-export function fixturesOf(channel: ChannelId): Fixture[] {
+export function fixturesOf(channel: MessageChannelId): Fixture[] {
   const folder = new URL(`../src/${channel}/fixtures/`, import.meta.url)
   const names = readdirSync(folder).filter((file) => file.endsWith('.json')).sort()
   return names.map((file) => {

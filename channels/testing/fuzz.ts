@@ -1,4 +1,4 @@
-import { AppError, InboundEvent, type Channel, type ChannelId } from '@trunkline/core'
+import { AppError, InboundEvent, type Channel, type MessageChannelId } from '@trunkline/core'
 import { FIXTURE_NOW_MS, fixturesOf } from './fixtures.ts'
 import type { Json } from '../src/json.ts'
 
@@ -124,7 +124,7 @@ export function* brokenTexts(sources: readonly string[], seed: number, count: nu
 }
 
 /** The bodies of `fuzzBodies` as text, for whoever sends them over a wire. */
-export function brokenBodies(id: ChannelId, seed: number, count: number): Generator<string> {
+export function brokenBodies(id: MessageChannelId, seed: number, count: number): Generator<string> {
   return brokenTexts(fixturesOf(id).map((fixture) => JSON.stringify(fixture.body)), seed, count)
 }
 

@@ -1,11 +1,22 @@
 import type { ZodType } from 'zod'
 import { z } from 'zod'
 import type { MediaRef, OutboundContent } from './content.ts'
+import { AppError } from './errors.ts'
 import type { InboundEvent } from './inbound.ts'
 
-/** Channels that exist. `voice` numbers are carried by telephony suppliers and follow later. */
-export const ChannelId = z.enum(['whatsapp', 'instagram', 'webchat'])
+/** Channels of messages: each has a `Channel` object. */
+export const MessageChannelId = z.enum(['whatsapp', 'instagram', 'webchat'])
+export type MessageChannelId = z.infer<typeof MessageChannelId>
+
+/** What a number can be of. `voice` is carried by telephony suppliers and has calls instead of messages. */
+export const ChannelId = z.enum([...MessageChannelId.options, 'voice'])
 export type ChannelId = z.infer<typeof ChannelId>
+
+/** The same id, known to be one of messages. Throws AppError `invalid_state` for a telephone number: nothing can be written from it. */
+export function messageChannel(id: ChannelId): MessageChannelId {
+  if (id === 'voice') throw new AppError('invalid_state', { message: 'A telephone number carries calls, not messages.', details: { channel: id } })
+  return id
+}
 
 /** What a channel can show natively; `render` degrades the rest. Units in the names. */
 export type Capabilities = {
@@ -99,7 +110,7 @@ export type ChannelClientDeps = {
 
 /** One channel: a folder of its own with the same files. Adding one is a folder and a line in the list. */
 export type Channel = {
-  id: ChannelId
+  id: MessageChannelId
   can: Capabilities
   /** Secrets of a number (access token, app secret, verify token): stored encrypted. */
   credentials: ZodType<Record<string, unknown>>

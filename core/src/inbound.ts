@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { InboundContent } from './content.ts'
 
 /** How one channel knows an outside person. Never assume a phone: WhatsApp user names come without one. */
-export const IdentityKind = z.enum(['phone', 'wa_user_id', 'igsid', 'visitor', 'email'])
+export const IdentityKind = z.enum(['phone', 'wa_user_id', 'igsid', 'visitor', 'email', 'sip'])
 export type IdentityKind = z.infer<typeof IdentityKind>
 export const Identity = z.object({ kind: IdentityKind, value: z.string().min(1).max(255) })
 export type Identity = z.infer<typeof Identity>

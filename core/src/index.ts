@@ -1,4 +1,5 @@
 export * from './breaker.ts'
+export * from './call.ts'
 export * from './channel.ts'
 export * from './clock.ts'
 export * from './content.ts'

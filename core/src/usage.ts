@@ -16,3 +16,20 @@ export const ModelUsage = z.object({
   requestId: z.string().max(255).nullable().default(null),
 })
 export type ModelUsage = z.infer<typeof ModelUsage>
+
+/** One measured use of a speech engine. Written for every stream and call, failed ones too. */
+export const SpeechUsage = z.object({
+  kind: z.enum(['stt', 'tts']),
+  engine: z.string().min(1).max(64),
+  model: z.string().max(128),
+  /** Sound heard (stt) or made (tts). */
+  audioMs: z.number().nonnegative(),
+  /** Text spoken (tts). */
+  characters: z.number().int().nonnegative(),
+  /** From the end of speech to its final (stt), from text to the first sound (tts); null when there was none. */
+  firstResultMs: z.number().nonnegative().nullable(),
+  latencyMs: z.number().nonnegative(),
+  outcome: z.enum(['ok', 'failed', 'aborted']),
+  requestId: z.string().max(255).nullable().default(null),
+})
+export type SpeechUsage = z.infer<typeof SpeechUsage>

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { newId, type ChannelId, type InboundContent } from '@trunkline/core'
-import { channels } from '@trunkline/channels'
+import { carriers, channels } from '@trunkline/channels'
 import { sealJson, type Db, type Keyring, type NumberRouting, type ProjectEnvironment, type Redis, type Scope, type Tx } from '@trunkline/db'
 import type { ApiDeps } from '../../apps/api/src/deps.ts'
 import { prepareKey, storeKey } from '../../apps/api/src/new-key.ts'
@@ -45,9 +45,9 @@ export type Office = {
   close(): Promise<void>
 }
 
-/** `graphUrl`: real channel clients against a sandbox; without it every credential is accepted. */
+/** `graphUrl`: real clients of channels and carriers against a sandbox; without it every credential is accepted. */
 export async function openOffice(options: { graphUrl?: string; clock?: ApiDeps['clock'] } = {}): Promise<Office> {
-  const world = await createWorld({ ...(options.clock ? { clock: options.clock } : {}), ...(options.graphUrl ? { clients: clientsAt(options.graphUrl) } : {}) })
+  const world = await createWorld({ ...(options.clock ? { clock: options.clock } : {}), ...(options.graphUrl ? { clients: clientsAt(options.graphUrl), carrierClients: carriersAt(options.graphUrl) } : {}) })
   const { db, deps, redis } = world
   const woken: string[] = []
   deps.ports.wakeDirectSends = async (numberId) => void woken.push(numberId)
@@ -74,6 +74,11 @@ export async function openOffice(options: { graphUrl?: string; clock?: ApiDeps['
 function clientsAt(baseUrl: string): ApiDeps['clients'] {
   const settings = { baseUrl, timeoutMs: 5_000 }
   return { whatsapp: channels.whatsapp.client(settings), instagram: channels.instagram.client(settings), webchat: channels.webchat.client(settings) }
+}
+
+function carriersAt(baseUrl: string): ApiDeps['carrierClients'] {
+  const at = (id: 'twilio' | 'telnyx') => carriers[id].client({ baseUrl: `${baseUrl}/${id}`, timeoutMs: 5_000 })
+  return { twilio: at('twilio'), telnyx: at('telnyx') }
 }
 
 function tenantOf(deps: ApiDeps, made: { id: string; projectId: string; key: string; as: { owner: string } }): Tenant {

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { checkPrompt } from '@trunkline/agents'
-import { channels } from '@trunkline/channels'
-import { newId, silentLogger, systemClock, type ChannelClient, type ChannelId } from '@trunkline/core'
+import { carriers, channels } from '@trunkline/channels'
+import { newId, silentLogger, systemClock, type ChannelClient, type MessageChannelId } from '@trunkline/core'
 import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, markEmailVerified, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
 import { Registry } from 'prom-client'
 import { buildApp } from '../../apps/api/src/app.ts'
@@ -86,10 +86,12 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
     clock,
     log,
     channels,
+    carriers,
+    carrierClients: { twilio: quietClient, telnyx: quietClient },
     tokens: createAccessTokens(keyring, clock),
     limiter: createLimiter({ redis }),
     config: TEST_CONFIG,
-    clients: Object.fromEntries(Object.keys(channels).map((id) => [id, quietClient])) as Record<ChannelId, ChannelClient>,
+    clients: Object.fromEntries(Object.keys(channels).map((id) => [id, quietClient])) as Record<MessageChannelId, ChannelClient>,
     mailer: { send: (mail) => void mails.push(mail), close: async () => {} },
     provision: async (tx, { tenantId }) => {
       await ledger.openAccounts(tx, tenantId)

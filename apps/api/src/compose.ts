@@ -1,6 +1,6 @@
 import { checkPrompt } from '@trunkline/agents'
-import { channels } from '@trunkline/channels'
-import { systemClock, type ChannelClient, type ChannelId, type Logger } from '@trunkline/core'
+import { carriers, channels, type CarrierClient } from '@trunkline/channels'
+import { systemClock, type CarrierId, type ChannelClient, type MessageChannelId, type Logger } from '@trunkline/core'
 import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, numbers, redisReady, type Acceptor, type Db, type Keyring, type Redis } from '@trunkline/db'
 import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
 import type { ApiDeps } from './deps.ts'
@@ -31,6 +31,7 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
   const mailer = createMailer({ smtpUrl: env.SMTP_URL, from: env.MAIL_FROM, log })
   const bell = createBell(redis, { url: env.REDIS_URL, prefix: env.REDIS_PREFIX })
   const acceptor = createAcceptor({ db, redis, keyring, clock, log }, { capacity: env.QUEUE_CAPACITY })
+  const carrierClients = carrierClientsOf(env)
 
   const deps: ApiDeps = {
     db,
@@ -45,6 +46,8 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
     config: env.config,
     channels,
     clients: clientsOf(env.GRAPH_URL),
+    carriers,
+    carrierClients,
     mailer,
     provision: createProvisioner({ keyring, publicUrl: env.config.publicUrl, startCreditMicros: env.START_CREDIT_MICROS, sandbox: env.SANDBOX_URL === undefined ? null : createSandboxNumbers(env.SANDBOX_URL), vendor: env.RECEPTIONIST_VENDOR, model: env.RECEPTIONIST_MODEL }),
     metrics,
@@ -55,6 +58,7 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
     async close() {
       await acceptor.idle()
       await mailer.close()
+      await Promise.all(Object.values(carrierClients).map((client) => client.close()))
       await access.close()
       bell.close()
       subscriber.disconnect()
@@ -79,7 +83,13 @@ async function connectRedises({ REDIS_URL: url, REDIS_PREFIX: prefix }: ApiEnv, 
 }
 
 const clientsOf = (graphUrl: string) =>
-  Object.fromEntries(Object.entries(channels).map(([id, channel]) => [id, channel.client({ baseUrl: graphUrl, timeoutMs: SUPPLIER_TIMEOUT_MS })])) as Record<ChannelId, ChannelClient>
+  Object.fromEntries(Object.entries(channels).map(([id, channel]) => [id, channel.client({ baseUrl: graphUrl, timeoutMs: SUPPLIER_TIMEOUT_MS })])) as Record<MessageChannelId, ChannelClient>
+
+/** Without an address of their own: the carriers' hosts. */
+function carrierClientsOf(env: ApiEnv): Record<CarrierId, CarrierClient> {
+  const client = (id: CarrierId, baseUrl: string | undefined) => carriers[id].client({ baseUrl: baseUrl ?? null, timeoutMs: SUPPLIER_TIMEOUT_MS })
+  return { twilio: client('twilio', env.TWILIO_URL), telnyx: client('telnyx', env.TELNYX_URL) }
+}
 
 type PortDeps = { env: ApiEnv; db: Db; redis: Redis; cache: ApiDeps['cache']; keyring: Keyring; bell: ReturnType<typeof createBell>; acceptor: Acceptor }
 

@@ -1,4 +1,5 @@
-import type { Channel, ChannelClient, ChannelId, Clock, Logger } from '@trunkline/core'
+import type { CarrierId, Channel, ChannelClient, MessageChannelId, Clock, Logger } from '@trunkline/core'
+import type { Carrier, CarrierClient } from '@trunkline/channels'
 import type { Access, Cache, Db, Keyring, Limiter, Redis, Tx } from '@trunkline/db'
 import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
@@ -34,8 +35,11 @@ export type ApiDeps = {
   log: Logger
   clock: Clock
   config: ApiConfig
-  channels: Record<ChannelId, Channel>
-  clients: Record<ChannelId, ChannelClient>
+  channels: Record<MessageChannelId, Channel>
+  clients: Record<MessageChannelId, ChannelClient>
+  carriers: Record<CarrierId, Carrier>
+  /** Calls themselves belong to the voice processes; here it is only asked whether credentials work. */
+  carrierClients: Record<CarrierId, Pick<CarrierClient, 'check'>>
   mailer: Mailer
   provision: Provisioner
   metrics: Registry

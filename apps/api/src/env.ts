@@ -26,6 +26,9 @@ const Env = z.object({
   APP_URL: webUrl.optional(),
   MEDIA_DIR: z.string().min(1).default('.data/media'),
   GRAPH_URL: webUrl.default('https://graph.facebook.com'),
+  /** Where the carriers are, when it is not their own hosts (the sandbox). */
+  TWILIO_URL: webUrl.optional(),
+  TELNYX_URL: webUrl.optional(),
   TRUST_PROXY: z.string().default('').transform((text) => (text === 'true' ? true : text === '' || text === 'false' ? false : text.split(',').map((part) => part.trim()))),
   CORS_ORIGINS: list.default([]),
   METRICS_TOKEN: z.string().min(16).optional(),

@@ -109,6 +109,8 @@ function environmentOf(options: SystemOptions, servers: { databaseUrl: string; r
     VOICE_PORT: String(options.ports.voice),
     MEDIA_DIR: join(options.dataDir, 'media'),
     GRAPH_URL: sandbox.url,
+    TWILIO_URL: `${sandbox.url}/twilio`,
+    TELNYX_URL: `${sandbox.url}/telnyx`,
     SANDBOX_URL: sandbox.url,
     SMTP_URL: `smtp://127.0.0.1:${sandbox.mailPort}`,
     PRIVATE_ADDRESSES: new URL(sandbox.url).host,

@@ -1,6 +1,6 @@
 import { Breakers, createHttpTools, createVendorDirectory, guardedNetwork, houseVendors } from '@trunkline/agents'
 import { channels } from '@trunkline/channels'
-import { systemClock, type ChannelClient, type ChannelId, type Clock, type Id, type Logger } from '@trunkline/core'
+import { systemClock, type ChannelClient, type MessageChannelId, type Clock, type Id, type Logger } from '@trunkline/core'
 import {
   connectDb, connectRedis, createBell, createBuckets, createCache, createDrainer, createEffectsPump, createFolderStore, createKeyring, createNumberRouting, createPresence, createSchedule, createSweeper, ledger, openToolSecrets, openVendorKey, redisReady,
   type Bell, type PeriodicJob,
@@ -94,10 +94,10 @@ export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = 
 }
 
 /** A web chat's supplier is ourselves: a send rings the visitor's sockets, whichever process holds them. */
-function clientsOf(env: WorkerEnv, bell: Bell): Record<ChannelId, ChannelClient> {
+function clientsOf(env: WorkerEnv, bell: Bell): Record<MessageChannelId, ChannelClient> {
   const deps = { baseUrl: env.GRAPH_URL, timeoutMs: env.SEND_TIMEOUT_MS }
   const deliverLocal = async (numberId: Id, visitorId: string, payload: Record<string, unknown>) => bell.ring(`webchat:${numberId}:${visitorId}`, JSON.stringify(payload))
-  return Object.fromEntries(Object.entries(channels).map(([id, channel]) => [id, channel.client({ ...deps, deliverLocal })])) as Record<ChannelId, ChannelClient>
+  return Object.fromEntries(Object.entries(channels).map(([id, channel]) => [id, channel.client({ ...deps, deliverLocal })])) as Record<MessageChannelId, ChannelClient>
 }
 
 /** Tells the caches of balances at most every `NOTE_MS` per tenant: the ledger itself never reads them. */

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { AppError, type Channel, type ChannelClient, type Id, type RejectionPolicy, type RenderContext, type SendOutcome, type WireRequest } from '@trunkline/core'
+import { AppError, messageChannel, type Channel, type ChannelClient, type Id, type MessageChannelId, type RejectionPolicy, type RenderContext, type SendOutcome, type WireRequest } from '@trunkline/core'
 import type { Bucket, Buckets, RoutedNumber, SendRecord } from '@trunkline/db'
 
 /** Suppliers' published rates. WhatsApp: 80 messages a second per number, one per 6 s per customer with a burst of 45; Instagram 300/s for text. */
@@ -19,11 +19,11 @@ export type StoredRequest = { request: WireRequest; to: string; identity?: Rende
 export type Delivery = StoredRequest & { outboxId: Id; attempt: number }
 export type DeliveryResult = { record: SendRecord; retryAfterMs?: number; stopNumber?: RejectionPolicy }
 
-export type DeliverDeps = { clients: Record<RoutedNumber['channel'], ChannelClient>; channels: Record<RoutedNumber['channel'], Channel>; buckets: Buckets; sendTimeoutMs: number; random?: () => number }
+export type DeliverDeps = { clients: Record<MessageChannelId, ChannelClient>; channels: Record<MessageChannelId, Channel>; buckets: Buckets; sendTimeoutMs: number; random?: () => number }
 
 /** Waits for the number's and the pair's bucket. Milliseconds left to wait when that is too long to sleep here. */
 export async function awaitRate(deps: DeliverDeps, number: RoutedNumber, to: string, signal: AbortSignal): Promise<number> {
-  const rate = RATES[number.channel]
+  const rate = RATES[messageChannel(number.channel)]
   const buckets: Bucket[] = [{ key: `n:${number.id}`, perSecond: rate.perSecond, burst: rate.burst }]
   if (rate.pair) buckets.push({ key: `p:${number.id}:${to}`, ...rate.pair })
   for (;;) {
@@ -48,7 +48,7 @@ async function callWithFallback(deps: DeliverDeps, number: RoutedNumber, deliver
   const refused = outcome.status === 'rejected' && outcome.policy === 'media_fault' && delivery.request.kind !== 'text'
   const link = linkIn(delivery.request.body)
   if (!refused || delivery.identity === undefined || link === null) return outcome
-  const [request] = deps.channels[number.channel].render({ kind: 'text', text: `${delivery.request.text}\n${link}` }, { to: delivery.identity }).requests
+  const [request] = deps.channels[messageChannel(number.channel)].render({ kind: 'text', text: `${delivery.request.text}\n${link}` }, { to: delivery.identity }).requests
   return request ? callSupplier(deps, number, { ...delivery, request }, signal) : outcome
 }
 
@@ -67,7 +67,7 @@ function linkIn(value: unknown): string | null {
 async function callSupplier(deps: DeliverDeps, number: RoutedNumber, delivery: Delivery, signal: AbortSignal): Promise<SendOutcome> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(deps.sendTimeoutMs)])
   try {
-    return await deps.clients[number.channel].send(configOf(number), delivery.request, { callbackData: delivery.outboxId, signal: deadline })
+    return await deps.clients[messageChannel(number.channel)].send(configOf(number), delivery.request, { callbackData: delivery.outboxId, signal: deadline })
   } catch (error) {
     if (error instanceof AppError && !error.retry) return { status: 'rejected', policy: 'final', code: error.code, message: error.message }
     return { status: 'unknown', reason: 'client_failed' }

@@ -1,5 +1,5 @@
 import { rateTurn } from '@trunkline/billing'
-import type { Id, Logger } from '@trunkline/core'
+import { messageChannel, type Id, type Logger } from '@trunkline/core'
 import { closeDirect, holdDirect, markStaleDirectSends, openJson, recordSends, takeDirectSends, type Db, type Keyring, type NumberRouting, type RoutedNumber, type SendRecord } from '@trunkline/db'
 import { awaitRate, deliver, type DeliverDeps, type StoredRequest } from './deliver.ts'
 
@@ -59,7 +59,7 @@ export function createDirectSends(deps: Deps): DirectSends {
     const number = await deps.routing.numberForRouting(row.numberId)
     if (!number) return 0n
     const template = row.kind === 'template'
-    return rateTurn({ atMs: Date.now(), channel: number.channel, usage: [], messagesSent: template ? 0 : 1, templatesSent: template ? 1 : 0 }).totalMicros
+    return rateTurn({ atMs: Date.now(), channel: messageChannel(number.channel), usage: [], messagesSent: template ? 0 : 1, templatesSent: template ? 1 : 0 }).totalMicros
   }
 
   return {

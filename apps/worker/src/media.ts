@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { AppError, type ChannelClient, type ChannelId, type Channel, type Logger } from '@trunkline/core'
+import { AppError, type ChannelClient, messageChannel, type MessageChannelId, type Channel, type Logger } from '@trunkline/core'
 import { markMediaFailed, markMediaStored, takeDueMedia, type Db, type DueMedia, type MediaStore, type NumberRouting } from '@trunkline/db'
 import { configOf } from './deliver.ts'
 
@@ -8,7 +8,7 @@ const LEASE_MS = 180_000
 const TIMEOUT_MS = 60_000
 const BYTES_MAX = 100 * 1024 * 1024
 
-type Deps = { db: Db; log: Logger; routing: NumberRouting; store: MediaStore; clients: Record<ChannelId, ChannelClient>; channels: Record<ChannelId, Channel> }
+type Deps = { db: Db; log: Logger; routing: NumberRouting; store: MediaStore; clients: Record<MessageChannelId, ChannelClient>; channels: Record<MessageChannelId, Channel> }
 
 /** Fetches what is due. A file has its own life: it is tried for days, whatever became of its message. */
 export async function downloadDueMedia(deps: Deps, signal: AbortSignal): Promise<number> {
@@ -25,7 +25,7 @@ async function downloadOne(deps: Deps, media: DueMedia, signal: AbortSignal): Pr
   try {
     const number = await deps.routing.numberForRouting(media.numberId)
     if (!number) throw new AppError('not_found')
-    const fetched = await deps.clients[number.channel].fetchMedia(configOf(number), media.source, BYTES_MAX, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]))
+    const fetched = await deps.clients[messageChannel(number.channel)].fetchMedia(configOf(number), media.source, BYTES_MAX, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]))
     const object = await deps.store.put(media.tenantId, Readable.from([fetched.bytes]), { maxBytes: BYTES_MAX })
     await deps.db.system('schedule', (tx) => markMediaStored(tx, media.id, { storageKey: object.key, sha256: object.sha256, sizeBytes: object.sizeBytes, mimeType: fetched.mimeType }))
     return true

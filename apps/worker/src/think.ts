@@ -1,6 +1,6 @@
 import { runTurn, TurnAborted, type Breakers, type Effect, type HistoryItem, type HttpToolPort, type TurnResult } from '@trunkline/agents'
 import { estimateTurn, rateTurn, type Charge as RatedCharge } from '@trunkline/billing'
-import { AppError, type ChannelClient, type Clock, type Identity, type Logger, type ModelUsage, type OutboundContent, type PromptContent } from '@trunkline/core'
+import { AppError, messageChannel, type ChannelClient, type Clock, type Identity, type Logger, type MessageChannelId, type ModelUsage, type OutboundContent, type PromptContent } from '@trunkline/core'
 import { openJson, type Keyring, type OpenedTurn, type RoutedNumber } from '@trunkline/db'
 import { z } from 'zod'
 import type { Charge } from './charge.ts'
@@ -38,7 +38,7 @@ export type Thinker = {
 
 export type ThinkerDeps = {
   vendors: VendorDirectory
-  clients: Record<RoutedNumber['channel'], ChannelClient>
+  clients: Record<MessageChannelId, ChannelClient>
   tools: HttpToolPort
   breakers: Breakers
   keyring: Keyring
@@ -80,7 +80,7 @@ export function createThinker(deps: ThinkerDeps): Thinker {
 
 const boundsOf = (content: PromptContent, number: RoutedNumber, atMs: number) => ({
   atMs,
-  channel: number.channel,
+  channel: messageChannel(number.channel),
   models: [{ vendor: content.vendor, model: content.model }, ...(content.fallback ? [content.fallback] : [])],
   maxCalls: 2 + (content.tools.length > 0 ? content.maxToolSteps : 0),
   maxInputTokens: MAX_INPUT_TOKENS,
@@ -116,8 +116,8 @@ async function ask(deps: ThinkerDeps, question: Question, signal: AbortSignal): 
 
 function answerOf(result: TurnResult, number: RoutedNumber, atMs: number): Answer {
   // The channel's fee is counted when the channel has accepted; here it is only priced for one message.
-  const rated = rateTurn({ atMs, channel: number.channel, usage: result.usage, messagesSent: 0 })
-  const perMessage = rateTurn({ atMs, channel: number.channel, usage: [], messagesSent: 1 })
+  const rated = rateTurn({ atMs, channel: messageChannel(number.channel), usage: result.usage, messagesSent: 0 })
+  const perMessage = rateTurn({ atMs, channel: messageChannel(number.channel), usage: [], messagesSent: 1 })
   return {
     replies: result.replies,
     usage: result.usage.map((usage, index) => ({ ...usage, costMicros: rated.callMicros[index] ?? 0n })),
@@ -155,6 +155,6 @@ function detailsOf(result: TurnResult): Record<string, unknown> {
 function showTyping(deps: ThinkerDeps, { number, replyTo }: Question, signal: AbortSignal): () => void {
   if (number.settings.typing_indicator === false) return () => {}
   return deps.clock.after(TYPING_AFTER_MS, () => {
-    deps.clients[number.channel].typing(configOf(number), replyTo.to, replyTo.inReplyTo, signal).catch(() => {})
+    deps.clients[messageChannel(number.channel)].typing(configOf(number), replyTo.to, replyTo.inReplyTo, signal).catch(() => {})
   })
 }

@@ -1,4 +1,4 @@
-import { AppError, newId, type Id, type Logger, type OutboundContent, type RenderContext } from '@trunkline/core'
+import { AppError, messageChannel, newId, type Id, type Logger, type OutboundContent, type RenderContext } from '@trunkline/core'
 import {
   answerTurns, createBatcher, finishTurns, markInterrupted, openTurns, beginSends, isDatabaseAway, recordSends, passUnstored, resendUnsent, resumeTurn, sealJson, settleReconciled, openJson, turnOutbox,
   type AnswerTurn, type Batcher, type BeginResult, type BeginSend, type Db, type FinishTurn, type Keyring, type OpenedTurn, type OpenResult, type OpenTurn,
@@ -347,7 +347,7 @@ function answerRow(turn: QueuedTurn, { number, opened }: Context, answer: Answer
 
 /** Rendered when it is answered, so that what is stored is what leaves, byte for byte, also after a crash. */
 function replyRow(content: OutboundContent, context: RenderContext, number: RoutedNumber, deps: TurnHandlerDeps): AnswerTurn['replies'][number] {
-  const rendered = deps.channels[number.channel].render(content, context)
+  const rendered = deps.channels[messageChannel(number.channel)].render(content, context)
   return {
     messageId: newId(),
     kind: content.kind,

@@ -7,7 +7,7 @@ export type Role = z.infer<typeof Role>
 /** Every noun of the API that has rights of its own. A scope is `<noun>:read` or `<noun>:write`. */
 const NOUNS = [
   'tenants', 'projects', 'members', 'keys', 'audit', 'vendor_keys', 'tool_secrets', 'numbers', 'prompts', 'agents', 'conversations', 'messages',
-  'contacts', 'archives', 'leads', 'media', 'credits', 'usage',
+  'contacts', 'archives', 'leads', 'media', 'credits', 'usage', 'calls', 'audio', 'realtime',
 ] as const
 type Noun = (typeof NOUNS)[number]
 
@@ -18,13 +18,15 @@ export type Scope = z.infer<typeof Scope>
 const read = (...nouns: Noun[]): Scope[] => nouns.map((noun) => `${noun}:read` as const)
 const both = (...nouns: Noun[]): Scope[] => nouns.flatMap((noun) => [`${noun}:read`, `${noun}:write`] as const)
 
-const WORK: Noun[] = ['conversations', 'messages', 'contacts', 'leads', 'media']
+const WORK: Noun[] = ['conversations', 'messages', 'contacts', 'leads', 'media', 'calls']
+/** One-shot speech, and sessions of the Realtime socket. */
+const VOICE: Noun[] = ['audio', 'realtime']
 
 /** What each role may do. `owner` and `admin` differ by route rules (`roles`), not by scopes. */
 export const ROLE_SCOPES: Readonly<Record<Role, ReadonlySet<Scope>>> = {
   owner: new Set(SCOPES),
   admin: new Set(SCOPES),
-  developer: new Set([...both('numbers', 'prompts', 'agents', 'keys', 'vendor_keys', 'tool_secrets', ...WORK), ...read('tenants', 'projects', 'members', 'archives', 'credits', 'usage')]),
+  developer: new Set([...both('numbers', 'prompts', 'agents', 'keys', 'vendor_keys', 'tool_secrets', ...WORK, ...VOICE), ...read('tenants', 'projects', 'members', 'archives', 'credits', 'usage')]),
   agent: new Set([...both(...WORK), ...read('tenants', 'projects', 'numbers', 'agents', 'prompts', 'archives')]),
   viewer: new Set(read('tenants', 'projects', 'numbers', 'prompts', 'agents', 'archives', 'credits', 'usage', ...WORK)),
 }

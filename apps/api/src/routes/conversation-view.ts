@@ -1,4 +1,4 @@
-import { ChannelId, Id, type Channel, type Clock } from '@trunkline/core'
+import { ChannelId, Id, type Channel, type Clock, type MessageChannelId } from '@trunkline/core'
 import type { conversations } from '@trunkline/db'
 import { z } from 'zod'
 import { Time, toWire } from '../wire.ts'
@@ -25,9 +25,9 @@ export const ConversationView = z
   })
   .meta({ id: 'Conversation' })
 
-export const conversationView = (channels: Record<ChannelId, Channel>) => (conversation: conversations.Conversation): z.infer<typeof ConversationView> => {
+export const conversationView = (channels: Record<MessageChannelId, Channel>) => (conversation: conversations.Conversation): z.infer<typeof ConversationView> => {
   const { tenantId: _tenant, ...row } = conversation
-  return { ...toWire(row), window_closes_at: windowEnd(channels[row.channel], conversation)?.toISOString() ?? null }
+  return { ...toWire(row), window_closes_at: row.channel === 'voice' ? null : (windowEnd(channels[row.channel], conversation)?.toISOString() ?? null) }
 }
 
 function windowEnd(channel: Channel, conversation: Pick<conversations.Conversation, 'lastInboundAt'>): Date | null {

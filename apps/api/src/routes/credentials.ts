@@ -1,4 +1,4 @@
-import { AppError, type Channel, type ChannelClient, type ChannelId, type NumberConfig } from '@trunkline/core'
+import { AppError, type Channel, type ChannelId, type NumberConfig } from '@trunkline/core'
 import { randomBytes } from 'node:crypto'
 import type { z } from 'zod'
 
@@ -9,11 +9,13 @@ const CHECK_DEADLINE_MS = 10_000
 const LAST_FOUR_FROM = 16
 
 /** `value` by the channel's own schema. What is wrong is named from the body on: `body.credentials.access_token`. */
-export function parseAt(schema: z.ZodType<Json>, value: Json, path: string): Json {
+export function parseAt<Parsed extends Json>(schema: z.ZodType<Parsed>, value: Json, path: string): Parsed {
   const parsed = schema.safeParse(value)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!
-    const param = [path, ...issue.path.map(String)].join('.')
+    const unknown = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : []
+    const param = [path, ...issue.path.map(String), ...unknown].join('.')
+    if (unknown.length > 0) throw new AppError('invalid_request', { message: `${param}: This field is not known here.`, param })
     throw new AppError('invalid_request', { message: `${param}: ${issue.message}`, param })
   }
   const unknown = Object.keys(value).find((key) => !(key in parsed.data))
@@ -30,11 +32,13 @@ export function withVerifyToken(channel: Channel, credentials: Json): Json {
   return asked ? completed : credentials
 }
 
-/** Given values over the present ones. Webhooks that were signed with the old app secret go on being accepted. */
+/** What webhooks are checked with, by supplier: Meta, Twilio, Telnyx. */
+const SIGNED_WITH = ['app_secret', 'auth_token', 'public_key'] as const
+
+/** Given values over the present ones. Webhooks that were signed with the old secret go on being accepted. */
 export function rotated(present: Json, given: Json): Json {
-  const merged = { ...present, ...given }
-  const changed = 'app_secret' in given && given['app_secret'] !== present['app_secret']
-  return changed && !('previous_app_secret' in given) && 'app_secret' in present ? { ...merged, previous_app_secret: present['app_secret'] } : merged
+  const replaced = SIGNED_WITH.filter((name) => name in given && name in present && given[name] !== present[name] && !(`previous_${name}` in given))
+  return { ...present, ...given, ...Object.fromEntries(replaced.map((name) => [`previous_${name}`, present[name]])) }
 }
 
 /** Which secrets are set, and the ends of those that are long enough to be told apart by them. */
@@ -44,8 +48,10 @@ export function describeCredentials(credentials: Json): { name: string; last_fou
     .map(([name, value]) => ({ name, last_four: typeof value === 'string' && value.length >= LAST_FOUR_FROM ? value.slice(-4) : null }))
 }
 
+type Checker = { check(config: NumberConfig, signal: AbortSignal): Promise<void> }
+
 /** Asks the supplier. Throws AppError `invalid_credentials` naming the field, or `upstream_failed` when it does not answer. */
-export async function checkCredentials(client: ChannelClient, config: NumberConfig): Promise<void> {
+export async function checkCredentials(client: Checker, config: NumberConfig): Promise<void> {
   try {
     await client.check(config, AbortSignal.timeout(CHECK_DEADLINE_MS))
   } catch (error) {

@@ -1,4 +1,4 @@
-import { AppError, type Channel, type Id, type OutboundContent } from '@trunkline/core'
+import { AppError, messageChannel, type Channel, type Id, type OutboundContent } from '@trunkline/core'
 import { contacts, conversations, media, messages, numbers, sealJson, type Tx } from '@trunkline/db'
 import type { ApiDeps } from '../deps.ts'
 import { windowOpen } from './conversation-view.ts'
@@ -13,7 +13,7 @@ type HumanMessage = { conversationId: Id; content: OutboundContent; replyToMessa
 export async function writeAsHuman(tx: Tx, deps: ApiDeps, wish: HumanMessage): Promise<messages.Message> {
   await conversations.reopen(tx, wish.conversationId)
   const conversation = await conversations.setHandler(tx, wish.conversationId, 'human')
-  const channel = deps.channels[conversation.channel]
+  const channel = deps.channels[messageChannel(conversation.channel)]
   await assertSendable(tx, deps, conversation, channel, wish.content)
   const replyTo = wish.replyToMessageId === undefined ? null : await quoted(tx, conversation.id, wish.replyToMessageId)
   const leaving = await withFile(tx, deps, conversation.numberId, wish.content)

@@ -1,4 +1,4 @@
-import { Id, Receipt } from '@trunkline/core'
+import { Id, messageChannel, Receipt } from '@trunkline/core'
 import { conversations, messages, openJson, type Tx } from '@trunkline/db'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
@@ -98,7 +98,7 @@ export function registerMessages(app: ApiApp, deps: ApiDeps): void {
       await audit(tx, request, { action: 'message.retried', target: { kind: 'message', id: params.id }, changes: { was: found.status } })
       if (found.direction === 'inbound') return messages.answerAgain(tx, params.id, actorOf(auth))
       const conversation = await conversations.get(tx, found.conversationId)
-      const check = (locked: messages.Message) => assertWindow(deps, conversation, deps.channels[conversation.channel], locked.kind)
+      const check = (locked: messages.Message) => assertWindow(deps, conversation, deps.channels[messageChannel(conversation.channel)], locked.kind)
       const refusedIds = receiptsOf(deps, found.tenantId, await messages.history(tx, found)).flatMap(({ receipt }) => (receipt.status === 'failed' && receipt.providerMessageId ? [receipt.providerMessageId] : []))
       return messages.retry(tx, params.id, { actor: actorOf(auth), confirm: body?.confirm ?? false, refusedIds, check })
     })

@@ -6,7 +6,8 @@ import { audit } from '../audit.ts'
 import type { ApiApp, ApiDeps } from '../deps.ts'
 import { decodeIdCursor, fromWire, IdParams, OpaqueJson, pageOf, PageQuery, Time, toWire } from '../wire.ts'
 import { actorOf, inProject, projectFilter, projectFor } from './caller.ts'
-import { checkCredentials, describeCredentials, parseAt, rotated, webhookUrl, withVerifyToken } from './credentials.ts'
+import { describeCredentials, parseAt, rotated, webhookUrl } from './credentials.ts'
+import { numberKind } from './number-kinds.ts'
 import { wirePage } from './wire-schema.ts'
 
 const Name = z.string().trim().min(1).max(255)
@@ -50,14 +51,22 @@ const CreateNumber = z
   .strictObject({
     project_id: Id.optional(),
     type: ChannelId,
-    address: z.string().min(1).max(255).optional().meta({ description: 'Our address at the supplier (WhatsApp: phone_number_id, Instagram: account id). Web chat has none: it is the id.' }),
+    address: z.string().min(1).max(255).optional().meta({ description: 'Our address at the supplier (WhatsApp: phone_number_id, Instagram: account id, voice: the number in E.164). Web chat has none: it is the id.' }),
     name: Name,
     credentials: OpaqueJson.default({}),
     settings: OpaqueJson.default({}),
     verify: Verify,
   })
   .extend(z.object(order).partial().shape)
-  .meta({ examples: [{ type: 'whatsapp', address: '106540352242922', name: 'Front desk', credentials: { access_token: 'EAAG…', app_secret: '…' } }] })
+  .meta({
+    examples: [
+      { type: 'whatsapp', address: '106540352242922', name: 'Front desk', credentials: { access_token: 'EAAG…', app_secret: '…' } },
+      {
+        type: 'voice', address: '+4722334455', name: 'Front desk', credentials: { account_sid: 'AC00000000000000000000000000000000', auth_token: '…' },
+        settings: { carrier: 'twilio', greeting: 'Good morning, how can we help?', voice: { stt: ['deepgram'], tts: [{ engine: 'elevenlabs', voice_id: '…' }], language: 'en-GB' }, recording: { enabled: true, announcement: 'This call is recorded.' }, concurrency_limit: 20 },
+      },
+    ],
+  })
 const UpdateNumber = z.strictObject({ name: Name.optional(), settings: OpaqueJson.optional().meta({ description: 'Replaces all settings' }) }).extend(z.object(order).partial().shape)
 const RotateCredentials = z.strictObject({ credentials: OpaqueJson.meta({ description: 'The secrets that change; the others stay' }), verify: Verify })
 const StopNumber = z.strictObject({ reason: z.string().trim().min(1).max(500).optional() }).nullish()
@@ -121,12 +130,12 @@ export function registerNumbers(app: ApiApp, deps: ApiDeps): void {
 function registerCreate(app: ApiApp, deps: ApiDeps, desk: Desk): void {
   app.post('/v1/phone-numbers', { config: creates, schema: { tags, summary: 'Connect a number', body: CreateNumber, response: { 201: NumberDetail } } }, async (request, reply) => {
     const { body, auth } = request
-    const channel = deps.channels[body.type]
+    const kind = numberKind(deps, body.type, body.settings)
     const id = newId()
-    const address = addressOf(body, id)
-    const credentials = parseAt(channel.credentials, withVerifyToken(channel, body.credentials), 'body.credentials')
-    const settings = parseAt(channel.settings, body.settings, 'body.settings')
-    if (body.verify) await checkCredentials(deps.clients[body.type], { numberId: id, address, credentials, settings })
+    const address = kind.address(body.address, id)
+    const credentials = parseAt(kind.credentials, kind.complete(body.credentials), 'body.credentials')
+    const settings = kind.settings(body.settings)
+    if (body.verify) await kind.check({ numberId: id, address, credentials, settings })
     const { projectId, orderMode, windowSize, coalesceMs, headDeadlineMs } = fromWire(body)
     const answer = await deps.db.tenant(auth.tenantId, async (tx) => {
       const place = { tenantId: auth.tenantId, projectId: await projectFor(tx, auth, projectId) }
@@ -155,8 +164,8 @@ function registerChanges(app: ApiApp, deps: ApiDeps, desk: Desk): void {
   app.patch('/v1/phone-numbers/:id', { config: write, schema: { tags, summary: 'Change a number', params: IdParams, body: UpdateNumber, response: { 200: NumberDetail } } }, async (request) => {
     const { params, body } = request
     return desk.change(request, params.id, 'number.updated', async (tx) => {
-      const { channel } = await numbers.get(tx, params.id)
-      const settings = body.settings && parseAt(deps.channels[channel].settings, body.settings, 'body.settings')
+      const present = await numbers.get(tx, params.id)
+      const settings = body.settings && numberKind(deps, present.channel, present.settings).settings(body.settings)
       return { number: await numbers.update(tx, params.id, { ...fromWire(body), settings }), changes: body }
     })
   })
@@ -184,8 +193,9 @@ function registerRotation(app: ApiApp, deps: ApiDeps, desk: Desk): void {
         return { number, credentials: await desk.opened(tx, number) }
       })
       const { channel, address, settings } = present.number
-      const credentials = parseAt(deps.channels[channel].credentials, rotated(present.credentials, known(deps, channel, body.credentials)), 'body.credentials')
-      if (body.verify) await checkCredentials(deps.clients[channel], { numberId: params.id, address, credentials, settings })
+      const kind = numberKind(deps, channel, settings)
+      const credentials = parseAt(kind.credentials, rotated(present.credentials, known(kind.credentials, body.credentials)), 'body.credentials')
+      if (body.verify) await kind.check({ numberId: params.id, address, credentials, settings })
       return desk.change(request, params.id, 'number.credentials_rotated', async (tx) => ({
         number: await numbers.update(tx, params.id, { credentialsSealed: sealJson(deps.keyring, credentials, auth.tenantId) }),
         changes: { rotated: Object.keys(body.credentials) },
@@ -230,18 +240,8 @@ function registerNotices(app: ApiApp, deps: ApiDeps, desk: Desk): void {
   })
 }
 
-function addressOf(body: z.infer<typeof CreateNumber>, id: Id): string {
-  if (body.type === 'webchat') {
-    if (body.address !== undefined) throw new AppError('invalid_request', { message: 'body.address: A web chat has no address of its own.', param: 'body.address' })
-    return id
-  }
-  if (body.address === undefined) throw new AppError('invalid_request', { message: 'body.address: Required for this type.', param: 'body.address' })
-  return body.address
-}
-
-/** The given secrets, none of which the channel does not know. */
-function known(deps: ApiDeps, channel: ChannelId, given: Record<string, unknown>): Record<string, unknown> {
-  const schema = deps.channels[channel].credentials
+/** The given secrets, none of which the supplier does not know. */
+function known(schema: z.ZodType, given: Record<string, unknown>): Record<string, unknown> {
   const unknown = schema instanceof z.ZodObject ? Object.keys(given).find((key) => !(key in schema.shape)) : undefined
   if (unknown !== undefined) throw new AppError('invalid_request', { message: `body.credentials.${unknown}: This field is not known here.`, param: `body.credentials.${unknown}` })
   return given

@@ -1,4 +1,4 @@
-import { AppError, ChannelId, Id, type Channel, type InboundEvent, type NumberConfig, type RawWebhook } from '@trunkline/core'
+import { AppError, MessageChannelId, Id, type Channel, type InboundEvent, type NumberConfig, type RawWebhook } from '@trunkline/core'
 import type { RoutedNumber } from '@trunkline/db'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ApiDeps } from '../deps.ts'
@@ -36,11 +36,11 @@ export function registerWebhooks(app: FastifyInstance, deps: WebhookDeps): void 
 
 async function place(request: FastifyRequest, deps: WebhookDeps): Promise<{ channel: Channel; number: RoutedNumber }> {
   const { channel, numberId } = request.params as { channel: string; numberId: string }
-  const known = ChannelId.safeParse(channel)
+  const known = MessageChannelId.safeParse(channel)
   const id = Id.safeParse(numberId)
   const number = known.success && id.success ? await deps.ports.routing.numberForRouting(id.data) : null
-  if (!number || number.channel !== channel || number.status === 'deleted') throw new AppError('not_found', { message: 'There is no such webhook.' })
-  return { channel: deps.channels[number.channel], number }
+  if (!known.success || !number || number.channel !== channel || number.status === 'deleted') throw new AppError('not_found', { message: 'There is no such webhook.' })
+  return { channel: deps.channels[known.data], number }
 }
 
 const configOf = (number: RoutedNumber): NumberConfig => ({ numberId: number.id, address: number.address, credentials: number.credentials, settings: number.settings })

@@ -1,0 +1,105 @@
+import { z } from 'zod'
+import type { Micros } from './money.ts'
+
+/** Telephony suppliers that a number can be at. */
+export const CarrierId = z.enum(['twilio', 'telnyx'])
+export type CarrierId = z.infer<typeof CarrierId>
+
+export const CallDirection = z.enum(['inbound', 'outbound'])
+export type CallDirection = z.infer<typeof CallDirection>
+
+/** The first three are of a live call; it ends in one of the others and stays there. */
+export const CallStatus = z.enum(['initiated', 'ringing', 'in_progress', 'completed', 'failed', 'busy', 'no_answer', 'cancelled'])
+export type CallStatus = z.infer<typeof CallStatus>
+export type EndedCallStatus = Exclude<CallStatus, 'initiated' | 'ringing' | 'in_progress'>
+
+/** Why a call is over, or was never taken. A published word keeps its meaning. */
+export const CallEndReason = z.enum([
+  'caller_hung_up', 'agent_hung_up', 'hung_up_by_api', 'transferred', 'silence', 'max_duration', 'voicemail',
+  'busy', 'no_answer', 'rejected', 'cancelled', 'unreachable', 'carrier_failed', 'line_lost', 'process_lost',
+  // Refused before it was answered.
+  'number_inactive', 'tenant_suspended', 'no_agent', 'number_busy', 'tenant_busy', 'insufficient_credit',
+])
+export type CallEndReason = z.infer<typeof CallEndReason>
+
+/** What a call costs, by who is paid. */
+export const CALL_COST_PARTS = ['carrier', 'stt', 'tts', 'model'] as const
+export type CallCostPart = (typeof CALL_COST_PARTS)[number]
+export type CallCost = Record<CallCostPart, Micros>
+
+/** What happened at which moment of a call. What was said is no event: that is a message. */
+export const CallEventKind = z.enum(['status', 'turn', 'interrupted', 'incident', 'dtmf', 'transfer', 'recording', 'machine', 'credit'])
+export type CallEventKind = z.infer<typeof CallEventKind>
+
+/** `none`: not recorded. `recording` without a process that does it is found by the recovery of the call. */
+export const RecordingState = z.enum(['none', 'recording', 'stored', 'failed'])
+export type RecordingState = z.infer<typeof RecordingState>
+
+/** When a part of a text was spoken: `text.slice(charStart, charEnd)`, milliseconds of the call. It holds no words itself. */
+export const WordSpan = z.object({
+  charStart: z.number().int().nonnegative(),
+  charEnd: z.number().int().nonnegative(),
+  startMs: z.number().nonnegative(),
+  endMs: z.number().nonnegative(),
+  confidence: z.number().nullable(),
+})
+export type WordSpan = z.infer<typeof WordSpan>
+
+type TimedWord = { text: string; startMs: number; endMs: number; confidence: number | null }
+
+/** A recogniser's words as spans of the text they make up, in order. A word that the text does not hold (a vendor's own spelling) is left out. */
+export function wordSpans(text: string, words: readonly TimedWord[]): WordSpan[] {
+  const folded = text.toLowerCase()
+  let from = 0
+  return words.flatMap(({ text: word, startMs, endMs, confidence }) => {
+    const charStart = folded.indexOf(word.trim().toLowerCase(), from)
+    if (word.trim() === '' || charStart < 0) return []
+    from = charStart + word.trim().length
+    return [{ charStart, charEnd: from, startMs, endMs, confidence }]
+  })
+}
+
+/** E.164 as telephone suppliers write it. */
+export const E164 = z.string().regex(/^\+[1-9]\d{4,17}$/, 'a number in E.164 (+4722334455)')
+
+export const SttEngineId = z.enum(['openai', 'deepgram', 'google', 'compatible', 'whisper'])
+export const TtsEngineId = z.enum(['openai', 'elevenlabs', 'google', 'polly', 'kokoro', 'piper', 'espeak'])
+
+const language = z.string().regex(/^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$/, 'a language tag (BCP 47), like en-GB')
+
+/** How a number sounds and listens. Engines are tried in the order given; an empty list: in the order of the installation. */
+const Voice = z.strictObject({
+  stt: z.array(SttEngineId).max(5).default([]),
+  /** A voice's id is its engine's own word; null: the engine's first voice of the language. */
+  tts: z.array(z.strictObject({ engine: TtsEngineId, voice_id: z.string().min(1).max(128).nullable().default(null) })).max(5).default([]),
+  speed: z.number().min(0.5).max(2).default(1),
+  /** Null: the recogniser finds out. */
+  language: language.nullable().default(null),
+})
+
+/** Settings of a number of type `voice`, under the names of the wire, like every number's settings. */
+export const VoiceSettings = z.strictObject({
+  carrier: CarrierId,
+  /** The carrier's own settings; its folder says what they are. */
+  carrier_settings: z.record(z.string(), z.unknown()).default({}),
+  voice: Voice.prefault({}),
+  /** Said at once when the line is open; null: the caller begins. */
+  greeting: z.string().trim().min(1).max(1_000).nullable().default(null),
+  recording: z.strictObject({
+    enabled: z.boolean().default(false),
+    /** Said before anything is recorded. */
+    announcement: z.string().trim().min(1).max(1_000).nullable().default(null),
+  }).prefault({}),
+  max_duration_seconds: z.number().int().min(30).max(14_400).default(3_600),
+  silence: z.strictObject({
+    /** Silence of both sides until "are you there?" … */
+    prompt_after_seconds: z.number().int().min(3).max(120).default(10),
+    /** … and after so many of them we hang up. */
+    prompts: z.number().int().min(0).max(5).default(2),
+  }).prefault({}),
+  /** Calls at a time on this number. */
+  concurrency_limit: z.number().int().min(1).max(10_000).default(10),
+  /** False: the agent speaks to its end whatever the caller says. */
+  barge_in: z.boolean().default(true),
+})
+export type VoiceSettings = z.infer<typeof VoiceSettings>
