@@ -14,7 +14,7 @@ export type Tx = {
 }
 
 /** Why code may look across tenants. Closed, so that a reader can find every place. */
-export type SystemReason = 'auth' | 'sign-up' | 'routing' | 'queue' | 'schedule' | 'maintenance' | 'ledger' | 'platform-admin' | 'test'
+export type SystemReason = 'auth' | 'sign-up' | 'routing' | 'queue' | 'schedule' | 'maintenance' | 'ledger' | 'calls' | 'platform-admin' | 'test'
 
 /** The only two ways to a connection. */
 export type Db = {

@@ -1,0 +1,73 @@
+import type { CallCost, CallDirection, CallEndReason, CallEventKind, CallStatus, CarrierId, Id, Micros, ModelUsage, RecordingState, SpeechUsage, WordSpan } from '@trunkline/core'
+import { calls } from '../tables/schema.ts'
+
+/** A call as it is kept. `summarySealed` is customer text: opening it is the reader's decision. */
+export type Call = {
+  id: Id
+  tenantId: Id
+  projectId: Id
+  numberId: Id
+  agentId: Id | null
+  promptId: Id | null
+  promptVersion: number | null
+  /** Null for a call that was refused before anybody was asked. */
+  contactId: Id | null
+  conversationId: Id | null
+  direction: CallDirection
+  carrier: CarrierId
+  carrierCallId: string | null
+  /** E.164, a SIP address, or `anonymous`. */
+  from: string
+  to: string
+  status: CallStatus
+  endReason: CallEndReason | null
+  endDetail: string | null
+  wish: CallWish | null
+  metadata: Record<string, unknown>
+  options: Record<string, unknown>
+  placedBy: string
+  holdIds: Id[]
+  cost: CallCost
+  recording: { state: RecordingState; key: string | null; durationMs: number | null; sizeBytes: number | null }
+  summarySealed: Buffer | null
+  epoch: number
+  createdAt: Date
+  answeredAt: Date | null
+  endedAt: Date | null
+}
+
+/** What was asked for from outside while the call runs. */
+export type CallWish = 'hang_up' | 'transfer'
+
+export type CallRow = typeof calls.$inferSelect
+
+export function callOf(row: CallRow): Call {
+  const { fromAddress, toAddress, costCarrierMicros, costSttMicros, costTtsMicros, costModelMicros, recordingState, recordingKey, recordingMs, recordingBytes, leaseOwner: _, leaseUntil: __, ...rest } = row
+  return {
+    ...(rest as unknown as Call),
+    from: fromAddress,
+    to: toAddress,
+    cost: { carrier: costCarrierMicros, stt: costSttMicros, tts: costTtsMicros, model: costModelMicros },
+    recording: { state: recordingState as RecordingState, key: recordingKey, durationMs: recordingMs, sizeBytes: recordingBytes },
+  }
+}
+
+/** One thing said, as a message of the conversation. Of ours only what was heard. */
+export type CallUtterance = {
+  messageId: Id
+  by: 'customer' | 'agent'
+  contentSealed: Buffer
+  /** Milliseconds of the call. */
+  startMs: number
+  endMs: number
+  interrupted: boolean
+  confidence: number | null
+  words: WordSpan[]
+  at: Date
+}
+
+export type CallEvent = { kind: CallEventKind; /** Milliseconds of the call. */ atMs: number | null; data: Record<string, unknown> }
+export type StoredCallEvent = CallEvent & { id: number; createdAt: Date }
+
+/** What was used and what it costs, rated when it was measured. */
+export type CallUse = { kind: 'speech'; usage: SpeechUsage; costMicros: Micros } | { kind: 'model'; usage: ModelUsage; costMicros: Micros }

@@ -1,0 +1,172 @@
+import { newId, type CallStatus, type Id, type Micros } from '@trunkline/core'
+import { holdMany } from '../ledger/index.ts'
+import { storableJson } from '../storable.ts'
+import type { Tx } from '../tenancy.ts'
+import type { CallEvent, CallUse, CallUtterance, CallWish } from './contract.ts'
+
+/** A live call that this process owns. A write under an older epoch changes nothing. */
+export type HeldCall = { callId: Id; epoch: number }
+
+/** The carrier has taken an outbound call. False: it is over already. */
+export async function placed(tx: Tx, callId: Id, carrierCallId: string): Promise<boolean> {
+  const { rowCount } = await tx.query('UPDATE calls SET carrier_call_id = $2 WHERE id = $1 AND carrier_call_id IS NULL', [callId, carrierCallId], 'calls_placed')
+  return rowCount === 1
+}
+
+/** The phone rings, or somebody took it. Never goes back, and never brings an ended call to life. */
+export async function progress(tx: Tx, callId: Id, status: Extract<CallStatus, 'ringing' | 'in_progress'>): Promise<boolean> {
+  const { rows } = await tx.query<{ tenant_id: Id }>(
+    `UPDATE calls SET status = $2, answered_at = CASE WHEN $2 = 'in_progress' THEN coalesce(answered_at, now()) ELSE answered_at END
+     WHERE id = $1 AND ended_at IS NULL AND (status = 'initiated' OR (status = 'ringing' AND $2 = 'in_progress')) RETURNING tenant_id`,
+    [callId, status],
+    'calls_progress',
+  )
+  if (!rows[0]) return false
+  await insertEvents(tx, rows[0].tenant_id, callId, [{ kind: 'status', atMs: null, data: { status } }])
+  return true
+}
+
+/** The sound is here: the call is this process's, whoever had it before. Null: the call is over. */
+export async function claim(tx: Tx, callId: Id, owner: string, leaseMs: number): Promise<{ epoch: number; isFirst: boolean } | null> {
+  await progress(tx, callId, 'in_progress')
+  const { rows } = await tx.query<{ epoch: number }>(
+    `UPDATE calls SET epoch = epoch + 1, lease_owner = $2, lease_until = now() + make_interval(secs => $3::float8 / 1000) WHERE id = $1 AND ended_at IS NULL RETURNING epoch`,
+    [callId, owner, leaseMs],
+    'calls_claim',
+  )
+  return rows[0] ? { epoch: rows[0].epoch, isFirst: rows[0].epoch === 1 } : null
+}
+
+/** Renews the leases of all calls of a process. Those that are not among the answers belong to somebody else, or are over. */
+export async function keep(tx: Tx, held: readonly HeldCall[], leaseMs: number): Promise<Set<Id>> {
+  if (held.length === 0) return new Set()
+  const { rows } = await tx.query<{ id: Id }>(
+    `UPDATE calls c SET lease_until = now() + make_interval(secs => $3::float8 / 1000)
+     FROM unnest($1::uuid[], $2::int[]) AS i (id, epoch) WHERE c.id = i.id AND c.epoch = i.epoch AND c.ended_at IS NULL AND c.lease_owner IS NOT NULL RETURNING c.id`,
+    [held.map((call) => call.callId), held.map((call) => call.epoch), leaseMs],
+    'calls_keep',
+  )
+  return new Set(rows.map((row) => row.id))
+}
+
+/** The line was handed over (a transfer): the call goes on without a process of ours until the carrier tells its end. */
+export async function release(tx: Tx, { callId, epoch }: HeldCall): Promise<boolean> {
+  const { rowCount } = await tx.query('UPDATE calls SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND epoch = $2 AND ended_at IS NULL', [callId, epoch], 'calls_release')
+  return rowCount === 1
+}
+
+/** Kept with the call, so that its end is known for what it was. False: it is over. */
+export async function wish(tx: Tx, callId: Id, what: CallWish): Promise<boolean> {
+  const { rowCount } = await tx.query('UPDATE calls SET wish = $2 WHERE id = $1 AND ended_at IS NULL', [callId, what], 'calls_wish')
+  return rowCount === 1
+}
+
+export type CallNews = { said?: readonly CallUtterance[]; events?: readonly CallEvent[]; used?: readonly CallUse[] }
+
+/** What happened since the last time, in one transaction. False: the call is over or not this process's any more, and nothing was written: an ended call is charged. */
+export async function record(tx: Tx, { callId, epoch }: HeldCall, { said = [], events = [], used = [] }: CallNews, leadIdleMs: number): Promise<boolean> {
+  const { rows } = await tx.query<CallPlace>(
+    'SELECT tenant_id, project_id, number_id, agent_id, prompt_id, prompt_version, conversation_id FROM calls WHERE id = $1 AND epoch = $2 AND ended_at IS NULL FOR NO KEY UPDATE',
+    [callId, epoch],
+    'calls_record',
+  )
+  const place = rows[0]
+  if (!place) return false
+  if (said.length > 0) await insertSaid(tx, callId, place, said, leadIdleMs)
+  await insertEvents(tx, place.tenant_id, callId, events)
+  await insertUsed(tx, callId, place, used)
+  return true
+}
+
+type CallPlace = { tenant_id: Id; project_id: Id; number_id: Id; agent_id: Id | null; prompt_id: Id | null; prompt_version: number | null; conversation_id: Id }
+
+async function insertSaid(tx: Tx, callId: Id, place: CallPlace, said: readonly CallUtterance[], leadIdleMs: number): Promise<void> {
+  const { rows } = await tx.query<{ last_seq: string }>(
+    `UPDATE conversations SET last_seq = last_seq + $2, last_message_at = now(), last_inbound_at = CASE WHEN $3 THEN now() ELSE last_inbound_at END,
+       first_unextracted_at = coalesce(first_unextracted_at, now()), extraction_due_at = coalesce(extraction_due_at, now() + make_interval(secs => $4::float8 / 1000))
+     WHERE id = $1 RETURNING last_seq`,
+    [place.conversation_id, said.length, said.some(({ by }) => by === 'customer'), leadIdleMs],
+    'calls_conversation_grows',
+  )
+  const before = Number(rows[0]!.last_seq) - said.length
+  await tx.query(
+    `INSERT INTO messages (id, tenant_id, conversation_id, number_id, agent_id, prompt_id, prompt_version, call_id, seq, direction, author, kind, content_sealed, status, details, provider_at)
+     SELECT id, $1, $2, $3, $4, $5, $6, $7, seq, direction, author, 'text', content_sealed, status, details, provider_at
+     FROM unnest($8::uuid[], $9::bigint[], $10::text[], $11::text[], $12::bytea[], $13::text[], $14::jsonb[], $15::timestamptz[]) AS i (id, seq, direction, author, content_sealed, status, details, provider_at)`,
+    [
+      place.tenant_id, place.conversation_id, place.number_id, place.agent_id, place.prompt_id, place.prompt_version, callId,
+      said.map((each) => each.messageId),
+      said.map((_, n) => before + n + 1),
+      said.map(({ by }) => (by === 'customer' ? 'inbound' : 'outbound')),
+      said.map(({ by }) => by),
+      said.map((each) => each.contentSealed),
+      // Of ours only what was heard is here.
+      said.map(({ by }) => (by === 'customer' ? 'answered' : 'played')),
+      said.map(({ startMs, endMs, interrupted, confidence, words }) => storableJson({ call: { start_ms: startMs, end_ms: endMs, interrupted, confidence, words } })),
+      said.map(({ at }) => at),
+    ],
+    'calls_said',
+  )
+}
+
+async function insertEvents(tx: Tx, tenantId: Id, callId: Id, events: readonly CallEvent[]): Promise<void> {
+  if (events.length === 0) return
+  await tx.query(
+    'INSERT INTO call_events (tenant_id, call_id, kind, at_ms, data) SELECT $1, $2, kind, at_ms, data FROM unnest($3::text[], $4::int[], $5::jsonb[]) WITH ORDINALITY AS i (kind, at_ms, data, n) ORDER BY n',
+    [tenantId, callId, events.map(({ kind }) => kind), events.map(({ atMs }) => (atMs === null ? null : Math.round(atMs))), events.map(({ data }) => storableJson(data))],
+    'calls_events',
+  )
+}
+
+async function insertUsed(tx: Tx, callId: Id, place: CallPlace, used: readonly CallUse[]): Promise<void> {
+  if (used.length === 0) return
+  const rows = used.map((use) =>
+    use.kind === 'model'
+      ? { ...use.usage, audioMs: 0, characters: 0, first: use.usage.firstTokenMs, costMicros: use.costMicros }
+      : { ...use.usage, vendor: use.usage.engine, purpose: use.usage.kind, inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, first: use.usage.firstResultMs, costMicros: use.costMicros },
+  )
+  await tx.query(
+    `INSERT INTO usage_records (tenant_id, project_id, conversation_id, call_id, id, vendor, model, purpose, input_tokens, cached_input_tokens, output_tokens, audio_ms, characters, latency_ms, first_token_ms, outcome, cost_micros, request_id)
+     SELECT $1, $2, $3, $4, i.* FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[], $12::bigint[], $13::int[], $14::int[], $15::int[], $16::text[], $17::bigint[], $18::text[]) AS i`,
+    [
+      place.tenant_id, place.project_id, place.conversation_id, callId,
+      rows.map(() => newId()),
+      rows.map((row) => row.vendor),
+      rows.map((row) => row.model),
+      rows.map((row) => row.purpose),
+      rows.map((row) => row.inputTokens),
+      rows.map((row) => row.cachedInputTokens),
+      rows.map((row) => row.outputTokens),
+      rows.map((row) => Math.round(row.audioMs)),
+      rows.map((row) => row.characters),
+      rows.map((row) => Math.round(row.latencyMs)),
+      rows.map((row) => (row.first === null ? null : Math.round(row.first))),
+      rows.map((row) => row.outcome),
+      rows.map((row) => row.costMicros.toString()),
+      rows.map((row) => row.requestId),
+    ],
+    'calls_used',
+  )
+}
+
+/** Reserves more for a call that goes on. `insufficient`: say goodbye. `over`: it is not this process's, or has ended. */
+export async function holdMore(tx: Tx, { callId, epoch }: HeldCall, amountMicros: Micros, until: Date): Promise<'held' | 'insufficient' | 'over'> {
+  const { rows } = await tx.query<{ tenant_id: Id; holds: number }>(
+    'SELECT tenant_id, cardinality(hold_ids) AS holds FROM calls WHERE id = $1 AND epoch = $2 AND ended_at IS NULL FOR NO KEY UPDATE',
+    [callId, epoch],
+    'calls_hold_lock',
+  )
+  const call = rows[0]
+  if (!call) return 'over'
+  const holdId = newId()
+  const outcome = await holdMany(tx, [{ tenantId: call.tenant_id, holdId, turnId: null, amountMicros, idempotencyKey: `hold:call:${callId}:${call.holds}`, expiresAtMs: until.getTime() }])
+  if (outcome.get(holdId) !== 'held') return 'insufficient'
+  await tx.query('UPDATE calls SET hold_ids = hold_ids || $2::uuid WHERE id = $1', [callId, holdId], 'calls_hold_add')
+  return 'held'
+}
+
+export type StoredRecording = { state: 'recording' | 'stored' | 'failed' | 'none'; key: string | null; durationMs: number | null; sizeBytes: number | null }
+
+export async function setRecording(tx: Tx, callId: Id, { state, key, durationMs, sizeBytes }: StoredRecording): Promise<void> {
+  await tx.query('UPDATE calls SET recording_state = $2, recording_key = $3, recording_ms = $4, recording_bytes = $5 WHERE id = $1', [callId, state, key, durationMs, sizeBytes], 'calls_recording')
+}

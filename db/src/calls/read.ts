@@ -1,0 +1,83 @@
+import { AppError, type CallDirection, type CallEventKind, type CallStatus, type Id } from '@trunkline/core'
+import { and, asc, desc, eq, gte, isNotNull, isNull, lt, or, type SQL } from 'drizzle-orm'
+import { callEvents, calls, messages } from '../tables/schema.ts'
+import type { Tx } from '../tenancy.ts'
+import { idFloor, type Page, type PageRequest, pageOf } from '../repos/page.ts'
+import { callOf, type Call, type StoredCallEvent } from './contract.ts'
+
+export type CallFilter = {
+  projectId?: Id | undefined
+  numberId?: Id | undefined
+  agentId?: Id | undefined
+  contactId?: Id | undefined
+  conversationId?: Id | undefined
+  direction?: CallDirection | undefined
+  status?: CallStatus | undefined
+  /** True: not ended yet. */
+  live?: boolean | undefined
+  /** An exact address at either end. */
+  address?: string | undefined
+  /** When it began. */
+  since?: Date | undefined
+  until?: Date | undefined
+}
+
+export async function list(tx: Tx, filter: CallFilter, page: PageRequest): Promise<Page<Call>> {
+  const rows = await tx.orm.select().from(calls).where(and(...conditions(filter, page))).orderBy(desc(calls.id)).limit(page.limit + 1)
+  return pageOf(rows.map(callOf), page.limit)
+}
+
+function conditions(filter: CallFilter, page: PageRequest): SQL[] {
+  const where: SQL[] = []
+  if (filter.projectId) where.push(eq(calls.projectId, filter.projectId))
+  if (filter.numberId) where.push(eq(calls.numberId, filter.numberId))
+  if (filter.agentId) where.push(eq(calls.agentId, filter.agentId))
+  if (filter.contactId) where.push(eq(calls.contactId, filter.contactId))
+  if (filter.conversationId) where.push(eq(calls.conversationId, filter.conversationId))
+  if (filter.direction) where.push(eq(calls.direction, filter.direction))
+  if (filter.status) where.push(eq(calls.status, filter.status))
+  if (filter.live !== undefined) where.push(filter.live ? isNull(calls.endedAt) : isNotNull(calls.endedAt))
+  if (filter.address) where.push(or(eq(calls.fromAddress, filter.address), eq(calls.toAddress, filter.address))!)
+  if (filter.since) where.push(gte(calls.id, idFloor(filter.since)))
+  if (filter.until) where.push(lt(calls.id, idFloor(filter.until)))
+  if (page.before) where.push(lt(calls.id, page.before))
+  return where
+}
+
+/** Throws AppError `not_found`. */
+export async function get(tx: Tx, id: Id): Promise<Call> {
+  const [row] = await tx.orm.select().from(calls).where(eq(calls.id, id))
+  if (!row) throw new AppError('not_found', { message: 'There is no such call.' })
+  return callOf(row)
+}
+
+/** Null for a call that the carrier names and we do not know. */
+export async function findByCarrier(tx: Tx, numberId: Id, carrierCallId: string): Promise<Call | null> {
+  const [row] = await tx.orm.select().from(calls).where(and(eq(calls.numberId, numberId), eq(calls.carrierCallId, carrierCallId)))
+  return row ? callOf(row) : null
+}
+
+export type TranscriptRow = { id: Id; seq: number; author: 'customer' | 'agent'; contentSealed: Buffer; details: Record<string, unknown> | null; createdAt: Date }
+
+/** What was said, in the order it was kept. A call of four hours has some thousands of rows; `after` is a position in the conversation. */
+export async function transcript(tx: Tx, callId: Id, page: { limit: number; after?: number | undefined }): Promise<{ items: TranscriptRow[]; next: number | null }> {
+  const rows = await tx.orm
+    .select({ id: messages.id, seq: messages.seq, author: messages.author, contentSealed: messages.contentSealed, details: messages.details, createdAt: messages.createdAt })
+    .from(messages)
+    .where(and(eq(messages.callId, callId), ...(page.after === undefined ? [] : [gte(messages.seq, page.after + 1)])))
+    .orderBy(asc(messages.seq))
+    .limit(page.limit + 1)
+  const items = rows.slice(0, page.limit) as TranscriptRow[]
+  return { items, next: rows.length > page.limit ? items.at(-1)!.seq : null }
+}
+
+/** What happened, in order. */
+export async function events(tx: Tx, callId: Id, filter: { kind?: CallEventKind | undefined; limit: number }): Promise<StoredCallEvent[]> {
+  const rows = await tx.orm
+    .select({ id: callEvents.id, kind: callEvents.kind, atMs: callEvents.atMs, data: callEvents.data, createdAt: callEvents.createdAt })
+    .from(callEvents)
+    .where(and(eq(callEvents.callId, callId), ...(filter.kind ? [eq(callEvents.kind, filter.kind)] : [])))
+    .orderBy(asc(callEvents.id))
+    .limit(filter.limit)
+  return rows as StoredCallEvent[]
+}
