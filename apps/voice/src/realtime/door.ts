@@ -8,7 +8,7 @@ export type Visit = { principal: Principal; connection: realtime.Connection; mod
 
 export type DoorDeps = { access: Access; db: Db }
 
-const SCOPE = 'messages:write'
+const SCOPE = 'realtime:write'
 
 /** Throws AppError; nothing about the credential is in it. */
 export async function admit(url: string, headers: IncomingHttpHeaders, { access, db }: DoorDeps): Promise<Visit> {
