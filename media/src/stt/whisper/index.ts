@@ -1,4 +1,6 @@
 import type { Pcm } from '../../frame.ts'
+import type { Device } from '../../onnx/session.ts'
+import { OnnxThread } from '../../onnx/thread.ts'
 import { createResampler } from '../../resample/resampler.ts'
 import { SpeechError } from '../contract.ts'
 import type { SttEngine, SttOptions } from '../contract.ts'
@@ -7,9 +9,8 @@ import type { SttSettings } from '../engine.ts'
 import type { Transcript } from '../part.ts'
 import { joinTranscripts, quietParts } from '../recording.ts'
 import { WHISPER_RATE_HZ } from './mel.ts'
-import type { Device, Precision } from './model.ts'
-import type { ModelChoice } from './protocol.ts'
-import { WhisperThread } from './thread.ts'
+import type { Precision } from './model.ts'
+import type { ModelChoice, WhisperJobs } from './protocol.ts'
 
 export type WhisperSttOptions = {
   /** Folder of a Whisper model as exported for transformers.js. */
@@ -25,6 +26,7 @@ export type WhisperSttOptions = {
 export type WhisperEngine = SttEngine & { load(signal: AbortSignal): Promise<Device>; close(): Promise<void> }
 
 const ID = 'whisper'
+type WhisperThread = OnnxThread<WhisperJobs>
 /** Whisper hears 30 s at once; a little less leaves its times room. */
 const MAX_SEGMENT_MS = 28_000
 /** The first recording loads the model. */
@@ -34,7 +36,7 @@ const PATIENCE = { finalMs: 30_000, recordingMs: 120_000 }
 export function whisperStt(options: WhisperSttOptions, settings: SttSettings = {}): WhisperEngine {
   const { directory, device = 'cpu', precision = 'auto', finalP99Ms = 3_000 } = options
   const choice: ModelChoice = { path: directory, device, precision }
-  const thread = new WhisperThread()
+  const thread: WhisperThread = new OnnxThread({ entry: new URL('./worker.ts', import.meta.url), name: ID })
   const engine = sttEngine(
     {
       live: 'segments', id: ID, model: directory.split(/[\\/]/).findLast((part) => part !== '') ?? ID, finalP99Ms, maxSegmentMs: MAX_SEGMENT_MS,
@@ -43,13 +45,15 @@ export function whisperStt(options: WhisperSttOptions, settings: SttSettings = {
     },
     { ...settings, deadlines: { ...PATIENCE, ...settings.deadlines } },
   )
-  return { ...engine, load: (signal) => thread.load(choice, signal), close: () => thread.close() }
+  return { ...engine, load: (signal) => thread.ask('load', choice, signal), close: () => thread.end() }
 }
 
 async function transcribe(thread: WhisperThread, choice: ModelChoice, pcm: Pcm, { sampleRateHz, language, signal }: SttOptions): Promise<Transcript> {
   const parts: { startMs: number; heard: Transcript }[] = []
   for (const { pcm: part, startMs } of quietParts(atWhisperRate(pcm, sampleRateHz), WHISPER_RATE_HZ, MAX_SEGMENT_MS)) {
-    const heard = await thread.hear(choice, part, language, signal)
+    // Its own memory: of a part, the whole that it belongs to would be copied.
+    const own = part.slice()
+    const heard = await thread.ask('hear', { model: choice, pcm: own, language }, signal, [own.buffer])
     parts.push({ startMs, heard: { ...heard, requestId: null } })
   }
   return joinTranscripts(parts, language)

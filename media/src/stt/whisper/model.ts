@@ -1,5 +1,6 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { type InferenceSession, Tensor } from 'onnxruntime-node'
 import { z } from 'zod'
+import { openModel, type Device, type OpenedModel } from '../../onnx/session.ts'
 import { speechError } from '../../tts/failure.ts'
 import { ModelDirectory } from '../../tts/onnx/directory.ts'
 import type { Decoder, Prompt } from './greedy.ts'
@@ -7,7 +8,6 @@ import { LogMel, WHISPER_FRAMES } from './mel.ts'
 import type { TokenRules } from './rules.ts'
 import { TokenizerFile, Vocabulary } from './vocabulary.ts'
 
-export type Device = 'cpu' | 'cuda'
 /** Suffixes of the files as transformers.js names them; `auto` takes the first that is there, small ones first on a processor. */
 export type Precision = 'auto' | 'fp32' | 'q8'
 
@@ -52,12 +52,12 @@ export class WhisperModel {
     const generation = await files.json(Generation, 'generation_config.json')
     const vocabulary = new Vocabulary(await files.json(TokenizerFile, 'tokenizer.json'))
     const names = (part: string) => SUFFIXES[precision][wanted].flatMap((suffix) => [`onnx/${part}${suffix}.onnx`, `${part}${suffix}.onnx`])
-    const encoder = await session(await files.find(...names('encoder_model')), wanted)
-    const decoder = await session(await files.find(...names('decoder_model_merged')), encoder.device)
+    const encoder = await openModel(await files.find(...names('encoder_model')), wanted)
+    const decoder = await openModel(await files.find(...names('decoder_model_merged')), encoder.device)
     return new WhisperModel(config, generation, vocabulary, encoder, decoder)
   }
 
-  private constructor(config: z.infer<typeof Config>, generation: z.infer<typeof Generation>, vocabulary: Vocabulary, encoder: Opened, decoder: Opened) {
+  private constructor(config: z.infer<typeof Config>, generation: z.infer<typeof Generation>, vocabulary: Vocabulary, encoder: OpenedModel, decoder: OpenedModel) {
     const noTimestamps = generation.no_timestamps_token_id ?? vocabulary.special('<|notimestamps|>')
     if (noTimestamps === null) throw speechError('unsupported', 'whisper: the model has no times')
     this.device = decoder.device
@@ -131,15 +131,4 @@ function empty(decoder: InferenceSession, name: string, { heads, headSize }: Lay
   if (type !== 'float32' && type !== 'float16') throw speechError('unsupported', `whisper: the decoder remembers in ${type}`)
   const dims = [1, heads, 0, headSize]
   return type === 'float16' ? new Tensor('float16', new Uint16Array(0), dims) : new Tensor('float32', new Float32Array(0), dims)
-}
-
-type Opened = { session: InferenceSession; device: Device }
-
-/** CUDA where it was asked for and is there; else the processor. */
-async function session(path: string, device: Device): Promise<Opened> {
-  if (device === 'cuda') {
-    const opened = await InferenceSession.create(path, { executionProviders: ['cuda'], logSeverityLevel: 4 }).catch(() => null)
-    if (opened) return { session: opened, device }
-  }
-  return { session: await InferenceSession.create(path, { executionProviders: ['cpu'], graphOptimizationLevel: 'all', logSeverityLevel: 3 }), device: 'cpu' }
 }
