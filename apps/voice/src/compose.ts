@@ -1,10 +1,10 @@
 import { createVendorDirectory, guardedNetwork, houseVendors } from '@trunkline/agents'
 import { AppError, systemClock, type Clock, type Logger } from '@trunkline/core'
 import { connectDb, connectRedis, createAccess, createCache, createKeyring, openVendorKey, redisReady } from '@trunkline/db'
+import { openSpeechHouse } from '@trunkline/media'
 import { createServer, type Server } from 'node:http'
 import type { VoiceEnv } from './env.ts'
 import { serveRealtime } from './realtime/sockets.ts'
-import { openSpeech } from './speech.ts'
 
 export type Voice = {
   listen(): Promise<string>
@@ -22,7 +22,7 @@ export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = sy
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
   const vendors = createVendorDirectory({ keys: (vendor, tenantId) => db.tenant(tenantId, (tx) => openVendorKey(tx, keyring, tenantId, vendor)), clock, house: houseVendors(env), network })
-  const speech = openSpeech(env, clock, log)
+  const speech = openSpeechHouse(env.speech, { clock, log })
   const server = createServer((request, response) => {
     void health(request.url ?? '/', async () => {
       await Promise.all([db.ping(), redisReady(redis, 1_000)])

@@ -1,3 +1,4 @@
+import { speechEnv, speechSettings, type SpeechHouseSettings } from '@trunkline/media'
 import { z } from 'zod'
 
 const Url = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''))
@@ -14,16 +15,13 @@ const Env = z.object({
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   HOST: z.string().default('127.0.0.1'),
   VOICE_PORT: z.coerce.number().int().min(0).max(65_535).default(8082),
-  OPENAI_API_KEY: z.string().min(1).optional(),
-  OPENAI_BASE_URL: Url.optional(),
+  ...speechEnv,
   ANTHROPIC_API_KEY: z.string().min(1).optional(),
   ANTHROPIC_BASE_URL: Url.optional(),
   GROQ_API_KEY: z.string().min(1).optional(),
   GROQ_BASE_URL: Url.optional(),
   COMPATIBLE_API_KEY: z.string().min(1).optional(),
   COMPATIBLE_BASE_URL: Url.optional(),
-  DEEPGRAM_API_KEY: z.string().min(1).optional(),
-  DEEPGRAM_BASE_URL: Url.optional(),
   PRIVATE_ADDRESSES: list.default([]),
   DB_CONNECTIONS: Count(5, 200),
   /** Realtime sessions of this process; more are told to try elsewhere. */
@@ -33,12 +31,12 @@ const Env = z.object({
   /** Event names of before GA. OpenAI has taken them away (12 May 2026); old clients may need them. */
   REALTIME_BETA: z.stringbool().default(false),
 })
-export type VoiceEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET'> & { DATABASE_SECRET: string }
+export type VoiceEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET'> & { DATABASE_SECRET: string; speech: SpeechHouseSettings }
 
 /** Throws one Error that lists every fault by name. Values are never repeated: they may be secrets. */
 export function readEnv(source: Record<string, string | undefined> = process.env): VoiceEnv {
   const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ''))
   const parsed = Env.safeParse(given)
   if (!parsed.success) throw new Error(`The environment is not complete:\n${parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${given[String(issue.path[0])] === undefined ? 'is missing' : issue.message}`).join('\n')}`)
-  return { ...parsed.data, DATABASE_SECRET: parsed.data.DATABASE_SECRET ?? parsed.data.TRUNKLINE_SECRETS.at(-1)! }
+  return { ...parsed.data, DATABASE_SECRET: parsed.data.DATABASE_SECRET ?? parsed.data.TRUNKLINE_SECRETS.at(-1)!, speech: speechSettings(parsed.data) }
 }

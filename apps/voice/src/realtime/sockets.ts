@@ -2,15 +2,15 @@ import { realtime } from '@trunkline/channels'
 import { AppError, type Clock, type Logger, type PromptContent } from '@trunkline/core'
 import { ledger, type Cache, type Db } from '@trunkline/db'
 import type { Vendor, VendorDirectory } from '@trunkline/agents'
+import type { SpeechHouse } from '@trunkline/media'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
-import type { Speech } from '../speech.ts'
 import { admit, type DoorDeps, type Visit } from './door.ts'
 import { createPurse } from './purse.ts'
 import { SessionHost } from './session-host.ts'
 
-export type SocketsDeps = DoorDeps & { db: Db; cache: Cache; vendors: VendorDirectory; speech: Speech; clock: Clock; log: Logger; limits: { sessionsMax: number; sessionSecondsMax: number; beta: boolean } }
+export type SocketsDeps = DoorDeps & { db: Db; cache: Cache; vendors: VendorDirectory; speech: SpeechHouse; clock: Clock; log: Logger; limits: { sessionsMax: number; sessionSecondsMax: number; beta: boolean } }
 export type Sockets = { count(): number; /** No new sessions; those that are here are told, and closed. */ close(): Promise<void> }
 
 const PATH = '/v1/realtime'
@@ -57,7 +57,7 @@ export function serveRealtime(server: Server, deps: SocketsDeps): Sockets {
       realtime.realtimeCodec(connection.beta),
       realtime.createRealtimeSession({ config, expiresAtS: Math.floor(now() / 1_000) + deps.limits.sessionSecondsMax, transcriptionModel: TRANSCRIPTION_MODEL, playout: 'client' }),
       {
-        vad: speech.vad, stt: speech.stt, tts: speech.tts, vendor, model, clock, log,
+        vad: speech.vad, stt: speech.stt(), tts: speech.tts(), vendor, model, clock, log,
         purse: createPurse({ db, tenantId: principal.tenantId, model: { vendor: vendor.id, model }, now, onCharged: (tenantId) => void balances.changed([tenantId]).catch(() => {}) }),
         onSpeech: (usage) => log.info({ tenantId: principal.tenantId, ...usage }, 'speech of a realtime session'),
       },

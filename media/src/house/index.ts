@@ -1,0 +1,75 @@
+import { Breakers } from '@trunkline/core'
+import { createSttChain } from '../chain/stt.ts'
+import { createTtsChain, type VoiceLink } from '../chain/tts.ts'
+import type { SttEngine } from '../stt/contract.ts'
+import type { TtsEngine } from '../tts/contract.ts'
+import { MESSAGE_LANGUAGES, Prerecorded } from '../tts/prerecorded/index.ts'
+import { createEnergyVad } from '../vad/energy.ts'
+import { VoiceCatalogue } from './catalogue.ts'
+import type { SpeechHouse, SpeechHouseDeps, SpeechHouseSettings, SttName, SttWish, TtsName, TtsWish, VoiceChoice } from './contract.ts'
+import { buildEars, buildVoices, openaiEars, openaiSpeaker, ordered } from './engines.ts'
+import { messageVoice } from './message-voice.ts'
+import { withOwnVoice } from './own-voice.ts'
+import { DEFAULT_ORDERS } from './settings.ts'
+
+export type * from './contract.ts'
+export { DEFAULT_ORDERS, speechEnv, speechSettings, type SpeechEnv } from './settings.ts'
+
+/** The longest that loading a model on this machine may take. */
+const LOAD_TIMEOUT_MS = 120_000
+
+/** The one place where engines of speech become ears and voices. */
+export function openSpeechHouse(settings: SpeechHouseSettings, deps: SpeechHouseDeps): SpeechHouse {
+  const { clock, log, breakers = new Breakers(clock) } = deps
+  const ears = buildEars(settings)
+  const voices = buildVoices(settings)
+  const orders = {
+    stt: ordered(settings.sttOrder ?? DEFAULT_ORDERS.stt, ears.engines, settings.sttOrder && log),
+    tts: ordered([...(settings.ttsOrder ?? DEFAULT_ORDERS.tts).filter((name) => name !== 'espeak'), 'espeak'], voices.engines, settings.ttsOrder && log),
+  }
+  const catalogue = new VoiceCatalogue(new Map(orders.tts.map((name) => [name, voices.engines.get(name)!])), { clock, log })
+  const messages = settings.messagesDir ? new Prerecorded({ directory: settings.messagesDir, engine: voices.engines.get('espeak')! }) : null
+  const vad = createEnergyVad()
+  const chain = { breakers, clock, log }
+
+  function stt(order: readonly SttName[] = [], { onUsage, onFailover, ...wish }: SttWish = {}): SttEngine | null {
+    const names = order.length > 0 ? ordered(order, ears.engines) : orders.stt
+    const engines = names.map((name) => (name === 'openai' && wish.openaiModel ? openaiEars(settings, wish)! : ears.engines.get(name)!))
+    return engines.length > 0 ? createSttChain(engines, { ...chain, ...watching({ onUsage, onFailover }) }) : null
+  }
+
+  function tts(order: readonly VoiceChoice[] = [], { onUsage, onFailover, lastResort = 'message', ...wish }: TtsWish = {}): TtsEngine {
+    const chosen: VoiceChoice[] = order.length > 0 ? order.filter(({ engine }) => voices.engines.has(engine)) : orders.tts.map((engine) => ({ engine, voice_id: null }))
+    const all = chosen.some(({ engine }) => engine === 'espeak') ? chosen : [...chosen, { engine: 'espeak' as const, voice_id: null }]
+    const links = all.map(({ engine: name, voice_id: voice }): VoiceLink => {
+      const own = name === 'openai' && (wish.openaiModel || wish.instructions) ? openaiSpeaker(settings, wish)! : voices.engines.get(name)!
+      return voice === null ? { engine: withOwnVoice(name, own, catalogue), voice: null } : { engine: own, voice }
+    })
+    if (messages && lastResort === 'message') links.push({ engine: messageVoice(messages), voice: '' })
+    return createTtsChain(links, { ...chain, ...watching({ onUsage, onFailover }) })
+  }
+
+  async function warm(): Promise<void> {
+    const signal = AbortSignal.timeout(LOAD_TIMEOUT_MS)
+    const work: Record<string, Promise<unknown> | undefined> = {
+      espeak: voices.espeak.warm(),
+      voices: catalogue.all(),
+      messages: messages?.prepare(MESSAGE_LANGUAGES),
+      whisper: ears.whisper?.load(signal),
+    }
+    await Promise.all(Object.entries(work).map(([part, done]) => done?.catch((error: unknown) => log.warn({ part, error }, 'a part of speech could not be made ready'))))
+  }
+
+  return {
+    vad, stt, tts, warm,
+    voices: () => catalogue.all(),
+    engines: () => ({ stt: orders.stt.map((engine) => ({ engine, model: ears.engines.get(engine)!.model })), tts: orders.tts.map((engine) => ({ engine, model: voices.engines.get(engine)!.model })) }),
+    async close() {
+      voices.espeak.close()
+      await Promise.all([vad.close(), ears.whisper?.close(), voices.runner?.close()])
+    },
+  }
+}
+
+/** Optional fields of a chain are absent, never undefined. */
+const watching = ({ onUsage, onFailover }: Pick<SttWish & TtsWish, 'onUsage' | 'onFailover'>) => ({ ...(onUsage ? { onUsage } : {}), ...(onFailover ? { onFailover } : {}) })
