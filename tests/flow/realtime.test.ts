@@ -19,11 +19,14 @@ let town: Town
 let business: Business
 let voice: Voice
 let url: string
+/** A key that may write messages, and nothing else. */
+let writer: string
 let tls: { port: number; cert: string; close(): void }
 
 beforeAll(async () => {
   town = await openTown()
   business = await town.business()
+  writer = (await business.ok('POST', '/v1/admin/keys', { name: 'Writer', scopes: ['messages:write'] })).key
   const environment = environmentOf(town.sandbox, {
     TRUNKLINE_SECRETS: TEST_SECRET, DATABASE_URL: town.databaseUrl, REDIS_URL: town.redis.url, REDIS_PREFIX: town.redis.prefix,
     DEEPGRAM_API_KEY: 'sandbox', DEEPGRAM_BASE_URL: `${town.sandbox.url}/deepgram`, VOICE_PORT: '0',
@@ -154,21 +157,101 @@ describe('a Realtime session, with the official client', { timeout: 30_000 }, ()
   })
 })
 
-describe('at the door', () => {
-  const knock = (path: string, headers: Record<string, string>) =>
-    new Promise<{ status: number; body: Json }>((resolve, reject) => {
-      const socket = new WebSocket(`${url.replace('http', 'ws')}${path}`, { headers })
-      socket.on('open', () => reject(new Error('was let in')))
-      socket.on('error', () => {})
-      socket.on('unexpected-response', (_, response) => {
-        let text = ''
-        response.on('data', (chunk: Buffer) => (text += chunk.toString()))
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) }))
-      })
+type Knock = { status: number; body: Json }
+/** What somebody hears who may not come in. */
+const knock = (path: string, headers: Record<string, string>, protocols: string[] = []) =>
+  new Promise<Knock>((resolve, reject) => {
+    const socket = new WebSocket(`${url.replace('http', 'ws')}${path}`, protocols, { headers })
+    socket.on('open', () => reject(new Error('was let in')))
+    socket.on('error', () => {})
+    socket.on('unexpected-response', (_, response) => {
+      let text = ''
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()))
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) }))
     })
+  })
+
+/** The first event of whoever comes in, and the sub-protocol that was agreed upon. */
+const enter = (path: string, headers: Record<string, string>, protocols: string[] = []) =>
+  new Promise<{ first: Json; protocol: string }>((resolve, reject) => {
+    const socket = new WebSocket(`${url.replace('http', 'ws')}${path}`, protocols, { headers })
+    socket.once('message', (data) => {
+      resolve({ first: JSON.parse((data as Buffer).toString()), protocol: socket.protocol })
+      socket.close()
+    })
+    socket.on('error', reject)
+  })
+
+describe('a client secret', () => {
+  const make = (body: unknown = {}, key = business.key): Promise<Json> => business.call('POST', '/v1/realtime/client_secrets', body, { as: key }).then((answer) => answer.body)
+  const open = '/v1/realtime?model=gpt-realtime'
 
   it.each([
+    ['as a bearer token', (value: string) => enter(open, { authorization: `Bearer ${value}` })],
+    ['in the query', (value: string) => enter(`${open}&access_token=${value}`, {})],
+    ['in the sub-protocol of a browser', (value: string) => enter(open, {}, ['realtime', `openai-insecure-api-key.${value}`])],
+  ])('opens its session once, given %s', async (_, come) => {
+    const { value, session: shown } = await make({ session: { type: 'realtime', model: 'gpt-realtime', instructions: 'Be brief.' } })
+    const { first, protocol } = await come(value)
+    expect(first).toMatchObject({ type: 'session.created', session: { id: shown.id, instructions: 'Be brief.' } })
+    expect(protocol).not.toContain(value)
+    const again = await knock(open, { authorization: `Bearer ${value}` })
+    expect(again).toMatchObject({ status: 401, body: { error: { code: 'invalid_token', message: expect.stringContaining('used') } } })
+    expect(JSON.stringify(again.body)).not.toContain(value)
+  })
+
+  it('is of one client, when two come with it at the same time', async () => {
+    const { value } = await make()
+    const ends = await Promise.allSettled([1, 2, 3].map(() => enter(open, { authorization: `Bearer ${value}` })))
+    expect(ends.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected', 'rejected'])
+  })
+
+  it('of an agent has its prompt, and opens nothing else', async () => {
+    const number = await business.number({ type: 'webchat', prompt: { instructions: 'You are the night porter.' }, number: { settings: { allowed_origins: ['https://shop.example.com'] } } })
+    const made = () => make({ session: { type: 'realtime', model: number.agentId } })
+    const other = await made()
+    expect(await knock(open, { authorization: `Bearer ${other.value}` })).toMatchObject({ status: 403, body: { error: { code: 'permission_denied' } } })
+    const { first } = await enter(`/v1/realtime?model=${number.agentId}`, { authorization: `Bearer ${(await made()).value}` })
+    expect(first.session).toMatchObject({ model: number.agentId, instructions: 'You are the night porter.' })
+  })
+
+  it('of a key that was revoked meanwhile opens nothing', async () => {
+    const key = await business.ok('POST', '/v1/admin/keys', { name: 'Short', scopes: ['realtime:write'] })
+    const { value } = await make({}, key.key)
+    await business.ok('DELETE', `/v1/admin/keys/${key.id}`)
+    expect(await knock(open, { authorization: `Bearer ${value}` })).toMatchObject({ status: 401, body: { error: { code: 'invalid_token' } } })
+  })
+
+  it('in the shape of before GA, and for a transcription, is one too', async () => {
+    const flat = await business.ok('POST', '/v1/realtime/sessions', { model: 'gpt-realtime', voice: 'coral', modalities: ['text', 'audio'] })
+    expect(flat).toMatchObject({ object: 'realtime.session', voice: 'coral', client_secret: { value: expect.stringMatching(/^ek_/) } })
+    expect((await enter(open, { authorization: `Bearer ${flat.client_secret.value}` })).first.session).toMatchObject({ audio: { output: { voice: 'coral' } } })
+    const writing = await business.ok('POST', '/v1/realtime/transcription_sessions', {})
+    expect((await enter('/v1/realtime?intent=transcription', { authorization: `Bearer ${writing.client_secret.value}` })).first).toMatchObject({ session: { type: 'transcription' } })
+  })
+
+  it('the official client makes one', async () => {
+    const client = new OpenAI({ apiKey: business.key, baseURL: `${town.apiUrl}/v1` })
+    const made = await client.realtime.clientSecrets.create({ expires_after: { anchor: 'created_at', seconds: 30 }, session: { type: 'realtime', model: 'gpt-realtime' } })
+    expect(made.expires_at - Date.now() / 1_000).toBeLessThanOrEqual(30)
+    expect((await enter(open, { authorization: `Bearer ${made.value}` })).first.type).toBe('session.created')
+  })
+
+  it.each([
+    ['a life of an hour', { expires_after: { anchor: 'created_at', seconds: 3_600 } }, 400, 'body.expires_after.seconds'],
+    ['no session at all', { session: { type: 'chat' } }, 400, 'body.session.type'],
+    ['an agent of nobody', { session: { type: 'realtime', model: '01a00000-0000-7000-8000-000000000000' } }, 404, 'body.session.model'],
+  ])('for %s is not made', async (_, body, status, param) => {
+    expect(await business.call('POST', '/v1/realtime/client_secrets', body)).toMatchObject({ status, body: { error: { param } } })
+  })
+})
+
+describe('at the door', () => {
+  it.each([
     ['no credential', '/v1/realtime?model=x', () => ({}), 401],
+    ['a key without the scope', '/v1/realtime?model=x', () => ({ authorization: `Bearer ${writer}` }), 403],
+    ['a secret that never was', '/v1/realtime?model=x', () => ({ authorization: `Bearer ek_${'0'.repeat(40)}` }), 401],
+    ['what looks like a secret', '/v1/realtime?model=x', () => ({ authorization: 'Bearer ek_short' }), 401],
     ['a forged key', '/v1/realtime?model=x', () => ({ authorization: `Bearer ${business.key.slice(0, -4)}zzzz` }), 401],
     ['neither model nor intent', '/v1/realtime', () => ({ authorization: `Bearer ${business.key}` }), 400],
     ['an agent of nobody', '/v1/realtime?model=01a00000-0000-7000-8000-000000000000', () => ({ authorization: `Bearer ${business.key}` }), 404],

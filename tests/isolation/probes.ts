@@ -260,4 +260,18 @@ const business: Record<string, Probe> = {
   'GET /v1/leads/:id/evidence': { own: lead },
 }
 
-export const PROBES: Record<string, Probe> = { ...access, ...money, ...business }
+/** Whatever a secret opens is its maker's own. */
+const secretOf = (model: string) => ({ session: { type: 'realtime', model } })
+const realtimeSessions: Record<string, Probe> = {
+  'POST /v1/realtime/client_secrets': {
+    body: async (world, owner) => secretOf((await agent(world, owner)).id),
+    foreignBodies: async (world, _owner, other) => [secretOf((await agent(world, other)).id)],
+  },
+  'POST /v1/realtime/sessions': {
+    body: async (world, owner) => ({ model: (await agent(world, owner)).id }),
+    foreignBodies: async (world, _owner, other) => [{ model: (await agent(world, other)).id }],
+  },
+  'POST /v1/realtime/transcription_sessions': { body: () => ({}) },
+}
+
+export const PROBES: Record<string, Probe> = { ...access, ...money, ...business, ...realtimeSessions }

@@ -6,20 +6,21 @@ import {
   createRealtimeSession,
   isClientSecret,
   newClientSecret,
+  orderedConfig,
   parseBetaSessionRequest,
   parseClientSecretRequest,
   realtimeDefaults,
   redeem,
-  secretDigest,
   transcriptionDefaults,
   wireSession,
-  type SecretRecord,
+  type SecretGrant,
 } from './index.ts'
 import { options } from '../../testing/realtime/driver.ts'
 
 const config = realtimeDefaults({ model: 'agent', voice: 'alloy' })
 const target = { mode: 'realtime', model: 'agent' } as const
-const fresh: SecretRecord = { config, expiresAtMs: 1_000, usedAtMs: null }
+const id = '0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b'
+const fresh: SecretGrant = { config, expiresAtMs: 1_000, tenantId: id, projectId: id, issuer: { kind: 'api_key', id }, idSeed: 'seed1' }
 const shown = wireSession(createRealtimeSession(options()).state)
 
 describe('a request for a client secret', () => {
@@ -75,23 +76,32 @@ describe('a request for a client secret', () => {
   })
 })
 
+describe('the session of a client secret', () => {
+  it('has every field, and what was asked for', () => {
+    expect(orderedConfig({ session: { type: 'realtime' } })).toEqual(realtimeDefaults({ model: 'gpt-realtime', voice: 'alloy' }))
+    expect(orderedConfig({ session: { type: 'realtime', model: 'agent', audio: { output: { voice: 'coral' } } } }, 'Of the agent.')).toMatchObject({ model: 'agent', instructions: 'Of the agent.', audio: { output: { voice: 'coral' } } })
+    expect(orderedConfig({ session: { type: 'realtime', instructions: 'Asked for.' } }, 'Of the agent.')).toMatchObject({ instructions: 'Asked for.' })
+    expect(orderedConfig({ session: { type: 'transcription' } })).toMatchObject({ type: 'transcription', audio: { input: { transcription: { model: 'gpt-4o-transcribe' } } } })
+  })
+})
+
 describe('a client secret', () => {
-  it('looks like one, is never the same, and is kept as a digest', () => {
+  it('looks like one and is never the same', () => {
     const secrets = Array.from({ length: 50 }, newClientSecret)
     expect(secrets.every(isClientSecret)).toBe(true)
     expect(new Set(secrets).size).toBe(50)
-    expect(secretDigest(secrets[0]!)).not.toContain(secrets[0]!.slice(3))
     expect(['ek_', 'ek_xyz', `sk_${'0'.repeat(40)}`].some(isClientSecret)).toBe(false)
   })
 
   it('opens the session that it was made for', () => {
-    expect(redeem(fresh, target, 999)).toBe(config)
-    expect(redeem({ ...fresh, config: transcriptionDefaults('whisper-1') }, { mode: 'transcription' }, 0)).toMatchObject({ type: 'transcription' })
+    expect(redeem(fresh, target, 999)).toEqual(fresh)
+    expect(redeem(fresh, null, 999)).toEqual(fresh)
+    expect(redeem({ ...fresh, config: transcriptionDefaults('whisper-1') }, { mode: 'transcription' }, 0)).toMatchObject({ config: { type: 'transcription' } })
   })
 
   it.each([
-    ['unknown', null],
-    ['used', { ...fresh, usedAtMs: 1 }],
+    ['unknown or used', null],
+    ['of another version', { ...fresh, config: { type: 'realtime' } }],
     ['expired', { ...fresh, expiresAtMs: 500 }],
   ])('that is %s opens nothing', (_, record) => {
     expect(() => redeem(record, target, 500)).toThrow(expect.objectContaining({ code: 'invalid_token' }))

@@ -1,12 +1,12 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { AppError } from '@trunkline/core'
+import { randomBytes } from 'node:crypto'
+import { AppError, Id } from '@trunkline/core'
 import { z } from 'zod'
 import { betaSession, betaSessionPatch, betaTranscriptionSession, betaTranscriptionPatch } from './beta-session.ts'
 import type { Target } from './connection.ts'
 import { refusalOf } from './inbound.ts'
 import { WireSession } from './server-events.ts'
-import type { SessionConfig } from './session-config.ts'
-import { SessionPatch } from './session-patch.ts'
+import { realtimeDefaults, SessionConfig, transcriptionDefaults, USUAL } from './session-config.ts'
+import { mergeRealtime, mergeTranscription, SessionPatch } from './session-patch.ts'
 
 /**
  * Keys for browsers: `POST /v1/realtime/client_secrets` (GA), `/v1/realtime/sessions` and `/v1/realtime/transcription_sessions`
@@ -44,6 +44,13 @@ export function parseBetaSessionRequest(body: unknown, kind: 'realtime' | 'trans
   return { lifeSeconds: expires?.seconds ?? SECRET_LIFE.defaultSeconds, session: checked(SessionPatch, patch) }
 }
 
+/** The whole configuration that is asked for. `instructions`: those of the agent, where the model is one; what the request says wins. */
+export function orderedConfig({ session }: Pick<SecretOrder, 'session'>, instructions?: string): SessionConfig {
+  if (session.type === 'transcription') return mergeTranscription(transcriptionDefaults(USUAL.transcriptionModel), session, USUAL.transcriptionModel)
+  const usual = realtimeDefaults({ model: session.model ?? USUAL.model, voice: USUAL.voice, ...(instructions === undefined ? {} : { instructions }) })
+  return mergeRealtime(usual, session, USUAL.transcriptionModel)
+}
+
 function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
   const parsed = schema.safeParse(body)
   if (parsed.success) return parsed.data
@@ -51,26 +58,38 @@ function checked<Schema extends z.ZodType>(schema: Schema, body: unknown): z.inf
   throw new AppError('invalid_request', { message, ...(param ? { param: `body.${param}` } : {}), details: { realtime_code: code } })
 }
 
-/** `ek_` and 40 letters and digits: 160 bits. Show it once and keep `secretDigest` of it. */
+/** `ek_` and 40 letters and digits: 160 bits. Shown once; who keeps what it opens keeps no more than a keyed hash of it. */
 export const newClientSecret = (): string => `ek_${randomBytes(20).toString('hex')}`
 export const isClientSecret = (value: string): boolean => /^ek_[0-9a-f]{40}$/.test(value)
-/** High entropy: one fast hash is enough, and it is looked up by it. */
-export const secretDigest = (value: string): string => createHash('sha256').update(value).digest('hex')
 
-/** What is kept of a secret until it is used or expires. */
-export type SecretRecord = { config: SessionConfig; expiresAtMs: number; usedAtMs: number | null }
+/** What a secret opens: one session, with this configuration, for whoever had it made. Kept until it is used or expires. */
+export const SecretGrant = z.strictObject({
+  tenantId: Id,
+  /** Null: made by a person, who works across the projects of the tenant. */
+  projectId: Id.nullable(),
+  /** Who had it made; a key that is revoked meanwhile opens nothing any more. */
+  issuer: z.strictObject({ kind: z.enum(['user', 'api_key']), id: Id }),
+  /** Of the session's ids: it has the id that the answer showed. */
+  idSeed: z.string(),
+  config: SessionConfig,
+  expiresAtMs: z.number(),
+})
+export type SecretGrant = z.infer<typeof SecretGrant>
 
 /**
- * Whether this secret opens this connection now. The host marks it used in the same breath (compare and set): of two
- * clients with the same secret one gets in. Throws AppError `invalid_token`, or `permission_denied` for another session.
+ * Whether what was found under a secret opens this connection now. The host has taken it out in the same breath: of two
+ * clients with the same secret one finds it. `target` null: the client names none (WebRTC), and gets what the secret is
+ * for. Throws AppError `invalid_token`, or `permission_denied` for another session.
  */
-export function redeem(record: SecretRecord | null, target: Target, nowMs: number): SessionConfig {
-  if (!record || record.usedAtMs !== null || nowMs >= record.expiresAtMs)
-    throw new AppError('invalid_token', { message: 'This client secret is unknown, used or expired.' })
-  const { config } = record
-  const fits = target.mode === config.type && (target.mode !== 'realtime' || config.type !== 'realtime' || target.model === config.model)
-  if (!fits) throw new AppError('permission_denied', { message: 'This client secret was made for another session.' })
-  return config
+export function redeem(found: unknown, target: Target | null, nowMs: number): SecretGrant {
+  const grant = SecretGrant.safeParse(found)
+  if (!grant.success || nowMs >= grant.data.expiresAtMs) throw new AppError('invalid_token', { message: 'This client secret is unknown, used or expired.' })
+  if (target !== null && !fits(grant.data.config, target)) throw new AppError('permission_denied', { message: 'This client secret was made for another session.' })
+  return grant.data
+}
+
+function fits(config: SessionConfig, target: Target): boolean {
+  return target.mode === config.type && (target.mode !== 'realtime' || config.type !== 'realtime' || target.model === config.model)
 }
 
 export function clientSecretResponse(value: string, expiresAtS: number, session: WireSession): ClientSecretResponse {

@@ -112,6 +112,9 @@ export const SERVER_VAD: z.infer<typeof ServerVad> = {
 export const SEMANTIC_VAD: z.infer<typeof SemanticVad> = { type: 'semantic_vad', eagerness: 'auto', create_response: true, interrupt_response: true }
 const INPUT: InputConfig = { format: PCM, transcription: null, noise_reduction: null, turn_detection: SERVER_VAD }
 
+/** What a session has that says nothing: the same wherever one is begun. */
+export const USUAL = { model: 'gpt-realtime', voice: 'alloy', transcriptionModel: 'gpt-4o-transcribe' } as const
+
 export type RealtimeDefaults = { model: string; voice: string; instructions?: string; tools?: FunctionTool[] }
 
 /** A conversation before the client said anything. The parts are shared between sessions: idle ones cost little. */

@@ -23,11 +23,11 @@ const McpTool = z.looseObject({ type: z.literal('mcp') }).superRefine((_, contex
   })
 })
 
+/** Those of type mcp never pass, which the types cannot know; a `transform` that says so would cost the schema its examples. */
 export const Tools = z
   .array(z.discriminatedUnion('type', [FunctionTool, McpTool]))
   .max(LIMITS.tools)
-  .transform((tools) => tools.filter((tool) => tool.type === 'function'))
-  .refine((tools) => new Set(tools.map((tool) => tool.name)).size === tools.length, 'expected tool names that differ')
+  .refine((tools) => new Set(tools.map((tool) => tool.name)).size === tools.length, 'expected tool names that differ') as unknown as z.ZodType<FunctionTool[]>
 
 export const ToolChoice = z.union([z.enum(['auto', 'none', 'required']), z.strictObject({ type: z.literal('function'), name: ToolName })])
 export type ToolChoice = z.infer<typeof ToolChoice>

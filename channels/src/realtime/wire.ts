@@ -22,6 +22,7 @@ export {
   TranscriptionConfig,
   transcriptionDefaults,
   TurnDetection,
+  USUAL,
   type Transcription,
 } from './session-config.ts'
 export { mergeRealtime, mergeTranscription, SessionPatch } from './session-patch.ts'

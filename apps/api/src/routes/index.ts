@@ -16,6 +16,7 @@ import { registerMessages } from './messages.ts'
 import { registerNumbers } from './numbers.ts'
 import { registerProjects } from './projects.ts'
 import { registerPrompts } from './prompts.ts'
+import { registerRealtime } from './realtime.ts'
 import { registerTenants } from './tenants.ts'
 import { registerUsage } from './usage.ts'
 import { registerToolSecrets, registerVendorKeys } from './vendor-keys.ts'
@@ -43,6 +44,7 @@ const ROUTES: ((app: ApiApp, deps: ApiDeps) => void)[] = [
   registerLeads,
   registerCredits,
   registerUsage,
+  registerRealtime,
 ]
 
 export function registerRoutes(app: ApiApp, deps: ApiDeps): void {
