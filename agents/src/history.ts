@@ -1,7 +1,16 @@
+import { contentAsText, MessageContent } from '@trunkline/core'
 import type { ModelItem } from './vendors/contract.ts'
 
 /** One message of the archive, in plain words (`contentAsText`). `human` is a person of the business. */
 export type HistoryItem = { messageId: string; role: 'customer' | 'agent' | 'human'; text: string; atMs: number }
+
+/** A message as the archive gives it, its content opened. */
+export type ArchivedMessage = { id: string; author: 'customer' | 'agent' | 'human' | 'system'; content: unknown; createdAt: Date }
+
+const ROLES = { customer: 'customer', agent: 'agent', human: 'human', system: 'agent' } as const
+
+/** The archive as a model may read it. Throws for content that is none. */
+export const historyItem = ({ id, author, content, createdAt }: ArchivedMessage): HistoryItem => ({ messageId: id, role: ROLES[author], text: contentAsText(MessageContent.parse(content)), atMs: createdAt.getTime() })
 
 /** Stands for all messages up to and including `throughMessageId`. The app stores it and gives it back. */
 export type Summary = { text: string; throughMessageId: string }

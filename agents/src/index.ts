@@ -1,4 +1,4 @@
-export { COMPRESS_ABOVE, KEEP_VERBATIM, SILENCE_MS, contextStartMs, extractiveSummary } from './history.ts'
+export { COMPRESS_ABOVE, KEEP_VERBATIM, SILENCE_MS, contextStartMs, extractiveSummary, historyItem } from './history.ts'
 export type { HistoryItem, Summary } from './history.ts'
 export { BUILT_IN_VARIABLES, assertPrompt, buildInstructions, checkPrompt, fillVariables } from './instructions.ts'
 export type { ConversationFacts, PromptFault } from './instructions.ts'

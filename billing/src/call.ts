@@ -77,3 +77,13 @@ export function estimateCall(bounds: CallBounds, cards?: readonly RateCard[]): M
   const roundings = BigInt(Math.ceil(minutes)) * 2n
   return carrying + dearest('stt', bounds.stt) + dearest('tts', bounds.tts) + roundings + estimateModels({ ...bounds, maxCalls: Math.ceil(minutes * maxCallsPerMinute) }, cards)
 }
+
+/** What a minute of a call may use at most: six answers of a model that reads the prompt and the call so far. */
+const USUAL = { maxCallsPerMinute: 6, maxInputTokens: 6_000, maxOutputTokens: 300 }
+/** The dearest of the engines that installations have; who knows better says so. */
+const USUAL_ENGINES: Pick<CallBounds, 'stt' | 'tts'> = { stt: [{ engine: 'deepgram', model: '' }], tts: [{ engine: 'openai', model: '' }] }
+
+/** What is reserved for some minutes of a call, before the first and while it goes on. */
+export function holdForCall(leg: CallLeg & OwnEngines & Pick<CallBounds, 'models' | 'minutes'> & Partial<Pick<CallBounds, 'stt' | 'tts' | 'ownKeys'>>, cards?: readonly RateCard[]): Micros {
+  return estimateCall({ ...USUAL, ...USUAL_ENGINES, ...leg }, cards)
+}

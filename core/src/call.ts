@@ -18,7 +18,7 @@ export const CallEndReason = z.enum([
   'caller_hung_up', 'agent_hung_up', 'hung_up_by_api', 'transferred', 'silence', 'max_duration', 'voicemail',
   'busy', 'no_answer', 'rejected', 'cancelled', 'unreachable', 'carrier_failed', 'line_lost', 'process_lost',
   // Refused before it was answered.
-  'number_inactive', 'tenant_suspended', 'no_agent', 'number_busy', 'tenant_busy', 'insufficient_credit',
+  'number_inactive', 'tenant_suspended', 'no_agent', 'number_busy', 'tenant_busy', 'insufficient_credit', 'no_recogniser',
 ])
 export type CallEndReason = z.infer<typeof CallEndReason>
 
@@ -101,5 +101,8 @@ export const VoiceSettings = z.strictObject({
   concurrency_limit: z.number().int().min(1).max(10_000).default(10),
   /** False: the agent speaks to its end whatever the caller says. */
   barge_in: z.boolean().default(true),
+  /** Who takes over when the agent hands over to a person; null: the agent says goodbye and a person calls back. */
+  transfer_to: z.string().max(255).regex(/^(\+[1-9]\d{4,17}|sips?:[^\s<>"]{3,240})$/, 'a number in E.164 (+4722334455) or a sip: address').nullable().default(null),
+  transfer_timeout_seconds: z.number().int().min(5).max(120).default(30),
 })
 export type VoiceSettings = z.infer<typeof VoiceSettings>

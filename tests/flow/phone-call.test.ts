@@ -1,111 +1,99 @@
-import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { Breakers, createHttpTools, createVendors, guardedNetwork } from '@trunkline/agents'
-import { startSandbox, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, type CallHandle, type Sandbox } from '@trunkline/app-sandbox'
-import { createReplier, PhoneCall, type PhoneCallReport } from '@trunkline/app-voice'
-import { carriers } from '@trunkline/channels'
-import { newId, PromptContent, silentLogger, systemClock } from '@trunkline/core'
-import { createEnergyVad, deepgramStt, openaiVoice, openFileSink, PlayoutClock } from '@trunkline/media'
+import { createReadStream } from 'node:fs'
+import { ledger } from '@trunkline/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { WebSocketServer, type WebSocket } from 'ws'
 import { wordsOf } from '../../channels/testing/speech.ts'
+import type { Business, Json } from './business.ts'
+import { callOf, hears, kept, openPhoneTown, type PhoneTown } from './phone-town.ts'
 
-const OURS = '+15005550006'
-const CALLER = '+14155550100'
-const PHRASES = { ask_again: 'Could you say that again?', are_you_there: 'Are you there?', recovery: 'One moment please.', goodbye: 'Goodbye.', filler: 'Let me see.' }
-const { twilio } = carriers
-const config = { credentials: { account_sid: TWILIO_ACCOUNT_SID, auth_token: TWILIO_AUTH_TOKEN }, settings: {} }
-const network = guardedNetwork({ allow: [] })
-const tools = createHttpTools({ network, clock: systemClock, secrets: async () => null })
+let town: PhoneTown
+let business: Business
 
-let sandbox: Sandbox
-let url: string
-let folder: string
-const closers: (() => unknown)[] = []
-const wheel = new PlayoutClock()
-const reports: PhoneCallReport[] = []
-const said: string[] = []
-const calls: PhoneCall[] = []
-
-/** A number that is answered: the webhook's TwiML sends the call's sound to a socket of ours. */
 beforeAll(async () => {
-  sandbox = await startSandbox({ speechPace: { firstSoundMs: 0, chunkMs: 20 } })
-  folder = await mkdtemp(join(tmpdir(), 'trunkline-call-'))
-  const server = createServer((request, response) => void answer(request, response))
-  const sockets = new WebSocketServer({ server })
-  sockets.on('connection', (socket) => void openCall(socket))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  sandbox.carriers.twilio.register({ number: OURS, voice_url: `${url}/voice`, status_url: `${url}/status` })
-  closers.push(() => sandbox.close(), () => wheel.close(), () => server.close(), () => calls.forEach((call) => call.hangUp()), () => rm(folder, { recursive: true }), () => network.close())
+  town = await openPhoneTown()
+  business = await town.business()
 })
-afterAll(async () => {
-  for (const close of closers.toReversed()) await close()
-})
+afterAll(() => town?.close())
 
-async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const chunks: Buffer[] = []
-  for await (const chunk of request) chunks.push(chunk as Buffer)
-  const raw = { headers: request.headers as Record<string, string | undefined>, body: Buffer.concat(chunks), query: {} }
-  if (!twilio.verify(raw, config, `${url}${request.url}`)) return void response.writeHead(403).end()
-  const [event] = twilio.normaliseCall(twilio.readBody(raw), Date.now())
-  if (event?.kind !== 'call.initiated') return void response.writeHead(204).end()
-  const { document } = twilio.answer([{ do: 'stream', url: `${url.replace('http', 'ws')}/media` }], { key: event.eventId, carrierCallId: event.carrierCallId, answered: false }, config)
-  response.writeHead(200, { 'content-type': document!.contentType }).end(document!.body)
-}
+const ended = (call: Json) => call.ended_at !== null
+const GREETING = 'Hello, harbour bikes.'
+const balanced = async () => (await town.db.system('ledger', (tx) => ledger.verifyLedger(tx))).differences
 
-const prompt = PromptContent.parse({ vendor: 'openai', model: 'gpt-5-mini', instructions: 'You work for the harbour bike shop. We open at nine in the morning. We repair e-bikes.', rules: {} })
-
-async function openCall(socket: WebSocket): Promise<void> {
-  const history: { messageId: string; role: 'customer' | 'agent'; text: string; atMs: number }[] = []
-  const vendors = createVendors(systemClock)
-  const replier = createReplier(prompt, { tenantId: newId(), conversationId: newId(), contact: { id: newId() }, history: () => history }, {
-    vendors: (vendor) => (vendor === 'openai' ? vendors.open('openai', { baseUrl: `${sandbox.url}/v1`, apiKey: 'sandbox' }) : null),
-    tools, breakers: new Breakers(systemClock), clock: systemClock, log: silentLogger, onSpent: () => {}, onResult: () => {},
-  })
-  const recording = await openFileSink(join(folder, `call-${reports.length + 1}.wav`))
-  calls.push(new PhoneCall({
-    socket, media: twilio.mediaWire(config), recording, wheel, vad: createEnergyVad(), replier,
-    stt: deepgramStt({ apiKey: 'k', baseUrl: `${sandbox.url}/deepgram` }), tts: openaiVoice({ apiKey: 'k', baseUrl: `${sandbox.url}/v1` }),
-    voice: { id: 'alloy', speed: 1, language: 'en' }, phrases: PHRASES, greeting: 'Hello, harbour bikes.',
-    onEvent: (event) => {
-      if (event.type !== 'said') return
-      said.push(event.said.text)
-      history.push({ messageId: newId(), role: event.said.by === 'caller' ? 'customer' : 'agent', text: event.said.text, atMs: Date.now() })
-    },
-    onEnded: (report) => reports.push(report),
-  }))
-}
-
-/** Resolves when the person has heard words that fit, as they were played on the phone, and they are known to be heard. */
-async function hears(phone: CallHandle, fits: RegExp): Promise<void> {
-  await expect.poll(() => wordsOf(phone.agentPcm()), { timeout: 20_000, interval: 100 }).toMatch(fits)
-  await expect.poll(() => said.some((text) => fits.test(text)), { timeout: 10_000 }).toBe(true)
-}
-
-describe('a call that comes in over Twilio', { timeout: 60_000 }, () => {
-  it('is greeted, understood and answered; what was heard is told, and both sides are recorded', async () => {
-    const phone = sandbox.carriers.twilio.ring({ from: CALLER, to: OURS, says: [] })
-    await phone.waitFor('media.connected')
+describe.each(['twilio', 'telnyx'] as const)('a call that comes in over %s', { timeout: 60_000 }, (carrier) => {
+  it('is greeted, understood and answered; what was heard is a conversation, what was used is charged', async () => {
+    const telephone = await town.telephone(business, { carrier, settings: { greeting: GREETING } })
+    const phone = town.ring(telephone)
     await hears(phone, /harbour bikes/)
+    await kept(town, telephone, 1)
+    phone.say('When do you open?')
+    await hears(phone, /nine/)
+    await kept(town, telephone, 3)
+    phone.hangUp()
+    const call = await callOf(town, telephone, ended)
+    expect(call).toMatchObject({ status: 'completed', end_reason: 'caller_hung_up', direction: 'inbound', from_address: '+14155550100', to_address: telephone.address, agent_id: telephone.agentId })
+    const { data } = await business.ok('GET', `/v1/conversations/${call.conversation_id}/messages`)
+    expect(data.map((message: Json) => [message.author, message.content.text, message.status]).slice(0, 2)).toEqual([['agent', GREETING, 'played'], ['customer', 'When do you open?', 'answered']])
+    expect(data.at(-1).content.text).toMatch(/nine/)
+    for (const part of ['carrier', 'stt', 'tts', 'model']) expect(call[`cost_${part}_micros`], part).toBeGreaterThan(0)
+    const [settled] = await town.rows<{ micros: string }>("SELECT amount_micros::text AS micros FROM transfers WHERE tenant_id = $1 AND idempotency_key = $2", [business.tenantId, `settle:call:${call.id}`])
+    expect(Number(settled!.micros)).toBe(['carrier', 'stt', 'tts', 'model'].reduce((sum, part) => sum + call[`cost_${part}_micros`], 0))
+    expect(await balanced()).toEqual([])
+  })
+})
+
+describe('a call that comes in', { timeout: 60_000 }, () => {
+  it('is recorded in stereo, after the announcement that says so', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING, recording: { enabled: true, announcement: 'This call is recorded.' } } })
+    const phone = town.ring(telephone)
+    await hears(phone, /recorded.*harbour bikes/s)
     phone.say('When do you open?')
     await hears(phone, /nine/)
     phone.hangUp()
-    await expect.poll(() => reports.length, { timeout: 10_000 }).toBe(1)
-    const [report] = reports
-    expect(report!.said.map(({ by }) => by).slice(0, 3)).toEqual(['agent', 'caller', 'agent'])
-    expect(report!.said[0]!.text).toBe('Hello, harbour bikes.')
-    expect(report!.said[1]!.text).toBe('When do you open?')
-    expect(report!.recording).toMatchObject({ discarded: false, lostMs: 0, droppedMs: 0 })
-    const wav = await readFile(join(folder, 'call-1.wav'))
-    const samples = new Int16Array(wav.buffer.slice(wav.byteOffset + 44, wav.byteOffset + wav.length - ((wav.length - 44) % 4)))
+    const call = await callOf(town, telephone, (row) => row.recording_state === 'stored')
+    const wav = await collected(createReadStream(`${town.mediaDir}/${call.recording_key}`))
+    expect(wav.length).toBe(call.recording_bytes)
+    const samples = new Int16Array(wav.buffer.slice(wav.byteOffset + 44, wav.byteOffset + wav.length))
     const side = (which: 0 | 1) => samples.filter((_, index) => index % 2 === which)
     expect(wordsOf(side(0))).toContain('open')
     expect(wordsOf(side(1))).toContain('harbour')
+    expect(Math.abs(call.recording_ms - samples.length / 2 / 8)).toBeLessThan(2)
+  })
+
+  it('goes on when its media socket breaks: the carrier asks, connects again, and the agent says so', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING } })
+    const phone = town.ring(telephone)
+    await hears(phone, /harbour bikes/)
+    phone.dropSocket()
+    await hears(phone, /cut off/)
+    phone.say('When do you open?')
+    await hears(phone, /nine/)
+    phone.hangUp()
+    expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'completed', end_reason: 'caller_hung_up' })
+    expect(await balanced()).toEqual([])
+  })
+
+  it('is not answered when the number has all the calls it may have, and the refusal is kept', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING, concurrency_limit: 1 } })
+    const first = town.ring(telephone)
+    await hears(first, /harbour bikes/)
+    const second = town.ring(telephone, '+14155550101')
+    await second.waitFor('ended')
+    expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'busy', end_reason: 'number_busy', from_address: '+14155550101', hold_ids: [] })
+    first.hangUp()
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND ended_at IS NULL", [telephone.id], (rows) => rows.length === 0)
+  })
+
+  it('is not answered without credit: nothing is charged, and the call is kept with the reason', async () => {
+    const poor = await town.business('Poor Bikes')
+    const telephone = await town.telephone(poor)
+    await town.db.system('test', (tx) => tx.query('UPDATE accounts SET balance_micros = CASE kind WHEN \'available\' THEN 5 WHEN \'funding\' THEN -5 ELSE 0 END WHERE tenant_id = $1', [poor.tenantId]))
+    const phone = town.ring(telephone)
+    await phone.waitFor('ended')
+    expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'failed', end_reason: 'insufficient_credit', answered_at: null, cost_carrier_micros: 0 })
   })
 })
+
+async function collected(stream: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}

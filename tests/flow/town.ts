@@ -21,6 +21,9 @@ export type Town = Watch & {
   worker: Worker
   databaseUrl: string
   redis: { url: string; prefix: string }
+  /** Of all apps, as an operator would write it. */
+  environment: Record<string, string>
+  mediaDir: string
   /** Signs up a tenant through the API. */
   business(name?: string): Promise<Business>
   close(): Promise<void>
@@ -30,6 +33,8 @@ export type TownOptions = {
   /** More environment, of api and worker alike. */
   settings?: Record<string, string>
   sandbox?: SandboxOptions
+  /** Telephone numbers are at the sandbox's carriers. */
+  carriers?: boolean
   log?: Logger
 }
 
@@ -52,7 +57,7 @@ export async function openTown(options: TownOptions = {}): Promise<Town> {
     closers.push(() => db.close())
 
     const redis = freshRedis()
-    const environment = environmentOf(sandbox, { TRUNKLINE_SECRETS: TEST_SECRET, DATABASE_URL: database.url, REDIS_URL: redis.url, REDIS_PREFIX: redis.prefix, MEDIA_DIR: folder, ...options.settings })
+    const environment = environmentOf(sandbox, { TRUNKLINE_SECRETS: TEST_SECRET, DATABASE_URL: database.url, REDIS_URL: redis.url, REDIS_PREFIX: redis.prefix, MEDIA_DIR: folder, ...(options.carriers ? { TWILIO_URL: `${sandbox.url}/twilio`, TELNYX_URL: `${sandbox.url}/telnyx` } : {}), ...options.settings })
     const worker = await composeWorker(readWorkerEnv(environment), log)
     closers.push(() => worker.stop())
     await worker.start()
@@ -61,7 +66,7 @@ export async function openTown(options: TownOptions = {}): Promise<Town> {
     const app = await buildApp(api.deps)
     closers.push(() => app.close())
     const apiUrl = await app.listen({ host: '127.0.0.1', port: Number(options.settings?.['PORT'] ?? 0) })
-    return { ...watch, apiUrl, sandbox, db, worker, databaseUrl: database.url, redis, business: (name) => openBusiness({ apiUrl, sandbox }, name), close }
+    return { ...watch, apiUrl, sandbox, db, worker, databaseUrl: database.url, redis, environment, mediaDir: folder, business: (name) => openBusiness({ apiUrl, sandbox }, name), close }
   } catch (error) {
     await close()
     throw error

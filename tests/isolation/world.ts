@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { checkPrompt } from '@trunkline/agents'
-import { carriers, channels } from '@trunkline/channels'
-import { newId, silentLogger, systemClock, type ChannelClient, type MessageChannelId } from '@trunkline/core'
+import { carriers, channels, type CarrierClient } from '@trunkline/channels'
+import { newId, silentLogger, systemClock, type CarrierId, type ChannelClient, type MessageChannelId } from '@trunkline/core'
 import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, markEmailVerified, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
 import { Registry } from 'prom-client'
 import { buildApp } from '../../apps/api/src/app.ts'
@@ -65,6 +65,11 @@ const quietClient: ChannelClient = {
   check: async () => {},
 }
 
+/** Knows every credential; there is no carrier behind it. */
+function quietCarrier(id: CarrierId): CarrierClient {
+  return { ...carriers[id].client({ baseUrl: 'http://127.0.0.1:9', timeoutMs: 1_000 }), check: async () => {}, perform: async () => {} }
+}
+
 export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<World> {
   const database = await freshDatabase()
   const { url, prefix } = freshRedis()
@@ -77,6 +82,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
   const [clock, log, cache] = [systemClock, silentLogger, createCache(redis)]
   const bell = createBell(redis, { url, prefix })
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
+  const carrierClients = overrides.carrierClients ?? { twilio: quietCarrier('twilio'), telnyx: quietCarrier('telnyx') }
   const deps: ApiDeps = {
     db,
     redis,
@@ -87,7 +93,11 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
     log,
     channels,
     carriers,
-    carrierClients: { twilio: quietClient, telnyx: quietClient },
+    carrierClients,
+    voice: {
+      db, clock, log, bell, carrierClients, tenantCallsMax: 100, onCall: () => {},
+      addresses: { publicUrl: TEST_CONFIG.publicUrl, mediaUrl: 'ws://127.0.0.1:9', mediaKey: keyring.derive('call media') },
+    },
     tokens: createAccessTokens(keyring, clock),
     limiter: createLimiter({ redis }),
     config: TEST_CONFIG,

@@ -5,6 +5,7 @@ import { connectDb, connectRedis, createAcceptor, createAccess, createBell, crea
 import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
 import type { ApiDeps } from './deps.ts'
 import type { ApiEnv } from './env.ts'
+import { socketUrl } from './voice/instructions.ts'
 import { createMailer } from './mailer.ts'
 import type { BusinessPorts } from './ports.ts'
 import { createProvisioner } from './provision.ts'
@@ -48,6 +49,11 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
     clients: clientsOf(env.GRAPH_URL),
     carriers,
     carrierClients,
+    voice: {
+      db, clock, log, bell, carrierClients, tenantCallsMax: env.TENANT_CALLS_MAX,
+      addresses: { publicUrl: env.config.publicUrl, mediaUrl: socketUrl(env.VOICE_PUBLIC_URL ?? env.config.publicUrl), mediaKey: keyring.derive('call media') },
+      onCall: () => {},
+    },
     mailer,
     provision: createProvisioner({ keyring, publicUrl: env.config.publicUrl, startCreditMicros: env.START_CREDIT_MICROS, sandbox: env.SANDBOX_URL === undefined ? null : createSandboxNumbers(env.SANDBOX_URL), vendor: env.RECEPTIONIST_VENDOR, model: env.RECEPTIONIST_MODEL }),
     metrics,

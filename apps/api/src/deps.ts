@@ -1,3 +1,4 @@
+import type { VoiceDeps } from './voice/events.ts'
 import type { CarrierId, Channel, ChannelClient, MessageChannelId, Clock, Logger } from '@trunkline/core'
 import type { Carrier, CarrierClient } from '@trunkline/channels'
 import type { Access, Cache, Db, Keyring, Limiter, Redis, Tx } from '@trunkline/db'
@@ -38,8 +39,10 @@ export type ApiDeps = {
   channels: Record<MessageChannelId, Channel>
   clients: Record<MessageChannelId, ChannelClient>
   carriers: Record<CarrierId, Carrier>
-  /** Calls themselves belong to the voice processes; here it is only asked whether credentials work. */
-  carrierClients: Record<CarrierId, Pick<CarrierClient, 'check'>>
+  /** Asks and tells carriers. The sound of calls belongs to the voice processes. */
+  carrierClients: Record<CarrierId, CarrierClient>
+  /** What carriers tell of calls, and what they are told. */
+  voice: VoiceDeps
   mailer: Mailer
   provision: Provisioner
   metrics: Registry

@@ -29,6 +29,10 @@ const Env = z.object({
   /** Where the carriers are, when it is not their own hosts (the sandbox). */
   TWILIO_URL: webUrl.optional(),
   TELNYX_URL: webUrl.optional(),
+  /** Where carriers reach the voice processes (media sockets). Without it: PUBLIC_URL. */
+  VOICE_PUBLIC_URL: webUrl.optional(),
+  /** Calls of one tenant at a time. */
+  TENANT_CALLS_MAX: count(100, 1),
   TRUST_PROXY: z.string().default('').transform((text) => (text === 'true' ? true : text === '' || text === 'false' ? false : text.split(',').map((part) => part.trim()))),
   CORS_ORIGINS: list.default([]),
   METRICS_TOKEN: z.string().min(16).optional(),

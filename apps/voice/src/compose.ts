@@ -1,10 +1,12 @@
 import { createVendorDirectory, guardedNetwork, houseVendors } from '@trunkline/agents'
 import { AppError, systemClock, type Clock, type Logger } from '@trunkline/core'
-import { connectDb, connectRedis, createAccess, createCache, createKeyring, openVendorKey, redisReady } from '@trunkline/db'
+import { connectDb, connectRedis, createAccess, createCache, createClientSecrets, createKeyring, openVendorKey, redisReady } from '@trunkline/db'
 import { openSpeechHouse } from '@trunkline/media'
 import { createServer, type Server } from 'node:http'
+import { composeCalls } from './calls/compose.ts'
 import type { VoiceEnv } from './env.ts'
 import { serveRealtime } from './realtime/sockets.ts'
+import { refuse } from './refuse.ts'
 
 export type Voice = {
   listen(): Promise<string>
@@ -23,19 +25,23 @@ export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = sy
   const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
   const vendors = createVendorDirectory({ keys: (vendor, tenantId) => db.tenant(tenantId, (tx) => openVendorKey(tx, keyring, tenantId, vendor)), clock, house: houseVendors(env), network })
   const speech = openSpeechHouse(env.speech, { clock, log })
+  const calls = composeCalls({ env, db, redis, cache: createCache(redis), keyring, vendors, network, speech, clock, log })
   const server = createServer((request, response) => {
     void health(request.url ?? '/', async () => {
       await Promise.all([db.ping(), redisReady(redis, 1_000)])
     }).then(({ status, body }) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)))
   })
-  const realtime = serveRealtime(server, {
-    access, db, vendors, speech, clock, log, cache: createCache(redis),
+  const realtime = serveRealtime({
+    access, db, vendors, speech, clock, log, cache: createCache(redis), secrets: createClientSecrets({ redis, keyring, purpose: 'realtime' }),
     limits: { sessionsMax: env.SESSIONS_MAX, sessionSecondsMax: env.SESSION_SECONDS_MAX, beta: env.REALTIME_BETA },
+  })
+  server.on('upgrade', (request, stream, head) => {
+    if (!realtime.upgrade(request, stream, head) && !calls.upgrade(request, stream, head)) refuse(stream, new AppError('not_found'), log)
   })
   return {
     listen: () => listening(server, env),
     async close() {
-      await realtime.close()
+      await Promise.all([realtime.close(), calls.close()])
       await new Promise<void>((resolve) => server.close(() => resolve()))
       await Promise.all([speech.close(), access.close(), network.close()])
       subscriber.disconnect()

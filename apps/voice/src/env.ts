@@ -22,6 +22,17 @@ const Env = z.object({
   GROQ_BASE_URL: Url.optional(),
   COMPATIBLE_API_KEY: z.string().min(1).optional(),
   COMPATIBLE_BASE_URL: Url.optional(),
+  /** Where the carriers are, when it is not their own hosts (the sandbox). */
+  TWILIO_URL: Url.optional(),
+  TELNYX_URL: Url.optional(),
+  /** Where carriers reach the API (webhooks) and this process (media sockets): the same as the API's. */
+  PUBLIC_URL: Url.default('http://127.0.0.1:8080'),
+  VOICE_PUBLIC_URL: Url.optional(),
+  /** Recordings. The same as the API's and the worker's. */
+  MEDIA_DIR: z.string().min(1).default('.data/media'),
+  LEAD_QUIET_MS: Count(300_000, 86_400_000),
+  /** Phone calls of this process; more are sent on by the carrier's next try. */
+  CALLS_MAX: Count(150, 5_000),
   PRIVATE_ADDRESSES: list.default([]),
   DB_CONNECTIONS: Count(5, 200),
   /** Realtime sessions of this process; more are told to try elsewhere. */
@@ -31,12 +42,12 @@ const Env = z.object({
   /** Event names of before GA. OpenAI has taken them away (12 May 2026); old clients may need them. */
   REALTIME_BETA: z.stringbool().default(false),
 })
-export type VoiceEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET'> & { DATABASE_SECRET: string; speech: SpeechHouseSettings }
+export type VoiceEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET' | 'VOICE_PUBLIC_URL'> & { DATABASE_SECRET: string; VOICE_PUBLIC_URL: string; speech: SpeechHouseSettings }
 
 /** Throws one Error that lists every fault by name. Values are never repeated: they may be secrets. */
 export function readEnv(source: Record<string, string | undefined> = process.env): VoiceEnv {
   const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ''))
   const parsed = Env.safeParse(given)
   if (!parsed.success) throw new Error(`The environment is not complete:\n${parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${given[String(issue.path[0])] === undefined ? 'is missing' : issue.message}`).join('\n')}`)
-  return { ...parsed.data, DATABASE_SECRET: parsed.data.DATABASE_SECRET ?? parsed.data.TRUNKLINE_SECRETS.at(-1)!, speech: speechSettings(parsed.data) }
+  return { ...parsed.data, VOICE_PUBLIC_URL: parsed.data.VOICE_PUBLIC_URL ?? parsed.data.PUBLIC_URL, DATABASE_SECRET: parsed.data.DATABASE_SECRET ?? parsed.data.TRUNKLINE_SECRETS.at(-1)!, speech: speechSettings(parsed.data) }
 }

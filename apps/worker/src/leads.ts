@@ -1,12 +1,10 @@
-import { extractLead, nextExtraction, type Breakers, type Intervals } from '@trunkline/agents'
+import { extractLead, historyItem, nextExtraction, type Breakers, type Intervals, type VendorDirectory } from '@trunkline/agents'
 import { estimateLead, rateLead } from '@trunkline/billing'
 import { newId, type Clock, type Id, type Logger } from '@trunkline/core'
 import {
-  insertUsage, leadTranscript, ledger, postponeExtraction, storeExtraction, takeDueConversations,
+  insertUsage, leadTranscript, ledger, openJson, postponeExtraction, storeExtraction, takeDueConversations,
   type Db, type DueConversation, type Keyring, type NumberRouting,
 } from '@trunkline/db'
-import { historyItems } from './turn-items.ts'
-import type { VendorDirectory } from '@trunkline/agents'
 
 const BATCH = 20
 const LEASE_MS = 180_000
@@ -56,7 +54,7 @@ async function extractAndStore(deps: Deps, due: DueConversation, signal: AbortSi
   }
   const rows = await deps.db.tenant(due.tenantId, (tx) => leadTranscript(tx, due.id, due.lastSeq))
   const found = await extractLead(
-    { messages: historyItems(rows, deps.keyring, due.tenantId), ...(content ? { prompt: content.instructions } : {}), model: content?.model ?? 'rules', nowMs: atMs, signal },
+    { messages: rows.map((row) => historyItem({ ...row, content: openJson(deps.keyring, row.contentSealed, due.tenantId) })), ...(content ? { prompt: content.instructions } : {}), model: content?.model ?? 'rules', nowMs: atMs, signal },
     { vendor, clock: deps.clock, log: deps.log, breakers: deps.breakers },
   )
   const charge = rateLead({ atMs, usage: found.usage })

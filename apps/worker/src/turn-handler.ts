@@ -1,3 +1,4 @@
+import { historyItem } from '@trunkline/agents'
 import { AppError, messageChannel, newId, type Id, type Logger, type OutboundContent, type RenderContext } from '@trunkline/core'
 import {
   answerTurns, createBatcher, finishTurns, markInterrupted, openTurns, beginSends, isDatabaseAway, recordSends, passUnstored, resendUnsent, resumeTurn, sealJson, settleReconciled, openJson, turnOutbox,
@@ -8,7 +9,7 @@ import {
 import { chargeFor, linesFor, readCharge, storeCharge, type Charge } from './charge.ts'
 import { awaitRate, deliver, type DeliverDeps, type StoredRequest } from './deliver.ts'
 
-import { historyItems, turnItem } from './turn-items.ts'
+import { turnItem } from './turn-items.ts'
 import type { Answer, Thinker } from './think.ts'
 
 /** A turn that crashed its worker this often is poison, whatever it throws or does not throw. */
@@ -305,7 +306,7 @@ function whyNoAnswer({ number, opened }: Context): { outcome: TurnOutcome; reaso
 
 function think(deps: TurnHandlerDeps, turn: QueuedTurn, context: Context, signal: AbortSignal): Promise<Answer> {
   const { opened, number } = context
-  const items = historyItems(opened.history, deps.keyring, turn.tenantId)
+  const items = opened.history.map((row) => historyItem({ ...row, content: openJson(deps.keyring, row.contentSealed, turn.tenantId) }))
   const incomingIds = new Set(turn.items.map((item) => item.messageId))
   const last = turn.items.at(-1)!
   return deps.thinker.answer(

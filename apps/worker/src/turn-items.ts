@@ -1,6 +1,5 @@
-import { contentAsText, MessageContent, newId, type Id, type InboundContent, type InboundMessage, type MediaRef } from '@trunkline/core'
-import type { HistoryItem } from '@trunkline/agents'
-import { openJson, sealJson, type HistoryRow, type Keyring, type TurnItem } from '@trunkline/db'
+import { newId, type Id, type InboundContent, type InboundMessage, type MediaRef } from '@trunkline/core'
+import { sealJson, type Keyring, type TurnItem } from '@trunkline/db'
 
 type QueuedItem = { seq: number; messageId: Id; receivedAtMs: number; message: InboundMessage }
 
@@ -37,16 +36,4 @@ function detailsOf(message: InboundMessage): Record<string, unknown> | undefined
     ...(message.providerData ? { provider_data: message.providerData } : {}),
   }
   return Object.keys(details).length === 0 ? undefined : details
-}
-
-const ROLES = { customer: 'customer', agent: 'agent', human: 'human', system: 'agent' } as const
-
-/** Sealed rows of the archive as a model may read them, oldest first. */
-export function historyItems(rows: HistoryRow[], keyring: Keyring, tenantId: Id): HistoryItem[] {
-  return rows.map((row) => ({
-    messageId: row.id,
-    role: ROLES[row.author],
-    text: contentAsText(MessageContent.parse(openJson(keyring, row.contentSealed, tenantId))),
-    atMs: row.createdAt.getTime(),
-  }))
 }

@@ -87,6 +87,8 @@ export type CarrierAbilities = {
   dtmfInterrupts: boolean
   /** When our media socket closes the call goes on with the next instruction (else the stream is merely over). */
   socketEndsStep: boolean
+  /** The upgrade of a media socket is signed like a webhook; else the token in its path has to do. */
+  signsSockets: boolean
 }
 
 export type Carrier = {

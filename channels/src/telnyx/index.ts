@@ -9,7 +9,7 @@ import { Credentials, Settings } from './wire.ts'
 
 export const telnyx: Carrier = {
   id: 'telnyx',
-  can: { unorderedMedia: true, dtmfInterrupts: false, socketEndsStep: false },
+  can: { unorderedMedia: true, dtmfInterrupts: false, socketEndsStep: false, signsSockets: false },
   credentials: Credentials,
   settings: Settings,
   verify,

@@ -8,7 +8,7 @@ import { Credentials, Settings } from './wire.ts'
 
 export const twilio: Carrier = {
   id: 'twilio',
-  can: { unorderedMedia: false, dtmfInterrupts: true, socketEndsStep: true },
+  can: { unorderedMedia: false, dtmfInterrupts: true, socketEndsStep: true, signsSockets: true },
   credentials: Credentials,
   settings: Settings,
   verify,

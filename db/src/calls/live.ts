@@ -2,6 +2,8 @@ import { newId, type CallStatus, type Id, type Micros } from '@trunkline/core'
 import { holdMany } from '../ledger/index.ts'
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
+import { noteContactFields } from '../turns/answer.ts'
+import { readHistory, type HistoryRow } from '../turns/open.ts'
 import type { CallEvent, CallUse, CallUtterance, CallWish } from './contract.ts'
 
 /** A live call that this process owns. A write under an older epoch changes nothing. */
@@ -59,6 +61,28 @@ export async function release(tx: Tx, { callId, epoch }: HeldCall): Promise<bool
 export async function wish(tx: Tx, callId: Id, what: CallWish): Promise<boolean> {
   const { rowCount } = await tx.query('UPDATE calls SET wish = $2 WHERE id = $1 AND ended_at IS NULL', [callId, what], 'calls_wish')
   return rowCount === 1
+}
+
+/** The wish came to nothing: the call goes on as before. */
+export async function unwish(tx: Tx, callId: Id): Promise<void> {
+  await tx.query('UPDATE calls SET wish = NULL WHERE id = $1 AND ended_at IS NULL', [callId], 'calls_unwish')
+}
+
+/** What the agent learned of the caller. A name that a person has given stays. */
+export async function noteContact(tx: Tx, contactId: Id, fields: Record<string, string>): Promise<void> {
+  await noteContactFields(tx, [{ contactId, contactFields: fields }])
+}
+
+/** What is said of the context before: the latest messages of the call's conversation, oldest first. */
+export async function history(tx: Tx, conversationId: Id): Promise<HistoryRow[]> {
+  const { rows } = await tx.query<{ id: Id; context_start_seq: string }>('SELECT id, context_start_seq FROM conversations WHERE id = $1', [conversationId], 'calls_context')
+  return (await readHistory(tx, rows)).get(conversationId) ?? []
+}
+
+/** What somebody else than its process tells of a call. */
+export async function note(tx: Tx, callId: Id, events: readonly CallEvent[]): Promise<void> {
+  const { rows } = await tx.query<{ tenant_id: Id }>('SELECT tenant_id FROM calls WHERE id = $1', [callId], 'calls_tenant_of')
+  if (rows[0]) await insertEvents(tx, rows[0].tenant_id, callId, events)
 }
 
 export type CallNews = { said?: readonly CallUtterance[]; events?: readonly CallEvent[]; used?: readonly CallUse[] }

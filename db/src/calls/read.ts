@@ -46,9 +46,15 @@ function conditions(filter: CallFilter, page: PageRequest): SQL[] {
 
 /** Throws AppError `not_found`. */
 export async function get(tx: Tx, id: Id): Promise<Call> {
+  const call = await find(tx, id)
+  if (!call) throw new AppError('not_found', { message: 'There is no such call.' })
+  return call
+}
+
+/** Null: there is none. */
+export async function find(tx: Tx, id: Id): Promise<Call | null> {
   const [row] = await tx.orm.select().from(calls).where(eq(calls.id, id))
-  if (!row) throw new AppError('not_found', { message: 'There is no such call.' })
-  return callOf(row)
+  return row ? callOf(row) : null
 }
 
 /** Null for a call that the carrier names and we do not know. */

@@ -170,7 +170,7 @@ export async function insertUsage(tx: Tx, turns: (Pick<AnswerTurn, 'tenantId' | 
   )
 }
 
-async function noteContactFields(tx: Tx, turns: AnswerTurn[]): Promise<void> {
+export async function noteContactFields(tx: Tx, turns: readonly Pick<AnswerTurn, 'contactId' | 'contactFields'>[]): Promise<void> {
   if (turns.length === 0) return
   await tx.query(
     "UPDATE contacts c SET fields = c.fields || i.fields, name = coalesce(c.name, i.fields->>'name') FROM unnest($1::uuid[], $2::jsonb[]) AS i (id, fields) WHERE c.id = i.id",

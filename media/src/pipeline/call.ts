@@ -70,6 +70,11 @@ export class CallPipeline {
     if (!this.#closed) this.#sayText('say', text)
   }
 
+  /** Nobody hears us: what is being said ends here, and the next word is for when the line is back. */
+  lineLost(): void {
+    if (!this.#closed) this.#silence()
+  }
+
   get stats(): ReturnType<CallPlayer['stats']> {
     return this.#player.stats()
   }
@@ -104,7 +109,7 @@ export class CallPipeline {
   /** A final covers the silence before its words, too: the words tell when it was said. */
   #callerSaid({ text, words, startMs, endMs, confidence }: Extract<SttEvent, { type: 'final' }>): void {
     const [first, last] = [words[0], words.at(-1)]
-    this.#said({ by: 'caller', turn: this.#turns.turn, text: text.trim(), startMs: first?.startMs ?? startMs, endMs: last?.endMs ?? endMs, interrupted: false, confidence })
+    this.#said({ by: 'caller', turn: this.#turns.turn, text: text.trim(), startMs: first?.startMs ?? startMs, endMs: last?.endMs ?? endMs, interrupted: false, confidence, words })
   }
 
   #said(said: Said): void {
@@ -245,7 +250,7 @@ export class CallPipeline {
     this.#player.forget(id)
     if (spoken && text !== '') {
       const endMs = this.#callMs()
-      this.#said({ by: 'agent', turn: spoken.turn, text, startMs: spoken.startMs ?? endMs, endMs, interrupted, confidence: null })
+      this.#said({ by: 'agent', turn: spoken.turn, text, startMs: spoken.startMs ?? endMs, endMs, interrupted, confidence: null, words: [] })
       if (!interrupted) this.#take({ type: 'expect', expectation: detectExpectation(text) })
     }
     this.#whenQuiet()

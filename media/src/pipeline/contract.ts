@@ -1,7 +1,7 @@
 import type { PlayoutTap, PlayoutWire } from '../playout/player.ts'
 import type { PlayoutClock } from '../playout/clock.ts'
 import type { SampleRateHz } from '../frame.ts'
-import type { SpeechFailure, SttEngine } from '../stt/contract.ts'
+import type { SpeechFailure, SttEngine, WordTime } from '../stt/contract.ts'
 import type { TtsEngine } from '../tts/contract.ts'
 import type { Stage, TurnSettings, Utterance } from '../turn/contract.ts'
 import type { Vad } from '../vad/contract.ts'
@@ -31,6 +31,8 @@ export type Said = {
   /** Ours: the caller cut it off. */
   interrupted: boolean
   confidence: number | null
+  /** When each word was said, as far as the recogniser tells; of ours, none. */
+  words: readonly WordTime[]
 }
 
 /** Where the time of an answer went; milliseconds of the call, null when it did not come that far. */

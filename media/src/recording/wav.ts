@@ -1,5 +1,7 @@
+import { createReadStream, createWriteStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
+import { pipeline } from 'node:stream/promises'
 import { AppError } from '@trunkline/core'
 import { writePcm16 } from '../codec/pcm16.ts'
 import type { Container } from './container.ts'
@@ -63,6 +65,26 @@ export async function repairWav(path: string): Promise<WavRepair> {
       await handle.write(wanted, 0, WAV_HEADER_BYTES, 0)
     }
     return { durationMs: (dataBytes / BLOCK_BYTES / found.readUInt32LE(24)) * 1_000, repaired }
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Appends the sound of `others` to the first file, one after the other: pieces of one call that more than one process recorded. All must be of the
+ * same rate; rejects before anything is changed when one is not.
+ */
+export async function joinWavs(first: string, others: readonly string[]): Promise<WavRepair> {
+  const rates = await Promise.all([first, ...others].map(rateOf))
+  if (rates.some((rate) => rate !== rates[0])) throw new AppError('invalid_request', { message: 'Recordings of different sampling rates cannot be joined.' })
+  for (const other of others) await pipeline(createReadStream(other, { start: WAV_HEADER_BYTES }), createWriteStream(first, { flags: 'a' }))
+  return repairWav(first)
+}
+
+async function rateOf(path: string): Promise<number> {
+  const handle = await open(path, 'r')
+  try {
+    return (await readHeader(handle)).readUInt32LE(24)
   } finally {
     await handle.close()
   }

@@ -1,0 +1,176 @@
+import { holdForCall, rateCarrying } from '@trunkline/billing'
+import { carriers, type Answer, type CallEvent, type Carrier, type CallInstructionInput, type CarrierClient, type CarrierConfig } from '@trunkline/channels'
+import { AppError, E164, newId, VoiceSettings, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Identity, type Logger, type Micros } from '@trunkline/core'
+import { calls, type Bell, type Db, type RoutedNumber } from '@trunkline/db'
+import { streamCall, type VoiceAddresses, type VoiceStep } from './instructions.ts'
+
+export type VoiceDeps = {
+  db: Db
+  clock: Clock
+  log: Logger
+  addresses: VoiceAddresses
+  carrierClients: Record<CarrierId, Pick<CarrierClient, 'perform'>>
+  /** Tells the process that has the call. */
+  bell: Pick<Bell, 'ring'>
+  /** Calls at a time of one tenant. */
+  tenantCallsMax: number
+  /** After a call was opened, went on or ended: for live views. */
+  onCall: (call: calls.Call) => void
+}
+
+/** One number of type `voice`, as its carrier knows it. */
+export type VoiceNumber = { number: RoutedNumber; settings: VoiceSettings; carrier: Carrier; config: CarrierConfig }
+
+export function voiceNumber(number: RoutedNumber): VoiceNumber {
+  const settings = VoiceSettings.parse(number.settings)
+  return { number, settings, carrier: carriers[settings.carrier], config: { credentials: number.credentials, settings: settings.carrier_settings } }
+}
+
+/** Before a call is answered this much of it must be payable. */
+const FIRST_MINUTES = 2
+const COMMAND_TIMEOUT_MS = 8_000
+
+/** What a carrier's webhook is answered with; null: it only wants to hear 200. */
+export type Told = Answer['document']
+
+/** One event of a carrier. Everything here may be told twice: rows decide, not deliveries. */
+export async function tellCall(deps: VoiceDeps, place: VoiceNumber, step: { name: VoiceStep; callId: Id } | null, event: CallEvent): Promise<Told> {
+  if (event.kind === 'call.initiated' && event.direction === 'inbound' && step === null) return incoming(deps, place, event)
+  const call = await callOf(deps, place, step?.callId ?? event.reference, event)
+  if (!call) return null
+  // A carrier that carries out a document asks for the next one: what it tells beside is no news.
+  if (step?.name === 'next') return goOn(deps, place, call, event)
+  switch (event.kind) {
+    case 'call.ringing':
+    case 'call.answered': return progress(deps, call, event.kind === 'call.ringing' ? 'ringing' : 'in_progress')
+    case 'call.ended': return ended(deps, call, event)
+    case 'call.transfer': return transferred(deps, place, call, event)
+    case 'call.machine': return machine(deps, call, event)
+    case 'call.stream': return event.state === 'started' || place.carrier.can.socketEndsStep ? null : goOn(deps, place, call, event)
+    case 'call.next': return instruct(deps, place, event, event.instructions)
+    default: return null
+  }
+}
+
+async function callOf(deps: VoiceDeps, { number }: VoiceNumber, known: string | undefined, event: CallEvent): Promise<calls.Call | null> {
+  const call = await deps.db.tenant(number.tenantId, async (tx) => (known === undefined ? null : await calls.find(tx, known)) ?? calls.findByCarrier(tx, number.id, event.carrierCallId))
+  if (!call || call.numberId !== number.id) return null
+  // The first thing that is told of an outbound call names it, should our own note of it have been lost.
+  if (call.carrierCallId === null) await deps.db.system('calls', (tx) => calls.placed(tx, call.id, event.carrierCallId))
+  return call
+}
+
+type Incoming = Extract<CallEvent, { kind: 'call.initiated' }>
+
+async function incoming(deps: VoiceDeps, place: VoiceNumber, event: Incoming): Promise<Told> {
+  const { number, settings } = place
+  const callId = newId()
+  const { call, isNew } = await deps.db.system('calls', (tx) =>
+    calls.open(tx, {
+      callId, tenantId: number.tenantId, numberId: number.id, direction: 'inbound', carrier: settings.carrier, carrierCallId: event.carrierCallId, from: event.from, to: event.to,
+      contact: { identity: callerIdentity(event.from, callId), ...(event.callerName === undefined ? {} : { name: event.callerName }) },
+      holdMicros: firstHold(deps, place, 'inbound'), holdUntil: holdUntil(deps.clock, settings), limits: { number: settings.concurrency_limit, tenant: deps.tenantCallsMax },
+    }))
+  if (isNew) deps.onCall(call)
+  if (call.endedAt) return instruct(deps, place, event, [{ do: 'reject', reason: call.status === 'busy' ? 'busy' : 'rejected' }])
+  return instruct(deps, place, event, streamCall(deps.addresses, place.carrier, call))
+}
+
+/** A caller without a number is a person of this call alone. */
+const callerIdentity = (from: string, callId: Id): Identity => {
+  if (E164.safeParse(from).success) return { kind: 'phone', value: from }
+  return { kind: 'sip', value: from === '' || from === 'anonymous' ? `anonymous:${callId}` : from }
+}
+
+export function firstHold({ clock }: Pick<VoiceDeps, 'clock'>, { number, settings }: VoiceNumber, direction: 'inbound' | 'outbound'): Micros {
+  const content = number.agent?.content
+  const models = content ? [{ vendor: content.vendor, model: content.model }, ...(content.fallback ? [content.fallback] : [])] : []
+  const { stt, tts } = settings.voice
+  return holdForCall({
+    atMs: clock.nowMs(), carrier: settings.carrier, direction, minutes: FIRST_MINUTES, models,
+    ...(stt.length > 0 ? { stt: stt.map((engine) => ({ engine, model: '' })) } : {}),
+    ...(tts.length > 0 ? { tts: tts.map(({ engine }) => ({ engine, model: '' })) } : {}),
+  })
+}
+
+/** Credits come back by themselves if everybody forgets the call. */
+export const holdUntil = (clock: Clock, { max_duration_seconds }: VoiceSettings): Date => new Date(clock.nowMs() + (max_duration_seconds + 3_600) * 1_000)
+
+async function progress(deps: VoiceDeps, call: calls.Call, status: 'ringing' | 'in_progress'): Promise<Told> {
+  const changed = await deps.db.system('calls', async (tx) => ((await calls.progress(tx, call.id, status)) ? calls.get(tx, call.id) : null))
+  if (changed) deps.onCall(changed)
+  return null
+}
+
+/** The sound is over and the call is not: to the voice again, or what was wished for meanwhile. */
+async function goOn(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, event: CallEvent): Promise<Told> {
+  if (call.endedAt || call.wish === 'hang_up') return instruct(deps, place, event, [{ do: 'hang_up' }])
+  if (call.wish === 'transfer') return null
+  return instruct(deps, place, event, streamCall(deps.addresses, place.carrier, call))
+}
+
+/** Answered: we are out of the call, and it ends when the carrier says so. Else the caller is ours again. */
+async function transferred(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, event: Extract<CallEvent, { kind: 'call.transfer' }>): Promise<Told> {
+  const reached = event.outcome === 'answered'
+  await deps.db.system('calls', async (tx) => {
+    await calls.note(tx, call.id, [{ kind: 'transfer', atMs: null, data: { outcome: event.outcome, seconds: event.durationSeconds } }])
+    if (!reached) await calls.unwish(tx, call.id)
+  })
+  if (!reached) return goOn(deps, place, { ...call, wish: null }, event)
+  // A dial step that is over (Twilio tells it then): nothing comes after it.
+  return place.carrier.can.socketEndsStep ? instruct(deps, place, event, [{ do: 'hang_up' }]) : null
+}
+
+async function machine(deps: VoiceDeps, call: calls.Call, event: Extract<CallEvent, { kind: 'call.machine' }>): Promise<Told> {
+  await deps.db.system('calls', (tx) => calls.note(tx, call.id, [{ kind: 'machine', atMs: null, data: { by: 'carrier', verdict: event.verdict, phase: event.phase, detail: event.detail } }]))
+  deps.bell.ring(`call:${call.id}`, JSON.stringify({ machine: event.verdict, phase: event.phase }))
+  return null
+}
+
+type Ended = Extract<CallEvent, { kind: 'call.ended' }>
+type Ending = { status: EndedCallStatus; reason: CallEndReason }
+
+const ENDINGS: Record<Ended['cause'], Ending> = {
+  completed: { status: 'completed', reason: 'caller_hung_up' },
+  busy: { status: 'busy', reason: 'busy' },
+  no_answer: { status: 'no_answer', reason: 'no_answer' },
+  rejected: { status: 'failed', reason: 'rejected' },
+  canceled: { status: 'cancelled', reason: 'cancelled' },
+  unreachable: { status: 'failed', reason: 'unreachable' },
+  time_limit: { status: 'completed', reason: 'max_duration' },
+  failed: { status: 'failed', reason: 'carrier_failed' },
+}
+
+/** Why a call is over: what was wished for counts before the carrier's word. */
+function endingOf(call: calls.Call, { cause }: Ended): Ending {
+  if (call.wish === 'transfer') return { status: 'completed', reason: 'transferred' }
+  if (call.wish === 'hang_up') return call.answeredAt ? { status: 'completed', reason: 'hung_up_by_api' } : { status: 'cancelled', reason: 'cancelled' }
+  // Nobody ever took it, whatever the carrier calls that.
+  return cause === 'completed' && !call.answeredAt ? { status: 'cancelled', reason: 'cancelled' } : ENDINGS[cause]
+}
+
+/** The process that has the call hears its line end and has more to write; without one the call ends here. */
+async function ended(deps: VoiceDeps, call: calls.Call, event: Ended): Promise<Told> {
+  const result = await deps.db.system('calls', (tx) =>
+    calls.end(tx, { callId: call.id, epoch: 'unowned', ...endingOf(call, event), detail: event.detail, at: new Date(deps.clock.nowMs()), carrying: carryingPrice }))
+  if (result.outcome === 'ended') deps.onCall(result.call!)
+  else if (result.outcome === 'fenced') deps.bell.ring(`call:${call.id}`, JSON.stringify({ ended: event.cause, by: event.endedBy ?? null }))
+  return null
+}
+
+export const carryingPrice = (call: calls.Call, answeredMs: number): Micros =>
+  rateCarrying({ atMs: call.createdAt.getTime(), carrier: call.carrier, direction: call.direction, answeredMs }).amountMicros
+
+/** What the carrier is to do: by the webhook's answer, or by commands. A call that is over meanwhile needs none. */
+async function instruct(deps: VoiceDeps, { carrier, config, number }: VoiceNumber, event: CallEvent, instructions: CallInstructionInput[]): Promise<Told> {
+  const answered = event.kind !== 'call.initiated'
+  const { document, commands } = carrier.answer(instructions, { key: event.eventId, carrierCallId: event.carrierCallId, answered }, config)
+  if (commands.length === 0) return document
+  try {
+    await deps.carrierClients[carrier.id].perform(config, event.carrierCallId, commands, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+  } catch (error) {
+    if (!(error instanceof AppError && (error.code === 'invalid_state' || error.code === 'not_found'))) throw error
+    deps.log.info({ numberId: number.id, code: error.code }, 'the call was over before the carrier could be told what to do')
+  }
+  return document
+}

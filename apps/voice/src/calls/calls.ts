@@ -1,0 +1,175 @@
+import { historyItem } from '@trunkline/agents'
+import { carriers, isMediaToken, parseMediaPath, type MediaAddress } from '@trunkline/channels'
+import { AppError, newId, VoiceSettings, type Id, type SpeechUsage } from '@trunkline/core'
+import { calls, contacts, openJson, type NumberRouting, type RoutedNumber } from '@trunkline/db'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocketServer, type WebSocket } from 'ws'
+import { carryingPrice, LiveCall, type CallSpeech, type LiveCallDeps, type LiveCallFacts } from './live-call.ts'
+import type { Recordings } from './recordings.ts'
+
+export type CallsDeps = LiveCallDeps & {
+  routing: NumberRouting
+  recordings: Recordings
+  /** Newest first. */
+  mediaKeys: readonly Uint8Array[]
+  /** As carriers know it, `wss:` in the open: signatures are over it. */
+  mediaUrl: string
+  /** Null: nobody here can recognise speech. */
+  speechFor: (settings: VoiceSettings['voice'], onUsage: (usage: SpeechUsage) => void) => CallSpeech | null
+  callsMax: number
+}
+
+/** A carrier's frames are 20 ms: some 400 characters; `start` may carry parameters. */
+const MESSAGE_BYTES_MAX = 64 * 1024
+const LEASE_MS = 15_000
+const HEARTBEAT_MS = 5_000
+const RECOVERY_MS = 5_000
+const RECOVERED_AT_ONCE = 100
+
+export type Calls = {
+  /** Takes the upgrade of a call's media socket. Throws AppError for one that may not come in. */
+  upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void>
+  live(): number
+  /** No new calls; those that run go on until they end or the time is over, and then their callers hear goodbye. */
+  close(deadlineMs: number): Promise<void>
+}
+
+/** The phone calls of one process: who has which, that it is still here, and what became of those whose process is gone. */
+export function createCalls(deps: CallsDeps): Calls {
+  const owner = newId()
+  const live = new Map<Id, LiveCall>()
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false })
+  let closing = false
+
+  async function upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
+    const { address, number } = await admit(request, deps)
+    const running = live.get(address.callId)
+    if (!running && (closing || live.size >= deps.callsMax)) throw new AppError('unavailable', { message: 'No more calls here.', retryAfterMs: 1_000 })
+    const socket = await opened(sockets, request, stream, head)
+    // A line that broke and is here again: the call has not ended meanwhile.
+    if (running) return running.attach(socket)
+    const held = holdBack(socket)
+    const call = await start(address.callId, number).catch((error: unknown) => {
+      deps.log.error({ error, callId: address.callId }, 'a call could not be taken')
+      return null
+    })
+    if (!call) return socket.close(1011)
+    call.attach(socket)
+    held.release()
+  }
+
+  async function start(callId: Id, number: RoutedNumber): Promise<LiveCall | null> {
+    const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, LEASE_MS))
+    if (!claimed) return null
+    const facts = await factsOf(deps, callId, number, claimed)
+    if (!deps.speechFor(facts.settings.voice, () => {})) {
+      await refuse(deps, facts)
+      return null
+    }
+    const call = new LiveCall(facts, (onUsage) => deps.speechFor(facts.settings.voice, onUsage)!, deps)
+    live.set(callId, call)
+    void call.done.then(async (how) => {
+      live.delete(callId)
+      if (how === 'ended') await deps.recordings.store(facts.call.tenantId, callId)
+    })
+    return call
+  }
+
+  async function heartbeat(): Promise<void> {
+    const held = [...live].map(([callId, { facts }]) => ({ callId, epoch: facts.epoch }))
+    const kept = await deps.db.system('calls', (tx) => calls.keep(tx, held, LEASE_MS))
+    for (const { callId } of held) if (!kept.has(callId)) live.get(callId)?.lose()
+  }
+
+  const beat = every(HEARTBEAT_MS, heartbeat, deps)
+  const recovery = every(RECOVERY_MS, () => recover(deps), deps)
+
+  return {
+    upgrade,
+    live: () => live.size,
+    async close(deadlineMs) {
+      closing = true
+      const ended = Promise.all([...live.values()].map((call) => call.done))
+      const timer = setTimeout(() => live.forEach((call) => call.hangUp({ status: 'completed', reason: 'process_lost' })), deadlineMs)
+      await ended
+      clearTimeout(timer)
+      clearInterval(beat)
+      clearInterval(recovery)
+      await new Promise((resolve) => sockets.close(resolve))
+    },
+  }
+}
+
+/** What comes before somebody listens is kept, in order. */
+function holdBack(socket: WebSocket): { release(): void } {
+  socket.pause()
+  return { release: () => socket.resume() }
+}
+
+const opened = (sockets: WebSocketServer, request: IncomingMessage, stream: Duplex, head: Buffer): Promise<WebSocket> =>
+  new Promise((resolve) => sockets.handleUpgrade(request, stream, head, resolve))
+
+/** Whoever comes to a call's media socket shows its token, and the carrier's signature where it signs sockets. */
+async function admit(request: IncomingMessage, { db, routing, mediaKeys, mediaUrl }: CallsDeps): Promise<{ address: MediaAddress; number: RoutedNumber }> {
+  const path = (request.url ?? '').split('?')[0]!
+  const address = parseMediaPath(path)
+  if (!address || !isMediaToken(mediaKeys, address.callId, address.token)) throw new AppError('not_found', { message: 'There is no such call.' })
+  const call = await db.system('calls', (tx) => calls.find(tx, address.callId))
+  const number = call && !call.endedAt && call.carrier === address.carrier ? await routing.numberForRouting(call.numberId) : null
+  if (!number) throw new AppError('not_found', { message: 'There is no such call.' })
+  const carrier = carriers[call!.carrier]
+  const config = { credentials: number.credentials, settings: VoiceSettings.parse(number.settings).carrier_settings }
+  const signs = carrier.can.signsSockets
+  if (signs && !carrier.verifySocket({ headers: request.headers as Record<string, string | undefined> }, config, `${mediaUrl}${path}`)) throw new AppError('signature_invalid')
+  return { address, number }
+}
+
+async function factsOf(deps: CallsDeps, callId: Id, number: RoutedNumber, { epoch, isFirst }: { epoch: number; isFirst: boolean }): Promise<LiveCallFacts> {
+  const settings = VoiceSettings.parse(number.settings)
+  const { call, rows, contact } = await deps.db.tenant(number.tenantId, async (tx) => {
+    const call = await calls.get(tx, callId)
+    return { call, rows: await calls.history(tx, call.conversationId!), contact: await contacts.get(tx, call.contactId!) }
+  })
+  if (!number.agent) throw new AppError('invalid_state', { message: 'Nobody answers on this number any more.' })
+  const history = rows.map((row) => historyItem({ ...row, content: openJson(deps.keyring, row.contentSealed, number.tenantId) }))
+  const known = Object.fromEntries(Object.entries(contact.fields).filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
+  return {
+    call, epoch, isFirst, settings, history, prompt: number.agent.content, carrier: carriers[call.carrier],
+    config: { credentials: number.credentials, settings: settings.carrier_settings },
+    contact: { id: contact.id, ...(contact.name === null ? {} : { name: contact.name }), known },
+    recording: settings.recording.enabled ? await deps.recordings.open(call, epoch) : null,
+  }
+}
+
+/** Nobody here understands speech: the call ends before a word is lost on anybody. */
+async function refuse(deps: CallsDeps, { call, epoch, config }: LiveCallFacts): Promise<void> {
+  deps.log.error({ callId: call.id }, 'a call came and no recogniser of speech is set up (DEEPGRAM_API_KEY, OPENAI_API_KEY, ...)')
+  await deps.db.system('calls', (tx) => calls.end(tx, { callId: call.id, epoch, status: 'failed', reason: 'no_recogniser', at: new Date(deps.clock.nowMs()), carrying: carryingPrice }))
+  await deps.carrierClients[call.carrier].hangUp(config, call.carrierCallId!, AbortSignal.timeout(HEARTBEAT_MS)).catch(() => {})
+}
+
+/** Calls whose process is gone are ended and charged for what was written; recordings of ended calls are taken into the store. */
+async function recover(deps: CallsDeps): Promise<void> {
+  const found = await deps.db.system('calls', (tx) => calls.abandoned(tx, LEASE_MS, RECOVERED_AT_ONCE))
+  for (const { callId, tenantId, kind, at } of found) {
+    const ending = kind === 'lost' ? { status: 'failed', reason: 'process_lost' } as const : { status: 'no_answer', reason: 'no_answer' } as const
+    const { outcome } = await deps.db.system('calls', (tx) => calls.end(tx, { callId, epoch: 'any', ...ending, at, carrying: carryingPrice }))
+    if (outcome !== 'ended') continue
+    deps.log.warn({ callId, tenantId, kind }, 'a call that nobody looked after was ended')
+    deps.onCharged(tenantId)
+  }
+  for (const { callId, tenantId } of await deps.db.system('calls', (tx) => calls.unstored(tx, RECOVERED_AT_ONCE))) await deps.recordings.store(tenantId, callId)
+}
+
+/** One at a time; a failure is told and tried again at the next time. */
+function every(ms: number, work: () => Promise<void>, { log }: CallsDeps): NodeJS.Timeout {
+  let busy = false
+  return setInterval(() => {
+    if (busy) return
+    busy = true
+    void work().catch((error: unknown) => log.warn({ error }, 'the watch over calls failed; trying again')).finally(() => {
+      busy = false
+    })
+  }, ms)
+}

@@ -1,0 +1,299 @@
+import type { HistoryItem, HttpToolPort, TurnDeps } from '@trunkline/agents'
+import { holdForCall, rateCarrying, rateModels, rateSpeech } from '@trunkline/billing'
+import type { Carrier, CarrierClient, CarrierConfig } from '@trunkline/channels'
+import { newId, wordSpans, type Breakers, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type Micros, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
+import { calls, sealJson, type Bell, type Db, type Keyring } from '@trunkline/db'
+import type { PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SttEngine, TtsEngine, Vad } from '@trunkline/media'
+import type { WebSocket } from 'ws'
+import { CallJournal, type JournalDeps } from './journal.ts'
+import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
+import { phrasesFor, type Phrases } from './phrases.ts'
+import { createReplier } from './replier.ts'
+
+export type LiveCallDeps = JournalDeps & {
+  db: Db
+  keyring: Keyring
+  clock: Clock
+  log: Logger
+  bell: Pick<Bell, 'listen'>
+  wheel: PlayoutClock
+  tools: HttpToolPort
+  breakers: Breakers
+  vendors: TurnDeps['vendors']
+  carrierClients: Record<CarrierId, CarrierClient>
+  /** Of webhooks. */
+  publicUrl: string
+  /** For live views: what is said, and how the call stands. */
+  onSaid: (call: calls.Call, said: SaidInCall) => void
+  onCharged: (tenantId: Id) => void
+}
+
+export type CallSpeech = { vad: Vad; stt: SttEngine; tts: TtsEngine; /** For holds. */ engines: { stt: { engine: string; model: string }[]; tts: { engine: string; model: string }[] } }
+
+/** Everything about one call that does not change while it lives. */
+export type LiveCallFacts = {
+  call: calls.Call
+  epoch: number
+  /** False: it goes on after it was elsewhere (another process, a transfer that came to nothing). */
+  isFirst: boolean
+  carrier: Carrier
+  config: CarrierConfig
+  settings: VoiceSettings
+  prompt: PromptContent
+  contact: { id: Id; name?: string; known: Record<string, string> }
+  history: HistoryItem[]
+  /** Null: not recorded. */
+  recording: RecordingSink | null
+}
+
+/** `released`: it goes on without us. `lost`: somebody else has it, or it could not be written. */
+type Gone = 'ended' | 'released' | 'lost'
+type Ending = { status: EndedCallStatus; reason: CallEndReason }
+
+const COMMAND_TIMEOUT_MS = 8_000
+/** Looked at so often; reserved in advance for so long. */
+const CREDIT_CHECK_MS = 20_000
+const CREDIT_AHEAD_MS = 60_000
+const MINUTES_MORE = 2
+const MINUTE_MS = 60_000
+/** Reserved when the call was opened. */
+const FIRST_MINUTES = 2
+
+/** One phone call that this process has: sound, agent, journal, credits, and the end. */
+export class LiveCall {
+  readonly facts: LiveCallFacts
+  readonly #deps: LiveCallDeps
+  readonly #journal: CallJournal
+  readonly #phone: PhoneCall
+  readonly #history: HistoryItem[]
+  readonly #phrases: Phrases
+  readonly #speech: CallSpeech
+  readonly #heldUntilMs = { value: 0 }
+  readonly #unlisten: () => void
+  #credit: NodeJS.Timeout | null = null
+  #ending: Ending | null = null
+  #lost = false
+  readonly #done = Promise.withResolvers<Gone>()
+
+  constructor(facts: LiveCallFacts, speechFor: (onUsage: (usage: SpeechUsage) => void) => CallSpeech, deps: LiveCallDeps) {
+    this.facts = facts
+    this.#deps = deps
+    const { call, epoch, settings, isFirst } = facts
+    this.#journal = new CallJournal(deps, { callId: call.id, epoch }, () => this.lose())
+    this.#history = [...facts.history]
+    this.#phrases = phrasesFor(settings.voice.language)
+    this.#speech = speechFor((usage) => this.#spoke(usage))
+    this.#phone = this.#dial(isFirst)
+    this.#unlisten = deps.bell.listen(`call:${call.id}`, (word) => this.#hear(word))
+  }
+
+  /** Resolves when everything that this process knows of the call is written. */
+  get done(): Promise<Gone> {
+    return this.#done.promise
+  }
+
+  attach(socket: WebSocket): void {
+    this.#phone.attach(socket, this.facts.carrier.mediaWire(this.facts.config))
+  }
+
+  /** Somebody else has the call, or it is over: nothing more is written, and the line is let go of. */
+  lose(): void {
+    this.#lost = true
+    this.#phone.hangUp()
+  }
+
+  hangUp(ending: Ending): void {
+    this.#ending ??= ending
+    void this.#leave()
+  }
+
+  get stats(): PhoneCall['stats'] {
+    return this.#phone.stats
+  }
+
+  #dial(isFirst: boolean): PhoneCall {
+    const { settings, prompt, call, contact, recording } = this.facts
+    const { vad, stt, tts } = this.#speech
+    const greeting = isFirst ? [recording ? settings.recording.announcement : null, settings.greeting].filter((text) => text !== null).join(' ') : this.#phrases.line_back
+    return new PhoneCall({
+      wheel: this.#deps.wheel, vad, stt, tts, recording, phrases: this.#phrases, lineBack: this.#phrases.line_back,
+      // Which voice each engine has is the chain's to know.
+      voice: { id: '', speed: settings.voice.speed, language: settings.voice.language },
+      greeting: greeting === '' ? null : greeting,
+      settings: {
+        interruptible: settings.barge_in, maxDurationMs: settings.max_duration_seconds * 1_000,
+        silenceMs: settings.silence.prompt_after_seconds * 1_000, silencePrompts: settings.silence.prompts,
+      },
+      replier: createReplier(prompt, { tenantId: call.tenantId, conversationId: call.conversationId!, contact, history: () => this.#history }, {
+        ...this.#deps,
+        onSpent: (turn, { usage }) => usage.forEach((use) => this.#thought(turn, use)),
+        onResult: (turn, result) => result.effects.forEach((effect) => effect.type === 'lead_field' && this.#note(effect.field, effect.value, turn)),
+      }),
+      onLine: (start, first) => {
+        this.#journal.event('status', null, { line: first ? 'open' : 'back', stream_id: start.streamId, inbound: start.inbound, outbound: start.outbound })
+        if (first) this.#watchCredit()
+      },
+      onEvent: (event) => this.#event(event),
+      onEnded: (report) => void this.#finish(report),
+    })
+  }
+
+  // ── What happens ────────────────────────────────────────────────────────────────────────────────────────────────────
+  #event(event: PipelineEvent): void {
+    switch (event.type) {
+      case 'said': return this.#said(event.said)
+      case 'times': return this.#journal.event('turn', event.times.speechEndMs, { ...event.times })
+      case 'interrupted': return this.#journal.event('interrupted', event.atMs, { turn: event.turn })
+      case 'incident': return this.#journal.event('incident', null, { stage: event.stage, waited_ms: event.waitedMs, failure: event.failure?.code ?? null })
+      case 'ended': return this.#spokenOut(event.reason)
+      case 'partial':
+    }
+  }
+
+  #said(said: SaidInCall): void {
+    const { call } = this.facts
+    const messageId = newId()
+    const by = said.by === 'caller' ? 'customer' : 'agent'
+    const atMs = this.#deps.clock.nowMs()
+    this.#history.push({ messageId, role: by, text: said.text, atMs })
+    this.#journal.said({
+      messageId, by, contentSealed: sealJson(this.#deps.keyring, { kind: 'text', text: said.text }, call.tenantId), startMs: said.startMs, endMs: said.endMs,
+      interrupted: said.interrupted, confidence: said.confidence, words: wordSpans(said.text, said.words), at: new Date(atMs),
+    })
+    this.#deps.onSaid(call, said)
+  }
+
+  #note(field: string, value: string, turn: number): void {
+    this.facts.contact.known[field] = value
+    this.#journal.event('status', null, { lead_field: field, turn })
+    void this.#deps.db.system('calls', (tx) => calls.noteContact(tx, this.facts.contact.id, { [field]: value })).catch((error: unknown) => this.#deps.log.warn({ error, callId: this.facts.call.id }, 'a fact about a caller could not be noted'))
+  }
+
+  #spoke(usage: SpeechUsage): void {
+    const line = rateSpeech(usage, { atMs: this.#ratedAtMs })
+    this.#journal.used({ kind: 'speech', usage, costMicros: line?.amountMicros ?? 0n })
+  }
+
+  #thought(_turn: number, usage: ModelUsage): void {
+    this.#journal.used({ kind: 'model', usage, costMicros: rateModels({ atMs: this.#ratedAtMs, usage: [usage] }).totalMicros })
+  }
+
+  /** The same card for the whole call. */
+  get #ratedAtMs(): number {
+    return this.facts.call.createdAt.getTime()
+  }
+
+  #hear(word: string): void {
+    const news = JSON.parse(word) as { ended?: string; machine?: string; phase?: string }
+    // The carrier says that it is over; a line that has not heard it yet is given a moment to say so itself.
+    if (news.ended !== undefined) setTimeout(() => this.#phone.hangUp(), 1_000).unref()
+  }
+
+  // ── Credits ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+  #watchCredit(): void {
+    this.#heldUntilMs.value = this.#deps.clock.nowMs() + FIRST_MINUTES * MINUTE_MS
+    this.#credit = setInterval(() => void this.#reserve().catch((error: unknown) => this.#deps.log.warn({ error, callId: this.facts.call.id }, 'credit of a call could not be reserved')), CREDIT_CHECK_MS)
+  }
+
+  async #reserve(): Promise<void> {
+    if (this.#heldUntilMs.value - this.#deps.clock.nowMs() > CREDIT_AHEAD_MS) return
+    const { call, epoch, settings, prompt } = this.facts
+    const amountMicros = holdForCall({
+      atMs: this.#ratedAtMs, carrier: call.carrier, direction: call.direction, minutes: MINUTES_MORE,
+      models: [{ vendor: prompt.vendor, model: prompt.model }, ...(prompt.fallback ? [prompt.fallback] : [])], ...this.#speech.engines,
+    })
+    const until = new Date(this.#deps.clock.nowMs() + (settings.max_duration_seconds + 3_600) * 1_000)
+    const outcome = await this.#deps.db.system('calls', (tx) => calls.holdMore(tx, { callId: call.id, epoch }, amountMicros, until))
+    if (outcome === 'held') this.#heldUntilMs.value += MINUTES_MORE * MINUTE_MS
+    else if (outcome === 'over') this.lose()
+    else this.#creditOver()
+  }
+
+  #creditOver(): void {
+    if (this.#credit) clearInterval(this.#credit)
+    this.#credit = null
+    this.#journal.event('credit', null, { outcome: 'insufficient' })
+    this.#phone.say(this.#phrases.credit_over)
+    const sayingMs = 8_000
+    setTimeout(() => this.hangUp({ status: 'completed', reason: 'insufficient_credit' }), sayingMs).unref()
+  }
+
+  // ── The end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+  #spokenOut(reason: Extract<PipelineEvent, { type: 'ended' }>['reason']): void {
+    const { transfer_to: to } = this.facts.settings
+    if (reason === 'transfer' && to !== null) return void this.#transfer(to)
+    this.hangUp({ status: 'completed', reason: reason === 'silence' ? 'silence' : reason === 'max_duration' ? 'max_duration' : 'agent_hung_up' })
+  }
+
+  /** Cold: the caller is put through, and the call ends when the carrier says so. */
+  async #transfer(to: string): Promise<void> {
+    const { call, config, settings } = this.facts
+    this.#journal.event('transfer', null, { outcome: 'asked' })
+    await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'transfer'))
+    const transfer = { to, from: call.direction === 'inbound' ? call.to : call.from, timeoutSeconds: settings.transfer_timeout_seconds, resultUrl: this.#stepUrl('transferred') }
+    await this.#deps.carrierClients[call.carrier]
+      .transfer(config, call.carrierCallId!, transfer, { key: `transfer:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+      .catch((error: unknown) => this.#transferFailed(error))
+  }
+
+  async #transferFailed(error: unknown): Promise<void> {
+    this.#deps.log.warn({ error, callId: this.facts.call.id }, 'a call could not be transferred')
+    this.#journal.event('transfer', null, { outcome: 'failed' })
+    await this.#deps.db.system('calls', (tx) => calls.unwish(tx, this.facts.call.id))
+    this.#phone.say(this.#phrases.transfer_failed)
+  }
+
+  #stepUrl(step: string): string {
+    return `${this.#deps.publicUrl}/webhooks/voice/${this.facts.call.numberId}/${step}/${this.facts.call.id}`
+  }
+
+  /** The carrier is told before the socket closes: what it is to do afterwards is nothing. */
+  async #leave(): Promise<void> {
+    const { call, config } = this.facts
+    await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'hang_up')).catch(() => false)
+    await this.#deps.carrierClients[call.carrier].hangUp(config, call.carrierCallId!, AbortSignal.timeout(COMMAND_TIMEOUT_MS)).catch((error: unknown) => this.#deps.log.warn({ error, callId: call.id }, 'the carrier could not be told to hang up'))
+    this.#phone.hangUp()
+  }
+
+  async #finish(report: PhoneCallReport): Promise<void> {
+    if (this.#credit) clearInterval(this.#credit)
+    this.#unlisten()
+    let how: Gone = 'lost'
+    try {
+      if (report.recording) this.#journal.event('recording', null, { duration_ms: report.recording.durationMs, lost_ms: report.recording.lostMs, dropped_ms: report.recording.droppedMs })
+      if (!this.#lost) await this.#journal.settle()
+      if (!this.#lost) how = await this.#end(report)
+    } catch (error) {
+      // The recovery ends it when the lease is over.
+      this.#deps.log.error({ error, callId: this.facts.call.id }, 'a call could not be ended')
+    } finally {
+      this.#done.resolve(how)
+    }
+  }
+
+  async #end(report: PhoneCallReport): Promise<Gone> {
+    const { call, epoch } = this.facts
+    const held = { callId: call.id, epoch }
+    const ended = await this.#deps.db.system('calls', async (tx) => {
+      const now = await calls.get(tx, call.id)
+      if (this.#ending === null && now.wish === 'transfer') {
+        await calls.release(tx, held)
+        return null
+      }
+      return calls.end(tx, { ...held, ...(this.#ending ?? endingOf(report, now)), at: new Date(this.#deps.clock.nowMs()), carrying: carryingPrice })
+    })
+    if (ended === null) return 'released'
+    if (ended.outcome === 'ended') this.#deps.onCharged(call.tenantId)
+    return ended.outcome === 'fenced' ? 'lost' : 'ended'
+  }
+}
+
+/** The line tells that it is over, not always why: what was asked for meanwhile does. */
+function endingOf({ reason }: PhoneCallReport, call: calls.Call): Ending {
+  if (call.wish === 'hang_up') return { status: 'completed', reason: 'hung_up_by_api' }
+  if (reason === 'stopped' || reason === 'hung_up') return { status: 'completed', reason: 'caller_hung_up' }
+  return reason === 'closed' ? { status: 'completed', reason: 'line_lost' } : { status: 'failed', reason: 'carrier_failed' }
+}
+
+export const carryingPrice = (call: calls.Call, answeredMs: number): Micros =>
+  rateCarrying({ atMs: call.createdAt.getTime(), carrier: call.carrier, direction: call.direction, answeredMs }).amountMicros

@@ -1,0 +1,127 @@
+import type { MediaStart, MediaWire } from '@trunkline/channels'
+import { CallPipeline, monotonicClock, openRecorder, type CallRecorder, type PipelineEvent, type PipelineOptions, type PlayoutWire, type RecordingSink, type RecordingSummary } from '@trunkline/media'
+import type { WebSocket } from 'ws'
+import { CarrierLine, type LineEnd } from './line.ts'
+
+export type PhoneCallOptions = Omit<PipelineOptions, 'sampleRateHz' | 'wire' | 'tap'> & {
+  /** Null: not recorded. The file is a stereo WAV, caller at the left. */
+  recording: RecordingSink | null
+  /** Said when a line that broke is there again. */
+  lineBack: string
+  /** The carrier's stream has begun, for the first time or again. */
+  onLine: (start: MediaStart, isFirst: boolean) => void
+  /** Once, when the line is gone for good and the recording closed. */
+  onEnded: (report: PhoneCallReport) => void
+}
+
+export type PhoneCallReport = {
+  /** Who ended it: the line, or whoever called `hangUp`. */
+  reason: LineEnd
+  /** From the carrier's start to the end. */
+  durationMs: number
+  recording: RecordingSummary | null
+}
+
+const RECORD_MS = 250
+/** A line that breaks without a goodbye may come back: the carrier asks what to do and is told to connect again. */
+const LINE_GRACE_MS = 15_000
+/** How a line may end that can come back. */
+const BROKEN: ReadonlySet<LineEnd> = new Set(['closed'])
+
+/** One call on a carrier's media socket, from its start to its report: the line (and the next one, when it breaks), the pipeline and the recording under one owner. */
+export class PhoneCall {
+  readonly #options: PhoneCallOptions
+  #line: CarrierLine | null = null
+  #pipeline: CallPipeline | null = null
+  #recorder: CallRecorder | null = null
+  #tick: NodeJS.Timeout | null = null
+  #grace: NodeJS.Timeout | null = null
+  #startedMs: number | null = null
+  #over = false
+
+  constructor(options: PhoneCallOptions) {
+    this.#options = options
+  }
+
+  /** The call's media socket: the first, or the one after a line that broke. An older one is let go of. */
+  attach(socket: WebSocket, media: MediaWire): void {
+    if (this.#over) return socket.close(1000)
+    const before = this.#line
+    const line: CarrierLine = new CarrierLine(socket, media, {
+      started: () => void this.#started(line).catch(() => this.hangUp()),
+      frame: (pcm, atMs) => {
+        this.#recorder?.caller(pcm, atMs)
+        this.#pipeline?.frame(pcm)
+      },
+      mark: (name) => this.#pipeline?.markReturned(name),
+      digit: (digit) => this.#pipeline?.digits(digit),
+      ended: (reason) => this.#lineEnded(line, reason),
+    })
+    this.#line = line
+    before?.close('hung_up')
+  }
+
+  /** Says something outside a turn. */
+  say(text: string): void {
+    this.#pipeline?.say(text)
+  }
+
+  /** Ends the call from our side: the carrier goes on with its next instruction. Idempotent. */
+  hangUp(): void {
+    this.#line?.close('hung_up')
+    this.#end('hung_up')
+  }
+
+  get stats(): CallPipeline['stats'] | null {
+    return this.#pipeline?.stats ?? null
+  }
+
+  async #started(line: CarrierLine): Promise<void> {
+    if (this.#grace) clearTimeout(this.#grace)
+    this.#grace = null
+    if (this.#pipeline) {
+      this.#options.onLine(line.start, false)
+      return this.#pipeline.say(this.#options.lineBack)
+    }
+    this.#startedMs = monotonicClock.nowMs()
+    const { recording, lineBack: _, onLine, onEnded: __, ...pipeline } = this.#options
+    if (recording) {
+      this.#recorder = await openRecorder({ sink: recording, format: 'wav', sampleRateHz: line.sampleRateHz, startMs: this.#startedMs, consent: 'given', unrecorded: 'silence' })
+      this.#tick = setInterval(() => this.#recorder!.advance(monotonicClock.nowMs()), RECORD_MS)
+    }
+    if (this.#over) return
+    const recorder = this.#recorder
+    this.#pipeline = new CallPipeline({
+      ...pipeline,
+      sampleRateHz: line.sampleRateHz,
+      wire: this.#wire,
+      ...(recorder ? { tap: { frame: (pcm, dueMs) => recorder.agent(pcm, dueMs), cut: (atMs) => recorder.cutAgent(atMs) } } : {}),
+    })
+    onLine(line.start, true)
+  }
+
+  /** Whatever line there is. While there is none nobody hears us. */
+  readonly #wire: PlayoutWire = {
+    send: (pcm) => this.#line?.send(pcm),
+    mark: (name) => this.#line?.mark(name),
+    clear: () => this.#line?.clear(),
+  }
+
+  #lineEnded(line: CarrierLine, reason: LineEnd): void {
+    if (line !== this.#line || this.#over) return
+    if (!BROKEN.has(reason) || !this.#pipeline) return this.#end(reason)
+    this.#pipeline.lineLost()
+    this.#grace = setTimeout(() => this.#end(reason), LINE_GRACE_MS)
+  }
+
+  #end(reason: LineEnd): void {
+    if (this.#over) return
+    this.#over = true
+    if (this.#grace) clearTimeout(this.#grace)
+    if (this.#tick) clearInterval(this.#tick)
+    const endedMs = monotonicClock.nowMs()
+    this.#pipeline?.close()
+    const closing = this.#recorder?.close(endedMs) ?? Promise.resolve(null)
+    void closing.catch(() => null).then((recording) => this.#options.onEnded({ reason, durationMs: this.#startedMs === null ? 0 : Math.round(endedMs - this.#startedMs), recording }))
+  }
+}

@@ -1,0 +1,94 @@
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { TELNYX_CONNECTION_ID, TELNYX_PUBLIC_KEY, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, type CallHandle } from '@trunkline/app-sandbox'
+import { composeVoice, readEnv, type Voice } from '@trunkline/app-voice'
+import { silentLogger, type CarrierId } from '@trunkline/core'
+import { expect } from 'vitest'
+import { wordsOf } from '../../channels/testing/speech.ts'
+import { TEST_SECRET } from '../harness/database.ts'
+import type { Business, Json } from './business.ts'
+import { environmentOf } from './environment.ts'
+import { openTown, type Town } from './town.ts'
+
+/** The town with a telephone exchange: carriers of the sandbox, and a voice process beside api and worker. */
+export type PhoneTown = Town & {
+  voice: Voice
+  voiceUrl: string
+  /** One more voice process on the same database. */
+  anotherVoice(settings?: Record<string, string>): Promise<Voice>
+  /** A telephone number of this business with an agent, known to the carrier. */
+  telephone(business: Business, wish?: TelephoneWish): Promise<Telephone>
+  /** A person rings the number. */
+  ring(telephone: Telephone, from?: string): CallHandle
+}
+
+export type TelephoneWish = { carrier?: CarrierId; settings?: Record<string, unknown>; prompt?: Record<string, unknown> }
+export type Telephone = { id: string; address: string; carrier: CarrierId; agentId: string }
+
+const CREDENTIALS: Record<CarrierId, Record<string, string>> = {
+  twilio: { account_sid: TWILIO_ACCOUNT_SID, auth_token: TWILIO_AUTH_TOKEN },
+  telnyx: { api_key: 'KEYsandbox', public_key: TELNYX_PUBLIC_KEY },
+}
+const CARRIER_SETTINGS: Record<CarrierId, Record<string, unknown>> = { twilio: {}, telnyx: { connection_id: TELNYX_CONNECTION_ID } }
+
+let numbers = 0
+
+export async function openPhoneTown(settings: Record<string, string> = {}): Promise<PhoneTown> {
+  const [port, voicePort] = [await freePort(), await freePort()]
+  const voiceUrl = `http://127.0.0.1:${voicePort}`
+  const ports = { PORT: String(port), PUBLIC_URL: `http://127.0.0.1:${port}`, VOICE_PUBLIC_URL: voiceUrl }
+  const town = await openTown({ sandbox: { speechPace: { firstSoundMs: 0, chunkMs: 20 } }, settings: { ...ports, ...settings }, carriers: true })
+  const voices: Voice[] = []
+  async function anotherVoice(more: Record<string, string> = {}): Promise<Voice> {
+    const voice = await composeVoice(readEnv({ ...town.environment, DEEPGRAM_API_KEY: 'sandbox', DEEPGRAM_BASE_URL: `${town.sandbox.url}/deepgram`, VOICE_PORT: '0', ...more }), silentLogger)
+    voices.push(voice)
+    return voice
+  }
+  const voice = await anotherVoice({ VOICE_PORT: String(voicePort) })
+  await voice.listen()
+  return {
+    ...town, voice, voiceUrl, anotherVoice,
+    telephone: (business, wish = {}) => telephone(town, business, wish),
+    ring: ({ carrier, address }, from = '+14155550100') => town.sandbox.carriers[carrier].ring({ from, to: address, says: [] }),
+    async close() {
+      await Promise.all(voices.map((each) => each.close()))
+      await town.close()
+    },
+  }
+}
+
+async function telephone({ sandbox, apiUrl }: Town, business: Business, { carrier = 'twilio', settings = {}, prompt = {} }: TelephoneWish): Promise<Telephone> {
+  const address = `+1500555${String(++numbers).padStart(4, '0')}`
+  sandbox.carriers[carrier].register({ number: address })
+  const made = await business.ok('POST', '/v1/phone-numbers', { type: 'voice', name: 'Telephone', address, credentials: CREDENTIALS[carrier], settings: { carrier, carrier_settings: CARRIER_SETTINGS[carrier], ...settings } })
+  const url = `${apiUrl}/webhooks/voice/${made.id}`
+  sandbox.carriers[carrier].register(carrier === 'twilio' ? { number: address, voice_url: url, status_url: url } : { number: address, webhook_url: url })
+  const { id: promptId } = await business.ok('POST', '/v1/prompts', { name: 'Receptionist', content: { instructions: 'You are the receptionist of Harbour Bikes. We open at nine in the morning and repair every bicycle.', vendor: 'openai', model: 'gpt-5-mini', max_output_tokens: 200, ...prompt } })
+  const agent = await business.ok('POST', '/v1/agents', { name: 'Receptionist', number_id: made.id, prompt_id: promptId })
+  return { id: made.id, address, carrier, agentId: agent.id }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Resolves when the person at the phone has heard words that fit, as they were played. */
+export async function hears(phone: CallHandle, fits: RegExp): Promise<void> {
+  await expect.poll(() => wordsOf(phone.agentPcm()), { timeout: 20_000, interval: 100 }).toMatch(fits)
+}
+
+/** The row of the number's latest call, as the API tells it, once it is as asked. */
+export async function callOf(town: Pick<Town, 'until'>, telephone: Telephone, ready: (call: Json) => boolean): Promise<Json> {
+  const [row] = await town.until<{ call: Json }>('SELECT to_jsonb(c) AS call FROM calls c WHERE number_id = $1 ORDER BY id DESC LIMIT 1', [telephone.id], ([found]) => found !== undefined && ready(found.call))
+  return row!.call
+}
+
+/** Resolves when so many things that were said in the number's calls are kept: what was heard of ours is known a moment after it was heard. */
+export async function kept(town: Pick<Town, 'until'>, telephone: Telephone, count: number): Promise<void> {
+  await town.until('SELECT 1 FROM messages WHERE number_id = $1', [telephone.id], (rows) => rows.length >= count)
+}
