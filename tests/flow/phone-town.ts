@@ -5,9 +5,7 @@ import { composeVoice, readEnv, type Voice } from '@trunkline/app-voice'
 import { silentLogger, type CarrierId } from '@trunkline/core'
 import { expect } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
-import { TEST_SECRET } from '../harness/database.ts'
 import type { Business, Json } from './business.ts'
-import { environmentOf } from './environment.ts'
 import { openTown, type Town } from './town.ts'
 
 /** The town with a telephone exchange: carriers of the sandbox, and a voice process beside api and worker. */

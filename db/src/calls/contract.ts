@@ -1,5 +1,5 @@
 import type { CallCost, CallDirection, CallEndReason, CallEventKind, CallStatus, CarrierId, Id, Micros, ModelUsage, RecordingState, SpeechUsage, WordSpan } from '@trunkline/core'
-import { calls } from '../tables/schema.ts'
+import type { calls } from '../tables/schema.ts'
 
 /** A call as it is kept. `summarySealed` is customer text: opening it is the reader's decision. */
 export type Call = {

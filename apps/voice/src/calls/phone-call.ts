@@ -1,5 +1,5 @@
 import type { MediaStart, MediaWire } from '@trunkline/channels'
-import { CallPipeline, monotonicClock, openRecorder, type CallRecorder, type PipelineEvent, type PipelineOptions, type PlayoutWire, type RecordingSink, type RecordingSummary } from '@trunkline/media'
+import { CallPipeline, monotonicClock, openRecorder, type CallRecorder, type PipelineOptions, type PlayoutWire, type RecordingSink, type RecordingSummary } from '@trunkline/media'
 import type { WebSocket } from 'ws'
 import { CarrierLine, type LineEnd } from './line.ts'
 
