@@ -51,13 +51,13 @@ export function openSpeechHouse(settings: SpeechHouseSettings, deps: SpeechHouse
 
   async function warm(): Promise<void> {
     const signal = AbortSignal.timeout(LOAD_TIMEOUT_MS)
-    const work: Record<string, Promise<unknown> | undefined> = {
-      espeak: voices.espeak.warm(),
-      voices: catalogue.all(),
-      messages: messages?.prepare(MESSAGE_LANGUAGES),
-      whisper: ears.whisper?.load(signal),
-    }
-    await Promise.all(Object.entries(work).map(([part, done]) => done?.catch((error: unknown) => log.warn({ part, error }, 'a part of speech could not be made ready'))))
+    const part = (name: string, done: Promise<unknown> | undefined) => (done ?? Promise.resolve()).catch((error: unknown) => log.warn({ part: name, error }, 'a part of speech could not be made ready'))
+    await Promise.all([
+      part('espeak', voices.espeak.warm()),
+      part('voices', catalogue.all()),
+      part('messages', messages?.prepare(MESSAGE_LANGUAGES)),
+      part('whisper', ears.whisper?.load(signal)),
+    ])
   }
 
   return {

@@ -12,19 +12,21 @@ const COMPLEXITY = 3
 const GRANULES_PER_FRAME = 960n
 const GRANULE_HZ = 48_000
 
-/** Ogg Opus (RFC 7845). Needs no repair after a crash: every page stands for itself. */
-export async function openOggOpus(sampleRateHz: SampleRateHz): Promise<Container> {
-  const encoder = await createEncoder({ channels: 2, sampleRate: sampleRateHz, application: Application.Audio, bitrate: BITRATE_BPS, complexity: COMPLEXITY })
+type OggOpusOptions = { channels: 1 | 2; bitrateBps: number }
+
+/** Ogg Opus (RFC 7845). Needs no repair after a crash: every page stands for itself. Sound of several channels comes interleaved. */
+export async function openOggOpus(sampleRateHz: SampleRateHz, { channels, bitrateBps }: OggOpusOptions = { channels: 2, bitrateBps: BITRATE_BPS }): Promise<Container> {
+  const encoder = await createEncoder({ channels, sampleRate: sampleRateHz, application: Application.Audio, bitrate: bitrateBps, complexity: COMPLEXITY })
   encoder.encoderCtl(EncoderCtl.SetPhaseInversionDisabled, 1)
   const preSkip = Math.round((encoder.getLookahead() * GRANULE_HZ) / sampleRateHz)
   const stream = new OggStream(randomInt(2 ** 32))
-  const frame = frameSamples(sampleRateHz) * 2
+  const frame = frameSamples(sampleRateHz) * channels
   let waiting: Pcm = new Int16Array(0)
   let frames = 0n
   let samples = 0
 
-  const encode = (stereo: Pcm): Uint8Array[] => {
-    const all = joined(waiting, stereo)
+  const encode = (pcm: Pcm): Uint8Array[] => {
+    const all = joined(waiting, pcm)
     const pages: (Uint8Array | null)[] = []
     let at = 0
     for (; at + frame <= all.length; at += frame) pages.push(stream.add(encoder.encode(all.subarray(at, at + frame)), ++frames * GRANULES_PER_FRAME))
@@ -32,17 +34,17 @@ export async function openOggOpus(sampleRateHz: SampleRateHz): Promise<Container
     return pages.filter((page) => page !== null)
   }
   return {
-    bytesPerSecond: BITRATE_BPS / 8,
+    bytesPerSecond: bitrateBps / 8,
     maxBytes: Infinity,
     begin() {
-      stream.add(opusHead(preSkip, sampleRateHz), 0n)
+      stream.add(opusHead(preSkip, sampleRateHz, channels), 0n)
       const head = stream.flush()
       stream.add(opusTags(), 0n)
       return concat([head, stream.flush()])
     },
-    encode(stereo) {
-      samples += stereo.length / 2
-      return concat([...encode(stereo), stream.flush()])
+    encode(pcm) {
+      samples += pcm.length / channels
+      return concat([...encode(pcm), stream.flush()])
     },
     seal: () => null,
     finish() {
@@ -61,12 +63,12 @@ export async function openOggOpus(sampleRateHz: SampleRateHz): Promise<Container
   }
 }
 
-/** §5.1: version 1, mapping family 0 (left, right). */
-function opusHead(preSkip: number, sampleRateHz: number): Uint8Array {
+/** §5.1: version 1, mapping family 0 (one channel; or left, right). */
+function opusHead(preSkip: number, sampleRateHz: number, channels: number): Uint8Array {
   const head = Buffer.alloc(19)
   head.write('OpusHead', 0, 'latin1')
   head[8] = 1
-  head[9] = 2
+  head[9] = channels
   head.writeUInt16LE(preSkip, 10)
   head.writeUInt32LE(sampleRateHz, 12)
   return head
