@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { localCertificate } from '../../channels/testing/realtime/certificate.ts'
 import { TEST_SECRET } from '../harness/database.ts'
+import { freePort } from '../harness/processes.ts'
 import type { Business, Json } from './business.ts'
 import { environmentOf } from './environment.ts'
 import { openTown, type Town } from './town.ts'
@@ -24,16 +25,18 @@ let writer: string
 let tls: { port: number; cert: string; close(): void }
 
 beforeAll(async () => {
-  town = await openTown()
+  const port = await freePort()
+  town = await openTown({ settings: { VOICE_URL: `http://127.0.0.1:${port}` } })
   business = await town.business()
   writer = (await business.ok('POST', '/v1/admin/keys', { name: 'Writer', scopes: ['messages:write'] })).key
   const environment = environmentOf(town.sandbox, {
     TRUNKLINE_SECRETS: TEST_SECRET, DATABASE_URL: town.databaseUrl, REDIS_URL: town.redis.url, REDIS_PREFIX: town.redis.prefix,
-    DEEPGRAM_API_KEY: 'sandbox', DEEPGRAM_BASE_URL: `${town.sandbox.url}/deepgram`, VOICE_PORT: '0',
+    DEEPGRAM_API_KEY: 'sandbox', DEEPGRAM_BASE_URL: `${town.sandbox.url}/deepgram`, VOICE_PORT: String(port),
   })
   voice = await composeVoice(readEnv(environment), silentLogger)
   url = await voice.listen()
-  tls = await encrypted(Number(new URL(url).port))
+  // The official clients come by the API's address, which hands them on.
+  tls = await encrypted(Number(new URL(town.apiUrl).port))
 })
 afterAll(async () => {
   tls?.close()

@@ -17,9 +17,12 @@ import { isVisitorPath, registerWebchat } from './webchat/index.ts'
 import { buildWebhookApp, isWebhook } from './webhook-app.ts'
 
 /** What scripts of other origins may read of an answer. */
-const EXPOSED_HEADERS = ['x-request-id', 'retry-after', 'idempotency-replayed', 'x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset']
+const EXPOSED_HEADERS = ['x-request-id', 'retry-after', 'idempotency-replayed', 'x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset', 'location']
 
 const DRAIN_SWEEP_MS = 50
+
+/** Called by pages of anybody: what opens them is in the page's hands for a moment, and no cookie. */
+const isAnyonesPath = (url: string): boolean => isVisitorPath(url) || url.startsWith('/v1/realtime/calls')
 
 /** The whole API without a socket: tests use `app.inject`, main.ts listens. */
 export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
@@ -45,7 +48,7 @@ export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
     void reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
   })
   const corsShape = { methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'], exposedHeaders: EXPOSED_HEADERS, maxAge: 600 }
-  await app.register(cors, { delegator: (request, callback) => callback(null, { ...corsShape, origin: isVisitorPath(request.url) ? '*' : config.corsOrigins }) })
+  await app.register(cors, { delegator: (request, callback) => callback(null, { ...corsShape, origin: isAnyonesPath(request.url) ? '*' : config.corsOrigins }) })
   registerErrors(app, deps.log)
   registerRouteTable(app)
   registerAuth(app, deps)

@@ -18,6 +18,8 @@ export type ApiConfig = {
   guessing: { perAccountAndIp: number; perIp: number; perAccount: number; signUpsPerIp: number }
   /** Origins that browsers may call the API from. */
   corsOrigins: string[]
+  /** Where the voice processes answer, for `/v1/realtime`. Undefined: that answers 503. */
+  voiceUrl?: string | undefined
   /** Limits of web chats that differ from the usual ones. */
   webchat?: Partial<Limits>
 }

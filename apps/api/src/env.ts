@@ -33,6 +33,8 @@ const Env = z.object({
   VOICE_PUBLIC_URL: webUrl.optional(),
   /** Calls of one tenant at a time. */
   TENANT_CALLS_MAX: count(100, 1),
+  /** Where the voice processes answer: `/v1/realtime` is handed on to them. */
+  VOICE_URL: webUrl.optional(),
   TRUST_PROXY: z.string().default('').transform((text) => (text === 'true' ? true : text === '' || text === 'false' ? false : text.split(',').map((part) => part.trim()))),
   CORS_ORIGINS: list.default([]),
   METRICS_TOKEN: z.string().min(16).optional(),
@@ -84,5 +86,6 @@ function configOf(env: z.infer<typeof Env>): ApiConfig {
     rateLimits: { global: env.RATE_LIMIT_GLOBAL, tenant: env.RATE_LIMIT_TENANT, project: env.RATE_LIMIT_PROJECT, publicPerIp: env.RATE_LIMIT_PUBLIC_PER_IP },
     guessing: { perAccountAndIp: env.GUESSES_PER_ACCOUNT_AND_IP, perIp: env.GUESSES_PER_IP, perAccount: env.GUESSES_PER_ACCOUNT, signUpsPerIp: env.SIGN_UPS_PER_IP },
     corsOrigins: env.CORS_ORIGINS,
+    voiceUrl: env.VOICE_URL,
   }
 }

@@ -107,6 +107,7 @@ function environmentOf(options: SystemOptions, servers: { databaseUrl: string; r
     TRUNKLINE_SECRETS: secret,
     PORT: String(options.ports.api),
     VOICE_PORT: String(options.ports.voice),
+    VOICE_URL: `http://127.0.0.1:${options.ports.voice}`,
     VOICE_PUBLIC_URL: `http://127.0.0.1:${options.ports.voice}`,
     MEDIA_DIR: join(options.dataDir, 'media'),
     GRAPH_URL: sandbox.url,

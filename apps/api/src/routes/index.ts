@@ -16,6 +16,7 @@ import { registerMessages } from './messages.ts'
 import { registerNumbers } from './numbers.ts'
 import { registerProjects } from './projects.ts'
 import { registerPrompts } from './prompts.ts'
+import { registerRealtimeProxy } from './realtime-proxy.ts'
 import { registerRealtime } from './realtime.ts'
 import { registerTenants } from './tenants.ts'
 import { registerUsage } from './usage.ts'
@@ -45,6 +46,7 @@ const ROUTES: ((app: ApiApp, deps: ApiDeps) => void)[] = [
   registerCredits,
   registerUsage,
   registerRealtime,
+  registerRealtimeProxy,
 ]
 
 export function registerRoutes(app: ApiApp, deps: ApiDeps): void {
