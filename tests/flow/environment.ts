@@ -11,6 +11,8 @@ export function environmentOf(sandbox: Pick<Sandbox, 'url' | 'mailPort'>, settin
     OPENAI_BASE_URL: `${sandbox.url}/v1`,
     ANTHROPIC_API_KEY: 'sandbox',
     ANTHROPIC_BASE_URL: `${sandbox.url}/anthropic`,
+    // The sandbox's voices are tones.
+    VAD: 'energy',
     SIGN_UPS_PER_IP: '10000',
     RATE_LIMIT_PUBLIC_PER_IP: '0',
     START_CREDIT_MICROS: '1000000000',

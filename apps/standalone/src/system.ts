@@ -106,6 +106,7 @@ function environmentOf(options: SystemOptions, servers: { databaseUrl: string; r
     REDIS_URL: servers.redisUrl,
     TRUNKLINE_SECRETS: secret,
     PORT: String(options.ports.api),
+    PUBLIC_URL: `http://127.0.0.1:${options.ports.api}`,
     VOICE_PORT: String(options.ports.voice),
     VOICE_URL: `http://127.0.0.1:${options.ports.voice}`,
     VOICE_PUBLIC_URL: `http://127.0.0.1:${options.ports.voice}`,
@@ -118,7 +119,7 @@ function environmentOf(options: SystemOptions, servers: { databaseUrl: string; r
     PRIVATE_ADDRESSES: new URL(sandbox.url).host,
     API_PROCESSES: '1',
     // The sandbox's ear hears the sandbox's voices only: whoever brings a real key talks, and is to be heard by it.
-    ...(options.openai ? {} : { DEEPGRAM_API_KEY: 'sandbox', DEEPGRAM_BASE_URL: `${sandbox.url}/deepgram` }),
+    ...(options.openai ? {} : { DEEPGRAM_API_KEY: 'sandbox', DEEPGRAM_BASE_URL: `${sandbox.url}/deepgram`, VAD: 'energy' }),
     ANTHROPIC_API_KEY: 'sandbox',
     ANTHROPIC_BASE_URL: `${sandbox.url}/anthropic`,
     ...openai,

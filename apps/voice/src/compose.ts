@@ -24,7 +24,8 @@ export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = sy
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
   const vendors = createVendorDirectory({ keys: (vendor, tenantId) => db.tenant(tenantId, (tx) => openVendorKey(tx, keyring, tenantId, vendor)), clock, house: houseVendors(env), network })
-  const speech = openSpeechHouse(env.speech, { clock, log })
+  const speech = await openSpeechHouse(env.speech, { clock, log })
+  void speech.warm()
   const calls = composeCalls({ env, db, redis, cache: createCache(redis), keyring, vendors, network, speech, clock, log })
   const server = createServer((request, response) => {
     void health(request.url ?? '/', async () => {

@@ -27,6 +27,8 @@ export type SpeechHouseSettings = {
   whisperDir?: string
   kokoroDir?: string
   piperDir?: string
+  /** Who tells speech from other sound: the model (default), or loudness, for whoever hears no people (an API, the voices of a sandbox). */
+  vad?: 'silero' | 'energy'
   /** For the models of this machine. */
   device?: Device
   /** Where the messages for "no voice works" are kept; none: a house that falls silent says nothing at all. */

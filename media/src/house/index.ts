@@ -5,8 +5,9 @@ import type { SttEngine } from '../stt/contract.ts'
 import type { TtsEngine } from '../tts/contract.ts'
 import { MESSAGE_LANGUAGES, Prerecorded } from '../tts/prerecorded/index.ts'
 import { createEnergyVad } from '../vad/energy.ts'
+import { openVad } from '../vad/silero/index.ts'
 import { VoiceCatalogue } from './catalogue.ts'
-import type { SpeechHouse, SpeechHouseDeps, SpeechHouseSettings, SttName, SttWish, TtsName, TtsWish, VoiceChoice } from './contract.ts'
+import type { SpeechHouse, SpeechHouseDeps, SpeechHouseSettings, SttName, SttWish, TtsWish, VoiceChoice } from './contract.ts'
 import { buildEars, buildVoices, openaiEars, openaiSpeaker, ordered } from './engines.ts'
 import { messageVoice } from './message-voice.ts'
 import { withOwnVoice } from './own-voice.ts'
@@ -18,8 +19,8 @@ export { DEFAULT_ORDERS, speechEnv, speechSettings, type SpeechEnv } from './set
 /** The longest that loading a model on this machine may take. */
 const LOAD_TIMEOUT_MS = 120_000
 
-/** The one place where engines of speech become ears and voices. */
-export function openSpeechHouse(settings: SpeechHouseSettings, deps: SpeechHouseDeps): SpeechHouse {
+/** The one place where engines of speech become ears and voices. Nothing is asked of a supplier; the detector of speech is loaded, unless it is by loudness. */
+export async function openSpeechHouse(settings: SpeechHouseSettings, deps: SpeechHouseDeps): Promise<SpeechHouse> {
   const { clock, log, breakers = new Breakers(clock) } = deps
   const ears = buildEars(settings)
   const voices = buildVoices(settings)
@@ -29,7 +30,7 @@ export function openSpeechHouse(settings: SpeechHouseSettings, deps: SpeechHouse
   }
   const catalogue = new VoiceCatalogue(new Map(orders.tts.map((name) => [name, voices.engines.get(name)!])), { clock, log })
   const messages = settings.messagesDir ? new Prerecorded({ directory: settings.messagesDir, engine: voices.engines.get('espeak')! }) : null
-  const vad = createEnergyVad()
+  const vad = settings.vad === 'energy' ? createEnergyVad() : await openVad({ log })
   const chain = { breakers, clock, log }
 
   function stt(order: readonly SttName[] = [], { onUsage, onFailover, ...wish }: SttWish = {}): SttEngine | null {

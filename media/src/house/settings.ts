@@ -45,6 +45,8 @@ export const speechEnv = {
   WHISPER_DIR: text,
   KOKORO_DIR: text,
   PIPER_DIR: text,
+  /** Who tells speech from other sound: a model, or loudness. The sandbox's voices are tones: by loudness only. */
+  VAD: z.enum(['silero', 'energy']).default('silero'),
   SPEECH_DEVICE: z.enum(['cpu', 'cuda']).default('cpu'),
   /** Where the messages for "no voice works" are kept; made when it is not there. */
   SPEECH_DIR: z.string().min(1).default('.data/speech'),
@@ -76,6 +78,7 @@ export function speechSettings(env: SpeechEnv): SpeechHouseSettings {
     whisperDir: env.WHISPER_DIR,
     kokoroDir: env.KOKORO_DIR,
     piperDir: env.PIPER_DIR,
+    vad: env.VAD,
     device: env.SPEECH_DEVICE,
     messagesDir: env.SPEECH_DIR,
   })
