@@ -50,6 +50,8 @@ export type TurnEvent = { nowMs: number } & (
   | { type: 'speech_stop' }
   | { type: 'partial'; text: string }
   | { type: 'final'; text: string; confidence: number | null; endOfTurn: boolean }
+  /** Of a model that listens to the melody (Smart Turn): how probable it is, 0 to 1, that the turn ends with the pause that is going on. */
+  | { type: 'turn_model'; probability: number }
   /** The agent asked for something: the next turn is listened to accordingly. */
   | { type: 'expect'; expectation: Expectation }
   /** Of the reply to turn `turn`; what belongs to an older one is ignored. */
@@ -99,6 +101,8 @@ export type TurnState = {
   finals: string[]
   partial: string
   confidence: number
+  /** What the model of the melody said of this pause. */
+  melody: number | null
   agent: 'idle' | 'thinking' | 'speaking'
   ducked: boolean
   /** Number of the caller's present or last ended turn. */

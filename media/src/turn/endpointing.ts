@@ -25,7 +25,7 @@ export type EndpointInput = {
   transcript: string
   isFinal: boolean
   expectation: Expectation
-  /** Of a model that listens to the melody: 1 is "over". */
+  /** Of a model that listens to the melody: 1 is "over". Above 0.5 it shortens the wait, below it lengthens it; unmistakable words weigh more. */
   smartTurnProbability?: number
   pauses: PauseModel
   mode: EndpointMode
@@ -48,9 +48,14 @@ export function endpointWaitMs(input: EndpointInput): number {
   if (satisfies(expectation, transcript)) return MIN_WAIT_MS
   const dictation = DICTATION_MS[expectation.kind]
   if (dictation !== undefined) return Math.min(longest, Math.max(dictation, pauses.meanMs * 2))
-  if (smartTurnProbability !== undefined && smartTurnProbability > 0.5) return MIN_WAIT_MS
-  if (looksUnfinished(transcript, input.language ?? null)) return longest
-  const base = looksComplete(transcript) ? UNDECIDED_MS[mode.eagerness] / 2 : UNDECIDED_MS[mode.eagerness]
+  const words = looksUnfinished(transcript, input.language ?? null) ? 'unfinished' : looksComplete(transcript) ? 'complete' : 'open'
+  if (smartTurnProbability !== undefined && smartTurnProbability > 0.5) return words === 'unfinished' ? UNDECIDED_MS[mode.eagerness] : MIN_WAIT_MS
+  if (words === 'unfinished') return longest
+  const base = words === 'complete' ? UNDECIDED_MS[mode.eagerness] / 2 : UNDECIDED_MS[mode.eagerness]
   // Somebody who pauses long inside sentences is waited for a little beyond their habit.
-  return Math.min(longest, Math.max(MIN_WAIT_MS, base, pauses.count > 2 ? pauses.meanMs * 1.3 : 0))
+  const waitMs = Math.min(longest, Math.max(MIN_WAIT_MS, base, pauses.count > 2 ? pauses.meanMs * 1.3 : 0))
+  return smartTurnProbability === undefined ? waitMs : waitMs + hesitation(smartTurnProbability) * Math.max(0, (words === 'complete' ? longest / 2 : longest) - waitMs)
 }
+
+/** 0 to 1: how sure the model of the melody is that the speaker goes on. Never enough by itself to wait forever: the longest wait holds. */
+const hesitation = (probability: number): number => Math.min(1, Math.max(0, 1 - 2 * probability))

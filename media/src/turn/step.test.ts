@@ -93,6 +93,33 @@ describe('the end of a turn', () => {
     expect(one.log.filter((effect) => effect.do === 'prepare').at(-1)).toMatchObject({ turn: reply?.do === 'reply' ? reply.turn : 0, text: 'I would like to book a table. For two.' })
   })
 
+  it('a model that hears the end of it shortens the wait, one that hears a hesitation lengthens it', () => {
+    const answeredAtMs = (probability: number | null) => {
+      const one = call()
+      one.says('I would like to book a table')
+      if (probability !== null) one.take({ type: 'turn_model', probability })
+      one.pass(5_000)
+      return one.log.find((effect) => effect.do === 'reply')!.atMs
+    }
+    expect(answeredAtMs(0.9)).toBeLessThan(answeredAtMs(null))
+    expect(answeredAtMs(0.1)).toBeGreaterThan(answeredAtMs(null) + 1_000)
+  })
+
+  it('what that model said of one pause is not believed of the next', () => {
+    const one = call()
+    one.says('I would like to book a table')
+    one.take({ type: 'turn_model', probability: 0.1 })
+    one.says('for two')
+    // Its answer to the pause before comes late, while the caller speaks again.
+    one.take({ type: 'speech_start' })
+    one.take({ type: 'turn_model', probability: 0.95 })
+    one.take({ type: 'speech_stop' })
+    one.pass(500)
+    expect(one.replies()).toEqual([])
+    one.pass(500)
+    expect(one.replies()).toEqual(['I would like to book a table for two'])
+  })
+
   it('words that were on their way are waited for; a cough is no turn', () => {
     const one = call()
     one.take({ type: 'speech_start' })
@@ -238,6 +265,7 @@ const anyEvent = fc.oneof(
   fc.record({ type: fc.constant('partial' as const), text: fc.constantFrom('', 'mhm', 'hello', 'and', 'I would like') }),
   fc.record({ type: fc.constant('final' as const), text: fc.constantFrom('', 'mhm', 'Hello.', 'my name is', '12 34'), confidence: fc.constantFrom(null, 0.3, 0.9), endOfTurn: fc.boolean() }),
   fc.record({ type: fc.constantFrom('reply_token' as const, 'reply_audio' as const, 'reply_done' as const, 'reply_failed' as const, 'tool_started' as const, 'tool_ended' as const), turn: fc.constantFrom(0, 1, 2, 3) }),
+  fc.record({ type: fc.constant('turn_model' as const), probability: fc.constantFrom(0, 0.3, 0.5, 0.9, 1) }),
   fc.record({ type: fc.constant('digits' as const), digits: fc.constantFrom('1', '42#') }),
 )
 const script = fc.array(fc.tuple(fc.integer({ min: 0, max: 4_000 }), anyEvent), { maxLength: 60 })

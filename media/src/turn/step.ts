@@ -10,7 +10,7 @@ export function openTurns(settings: Partial<TurnSettings>, nowMs: number): TurnS
   const all = { ...TURN_DEFAULTS, ...settings }
   return {
     settings: all,
-    caller: 'silent', speechSinceMs: nowMs, speechEndedMs: nowMs, finals: [], partial: '', confidence: 1,
+    caller: 'silent', speechSinceMs: nowMs, speechEndedMs: nowMs, finals: [], partial: '', confidence: 1, melody: null,
     agent: 'idle', ducked: false, turn: 0, unanswered: '', prepared: null, replyDone: true,
     expectation: { kind: 'free' }, pauses: createPauseModel(), askedAgain: 0, asked: 0,
     waits: { silence: { sinceMs: nowMs, dueMs: nowMs + all.silenceMs } },
@@ -50,6 +50,7 @@ class Machine {
       case 'speech_stop': return this.#speechStopped()
       case 'partial': return this.#heardPartial(event.text)
       case 'final': return this.#heardFinal(event.text, event.confidence, event.endOfTurn)
+      case 'turn_model': return this.#melodyHeard(event.probability)
       case 'expect':
         this.state.expectation = event.expectation
         return
@@ -75,6 +76,7 @@ class Machine {
     if (state.caller === 'speaking') return
     if (state.caller === 'pausing') state.pauses = notePause(state.pauses, this.#nowMs - state.speechEndedMs)
     state.caller = 'speaking'
+    state.melody = null
     state.speechSinceMs = this.#nowMs
     this.#stopWaiting('silence', 'endpoint', 'stt_final', 'resume')
     this.#discardPrepared()
@@ -140,6 +142,13 @@ class Machine {
     }
   }
 
+  /** Comes a little after the pause began: the wait that is going on becomes shorter or longer. */
+  #melodyHeard(probability: number): void {
+    if (this.state.caller !== 'pausing') return
+    this.state.melody = probability
+    if ('endpoint' in this.state.waits) this.#waitForEnd()
+  }
+
   #cut(): void {
     this.effects.push({ do: 'cut', turn: this.state.turn })
     this.#agentFallsSilent()
@@ -153,7 +162,7 @@ class Machine {
     if (state.agent !== 'idle') return
     const said = this.#said()
     const { mode, sttFinalP99Ms } = state.settings
-    const waitMs = endpointWaitMs({ transcript: said, isFinal: state.partial === '' && said !== '', expectation: state.expectation, pauses: state.pauses, mode, sttFinalP99Ms })
+    const waitMs = endpointWaitMs({ transcript: said, isFinal: state.partial === '' && said !== '', expectation: state.expectation, pauses: state.pauses, mode, sttFinalP99Ms, ...(state.melody === null ? {} : { smartTurnProbability: state.melody }) })
     const done = said !== '' && state.partial === '' && satisfies(state.expectation, said)
     this.#waitUntil('endpoint', done ? this.#nowMs : Math.max(this.#nowMs, state.speechEndedMs + waitMs))
   }
