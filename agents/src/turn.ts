@@ -48,6 +48,8 @@ export type TurnDeps = {
   deadlines?: Deadlines
   /** Live text; see `Delta`. Text channels leave it out and get whole replies only. */
   onDelta?: (delta: Delta) => void
+  /** Tools begin and end to run: whoever listens live may say something meanwhile. */
+  onTools?: (running: boolean) => void
 }
 
 export type TurnResult = {
@@ -185,7 +187,9 @@ class Run {
   async #runTools(answer: Answer): Promise<ModelItem[]> {
     const said: ModelItem[] = answer.text.trim() ? [{ type: 'message', role: 'assistant', text: answer.text.trim(), phase: 'commentary' }] : []
     const calls = answer.calls.map((call) => ({ type: 'tool_call' as const, ...call }))
+    this.#deps.onTools?.(true)
     const records = await this.#belt.run(answer.calls, this.#input.signal)
+    this.#deps.onTools?.(false)
     return [...said, ...calls, ...records.map(({ callId, output }) => ({ type: 'tool_output' as const, callId, output }))]
   }
 

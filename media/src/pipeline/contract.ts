@@ -12,6 +12,8 @@ export type ReplyRun = {
   /** What the caller said. */
   text: string
   signal: AbortSignal
+  /** A reply may be thought of before the caller's turn is certain to be over: then it becomes `spoken` or `discarded`. Nothing outside may be changed before, and what is discarded is not the caller's to pay. */
+  fate: Promise<'spoken' | 'discarded'>
   onText(piece: string): void
   /** Takes back all text of this reply: another supplier begins anew. */
   onDiscard(): void

@@ -22,6 +22,7 @@ export class Reply {
   readonly #stop = new AbortController()
   readonly #speaker: Speaker
   readonly #news: ReplyNews
+  readonly #fate = Promise.withResolvers<'spoken' | 'discarded'>()
   /** Thought of before it may be spoken. */
   #held: string[] | null
   #voice: Utterance | null = null
@@ -35,7 +36,8 @@ export class Reply {
     this.#speaker = speaker
     this.#news = news
     this.#held = aloud ? null : []
-    replier({ turn, text, signal: this.#stop.signal, onText: (piece) => this.#text(piece), onDiscard: () => this.#discard(), onTool: (running) => this.#live(() => news.tool(running)) }).then(
+    if (aloud) this.#fate.resolve('spoken')
+    replier({ turn, text, signal: this.#stop.signal, fate: this.#fate.promise, onText: (piece) => this.#text(piece), onDiscard: () => this.#discard(), onTool: (running) => this.#live(() => news.tool(running)) }).then(
       (end) => this.#thought(end),
       () => this.#live(() => this.#fail(null)),
     )
@@ -48,6 +50,7 @@ export class Reply {
   /** The turn is over: what was thought of meanwhile is spoken. */
   speak(): void {
     if (this.#held === null) return
+    this.#fate.resolve('spoken')
     const held = this.#held
     this.#held = null
     for (const piece of held) this.#text(piece)
@@ -56,6 +59,7 @@ export class Reply {
 
   /** Nothing more is thought, made or given to the player; what the player has is the caller's of this to cut. */
   cancel(): void {
+    this.#fate.resolve('discarded')
     this.#stop.abort()
     this.#voice?.stop()
   }

@@ -4,7 +4,7 @@ import type { Id, Logger } from '@trunkline/core'
 export type JournalDeps = { db: Db; log: Logger; leadIdleMs: number }
 
 /** Entries rest this long, so that what happens together is written together. */
-const REST_MS = 200
+const REST_MS = 300
 const RETRY_MS = 1_000
 /** A call of hours whose database is away: what is more than this is given up, oldest first, and said. */
 const ENTRIES_MAX = 5_000
@@ -78,6 +78,8 @@ export class CallJournal {
   #write(): Promise<void> {
     const news = this.#waiting
     this.#waiting = none()
+    // Where the agent was cut off is known a moment after the words that did it.
+    news.said.sort((one, other) => one.startMs - other.startMs)
     this.#writing = this.#deps.db.system('calls', (tx) => calls.record(tx, this.#held, news, this.#deps.leadIdleMs)).then(
       (isOurs) => this.#written(isOurs),
       (error: unknown) => this.#again(news, error),

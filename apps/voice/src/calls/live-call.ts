@@ -66,6 +66,8 @@ export class LiveCall {
   readonly #journal: CallJournal
   readonly #phone: PhoneCall
   readonly #history: HistoryItem[]
+  /** When the items of this call were said: the last ones of the history. */
+  readonly #spokenAt: number[] = []
   readonly #phrases: Phrases
   readonly #speech: CallSpeech
   readonly #heldUntilMs = { value: 0 }
@@ -124,9 +126,9 @@ export class LiveCall {
         interruptible: settings.barge_in, maxDurationMs: settings.max_duration_seconds * 1_000,
         silenceMs: settings.silence.prompt_after_seconds * 1_000, silencePrompts: settings.silence.prompts,
       },
-      replier: createReplier(prompt, { tenantId: call.tenantId, conversationId: call.conversationId!, contact, history: () => this.#history }, {
+      replier: createReplier(prompt, { tenantId: call.tenantId, conversationId: call.conversationId!, callId: call.id, contact, history: () => this.#history }, {
         ...this.#deps,
-        onSpent: (turn, { usage }) => usage.forEach((use) => this.#thought(turn, use)),
+        onSpent: (_turn, { usage }, billed) => usage.forEach((use) => this.#thought(use, billed)),
         onResult: (turn, result) => result.effects.forEach((effect) => effect.type === 'lead_field' && this.#note(effect.field, effect.value, turn)),
       }),
       onLine: (start, first) => {
@@ -155,12 +157,19 @@ export class LiveCall {
     const messageId = newId()
     const by = said.by === 'caller' ? 'customer' : 'agent'
     const atMs = this.#deps.clock.nowMs()
-    this.#history.push({ messageId, role: by, text: said.text, atMs })
+    this.#remember({ messageId, role: by, text: said.text, atMs }, said.startMs)
     this.#journal.said({
       messageId, by, contentSealed: sealJson(this.#deps.keyring, { kind: 'text', text: said.text }, call.tenantId), startMs: said.startMs, endMs: said.endMs,
       interrupted: said.interrupted, confidence: said.confidence, words: wordSpans(said.text, said.words), at: new Date(atMs),
     })
     this.#deps.onSaid(call, said)
+  }
+
+  /** In the order in which it was said: where the agent was cut off is known a moment after the words that did it. */
+  #remember(item: HistoryItem, startMs: number): void {
+    const after = this.#spokenAt.findLastIndex((at) => at <= startMs) + 1
+    this.#spokenAt.splice(after, 0, startMs)
+    this.#history.splice(this.#history.length - this.#spokenAt.length + 1 + after, 0, item)
   }
 
   #note(field: string, value: string, turn: number): void {
@@ -174,8 +183,9 @@ export class LiveCall {
     this.#journal.used({ kind: 'speech', usage, costMicros: line?.amountMicros ?? 0n })
   }
 
-  #thought(_turn: number, usage: ModelUsage): void {
-    this.#journal.used({ kind: 'model', usage, costMicros: rateModels({ atMs: this.#ratedAtMs, usage: [usage] }).totalMicros })
+  /** An answer that was prepared too early is ours to pay. */
+  #thought(usage: ModelUsage, billed: boolean): void {
+    this.#journal.used({ kind: 'model', usage, costMicros: billed ? rateModels({ atMs: this.#ratedAtMs, usage: [usage] }).totalMicros : 0n })
   }
 
   /** The same card for the whole call. */
