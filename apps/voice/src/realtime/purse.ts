@@ -1,40 +1,135 @@
-import { estimateTurn, rateTurn, chargeDetails } from '@trunkline/billing'
-import { newId, type Id, type ModelUsage, type VendorId } from '@trunkline/core'
+import { cardAt, chargeDetails, estimateModels, rateModels, rateSpeech, type Charge, type ChargeLine } from '@trunkline/billing'
+import { newId, type Clock, type Id, type Logger, type Micros, type ModelUsage, type SpeechUsage, type VendorId } from '@trunkline/core'
 import { ledger, type Db } from '@trunkline/db'
 
 const HOLD_MS = 3_600_000
 const INPUT_TOKENS_MAX = 32_000
-/** A card prices messages by channel; a session has none, and nothing is sent. */
-const NO_MESSAGES = { channel: 'webchat', messagesSent: 0 } as const
+/** What a spoken answer is reserved for; the few that say more are charged what they said. */
+const SPOKEN_CHARACTERS = 2_000
+/** Hearing is reserved and charged by the minute of sound, or as much as an utterance needs. */
+const TAB_AUDIO_MS = 60_000
+/** A tab that nobody adds to is charged after this: a quiet session keeps no credit from other work. */
+const TAB_REST_MS = 30_000
 
 export type Ticket = { holdId: Id; atMs: number }
+export type Used = { models: readonly ModelUsage[]; speech: readonly SpeechUsage[] }
 
-/** The money of one session's responses: held before the model is asked, settled for what it used. */
+/** The money of one session: held before anybody is asked for anything, settled for what was used. */
 export type Purse = {
-  /** Null: the balance does not cover it, and nothing may begin. */
-  hold(maxOutputTokens: number): Promise<Ticket | null>
+  /** For one response. Null: the balance does not cover it, and nothing may begin. */
+  hold(wanted: { maxOutputTokens: number; spoken: boolean }): Promise<Ticket | null>
   /** Idempotent by ticket. Nothing used: the hold is given back. */
-  settle(ticket: Ticket, usage: readonly ModelUsage[]): Promise<void>
+  settle(ticket: Ticket, used: Used): Promise<void>
+  /** Before so much sound is written down. False: the balance does not cover it. */
+  listen(audioMs: number): Promise<boolean>
+  heard(usage: SpeechUsage): void
+  /** Charges what was heard and is not charged yet. */
+  close(): Promise<void>
 }
 
-export type PurseDeps = { db: Db; tenantId: Id; model: { vendor: VendorId; model: string }; now: () => number; onCharged: (tenantId: Id) => void }
+export type PurseDeps = { db: Db; tenantId: Id; model: { vendor: VendorId; model: string }; clock: Clock; log: Logger; onCharged: (tenantId: Id) => void }
 
-export function createPurse({ db, tenantId, model, now, onCharged }: PurseDeps): Purse {
+/** What is heard runs up here, under one hold, until it is used up or rests. */
+type Tab = { ticket: Ticket; leftMicros: Micros; heard: SpeechUsage[]; cancel: () => void }
+
+export function createPurse({ db, tenantId, model, clock, log, onCharged }: PurseDeps): Purse {
+  let tab: Tab | null = null
+  let turn: Promise<unknown> = Promise.resolve()
+
+  /** Two utterances at once must not open two tabs. */
+  function inTurn<R>(work: () => Promise<R>): Promise<R> {
+    const mine = turn.then(work)
+    turn = mine.catch(() => {})
+    return mine
+  }
+
+  async function reserve(amountMicros: Micros, ticket: Ticket): Promise<boolean> {
+    const row = { tenantId, holdId: ticket.holdId, turnId: null, amountMicros, idempotencyKey: `hold:realtime:${ticket.holdId}`, expiresAtMs: ticket.atMs + HOLD_MS }
+    const outcome = await db.system('ledger', (tx) => ledger.holdMany(tx, [row]))
+    return outcome.get(ticket.holdId) === 'held'
+  }
+
+  async function charge({ holdId, atMs }: Ticket, used: Used): Promise<void> {
+    const charged = rate(atMs, used, log)
+    await db.system('ledger', async (tx) => {
+      if (charged.totalMicros === 0n) await ledger.voidMany(tx, [{ tenantId, holdId, memo: 'realtime, nothing used', idempotencyKey: `void:realtime:${holdId}` }])
+      else await ledger.settleMany(tx, [{ tenantId, holdId, turnId: null, amountMicros: charged.totalMicros, memo: 'realtime', details: chargeDetails(charged), idempotencyKey: `settle:realtime:${holdId}` }])
+    })
+    onCharged(tenantId)
+  }
+
+  async function closeTab(): Promise<void> {
+    const closing = tab
+    tab = null
+    closing?.cancel()
+    if (closing) await charge(closing.ticket, { models: [], speech: closing.heard }).catch((error: unknown) => log.error({ error, holdId: closing.ticket.holdId }, 'what a realtime session heard was not charged: its hold expires'))
+  }
+
+  async function openTab(neededMicros: Micros): Promise<boolean> {
+    const ticket: Ticket = { holdId: newId(), atMs: clock.nowMs() }
+    const minute = hearing(ticket.atMs, TAB_AUDIO_MS)
+    for (const amountMicros of neededMicros < minute ? [minute, neededMicros] : [neededMicros]) {
+      if (!(await reserve(amountMicros, ticket))) continue
+      tab = { ticket, leftMicros: amountMicros - neededMicros, heard: [], cancel: clock.after(TAB_REST_MS, () => void inTurn(closeTab)) }
+      return true
+    }
+    return false
+  }
+
   return {
-    async hold(maxOutputTokens) {
-      const ticket: Ticket = { holdId: newId(), atMs: now() }
-      const amountMicros = estimateTurn({ atMs: ticket.atMs, channel: NO_MESSAGES.channel, models: [model], maxCalls: 1, maxInputTokens: INPUT_TOKENS_MAX, maxOutputTokens, maxMessages: 0 })
-      const row = { tenantId, holdId: ticket.holdId, turnId: null, amountMicros, idempotencyKey: `hold:realtime:${ticket.holdId}`, expiresAtMs: ticket.atMs + HOLD_MS }
-      const outcome = await db.system('ledger', (tx) => ledger.holdMany(tx, [row]))
-      return outcome.get(ticket.holdId) === 'held' ? ticket : null
+    async hold({ maxOutputTokens, spoken }) {
+      const ticket: Ticket = { holdId: newId(), atMs: clock.nowMs() }
+      const thinking = estimateModels({ atMs: ticket.atMs, models: [model], maxCalls: 1, maxInputTokens: INPUT_TOKENS_MAX, maxOutputTokens })
+      return (await reserve(thinking + (spoken ? speaking(ticket.atMs) : 0n), ticket)) ? ticket : null
     },
-    async settle({ holdId, atMs }, usage) {
-      const charge = rateTurn({ atMs, ...NO_MESSAGES, usage })
-      await db.system('ledger', async (tx) => {
-        if (charge.totalMicros === 0n) await ledger.voidMany(tx, [{ tenantId, holdId, memo: 'realtime, nothing used', idempotencyKey: `void:realtime:${holdId}` }])
-        else await ledger.settleMany(tx, [{ tenantId, holdId, turnId: null, amountMicros: charge.totalMicros, memo: 'realtime', details: chargeDetails(charge), idempotencyKey: `settle:realtime:${holdId}` }])
+    settle: charge,
+    listen: (audioMs) =>
+      inTurn(async () => {
+        const neededMicros = hearing(clock.nowMs(), audioMs)
+        if (tab && tab.leftMicros >= neededMicros) {
+          tab.leftMicros -= neededMicros
+          return true
+        }
+        await closeTab()
+        return openTab(neededMicros)
+      }),
+    heard(usage) {
+      if (tab) tab.heard.push(usage)
+      else void inTurn(async () => {
+        if (await openTab(hearing(clock.nowMs(), usage.audioMs))) tab!.heard.push(usage)
+        else log.error({ tenantId, audioMs: usage.audioMs }, 'what was heard is not covered any more')
       })
-      onCharged(tenantId)
     },
+    close: () => inTurn(closeTab),
   }
 }
+
+function rate(atMs: number, { models, speech }: Used, log: Logger): Charge {
+  const charged = rateModels({ atMs, usage: models })
+  const lines = speech.flatMap((usage) => lineOf(usage, atMs, log) ?? [])
+  return { ...charged, totalMicros: lines.reduce((sum, { amountMicros }) => sum + amountMicros, charged.totalMicros), lines: [...charged.lines, ...lines] }
+}
+
+/** An engine without a price is a fault of the card: it is told, and the rest is charged. */
+function lineOf(usage: SpeechUsage, atMs: number, log: Logger): ChargeLine | null {
+  try {
+    return rateSpeech(usage, { atMs })
+  } catch (error) {
+    log.error({ error, engine: usage.engine }, 'speech without a price')
+    return null
+  }
+}
+
+const BOUND = { characters: 0, audioMs: 0, firstResultMs: null, latencyMs: 0, outcome: 'ok', requestId: null } as const
+
+/** The dearest engine counts: which one will hear is not known before. */
+function hearing(atMs: number, audioMs: number): Micros {
+  const engines = cardAt(atMs).calls.speech.filter(({ kind }) => kind === 'stt')
+  return engines.reduce((most, { engine, model }) => {
+    const micros = rateSpeech({ ...BOUND, kind: 'stt', engine, model, audioMs }, { atMs })?.amountMicros ?? 0n
+    return micros > most ? micros : most
+  }, 1n)
+}
+
+/** A usual voice, not the dearest: a hold is no price, and what is used above it is charged all the same. */
+const speaking = (atMs: number): Micros => rateSpeech({ ...BOUND, kind: 'tts', engine: 'openai', model: '', characters: SPOKEN_CHARACTERS }, { atMs })?.amountMicros ?? 0n

@@ -14,12 +14,11 @@ export type ResponseDeps = {
   tell(happening: realtime.Happening): void
   purse: Purse
   log: Logger
-  onSpeech: (usage: SpeechUsage) => void
 }
 
 const MAX_TOKENS = 4_096
 
-const NO_CREDIT: realtime.Fault = { type: 'invalid_request_error', code: 'insufficient_credit', message: 'The credit balance does not cover this.' }
+export const NO_CREDIT: realtime.Fault = { type: 'invalid_request_error', code: 'insufficient_credit', message: 'The credit balance does not cover this.' }
 
 type SpokenPart = { stream: TtsStream; spoken: Promise<void> }
 
@@ -30,6 +29,8 @@ export class ResponseRun {
   readonly #stop = new AbortController()
   #voice: SpokenPart | null = null
   #fault: realtime.Fault | null = null
+  /** What its voices said, cut off or not. */
+  readonly #spoken: SpeechUsage[] = []
 
   constructor(request: realtime.ResponseRequest, deps: ResponseDeps) {
     this.#request = request
@@ -47,7 +48,7 @@ export class ResponseRun {
     let ticket: Ticket | null = null
     let spent: readonly ModelUsage[] = []
     try {
-      ticket = await this.#deps.purse.hold(this.#maxTokens())
+      ticket = await this.#deps.purse.hold({ maxOutputTokens: this.#maxTokens(), spoken: this.#request.modality === 'audio' })
       if (!ticket) return this.#tell({ type: 'response_failed', responseId, fault: NO_CREDIT })
       const items = itemsOf(await this.#deps.view(this.#request))
       const { outcome, usage } = await this.#ask(items)
@@ -65,8 +66,15 @@ export class ResponseRun {
     } catch {
       this.#tell({ type: 'response_failed', responseId, fault: { type: 'server_error', code: 'internal_error', message: 'The response could not be made.' } })
     } finally {
-      if (ticket) await this.#deps.purse.settle(ticket, spent).catch((error: unknown) => this.#deps.log.error({ error, holdId: ticket?.holdId }, 'a realtime response was not charged: its hold expires'))
+      await this.#hush()
+      if (ticket) await this.#deps.purse.settle(ticket, { models: spent, speech: this.#spoken }).catch((error: unknown) => this.#deps.log.error({ error, holdId: ticket?.holdId }, 'a realtime response was not charged: its hold expires'))
     }
+  }
+
+  /** A voice that was cut off, or whose model failed, has still said what it said. */
+  async #hush(): Promise<void> {
+    this.#voice?.stream.close()
+    await this.#voice?.spoken.catch(() => {})
   }
 
   #maxTokens(): number {
@@ -110,7 +118,7 @@ export class ResponseRun {
     const { voice, speed, format } = this.#request
     const plain = plainFormat(format)
     const stream = this.#deps.tts.speak({ voice, speed, language: null, sampleRateHz: plain.sampleRateHz, signal: this.#stop.signal })
-    return { stream, spoken: this.#carry(stream, createEncoder(plain)).finally(() => this.#deps.onSpeech(stream.close())) }
+    return { stream, spoken: this.#carry(stream, createEncoder(plain)).finally(() => this.#spoken.push(stream.close())) }
   }
 
   async #carry(stream: TtsStream, encoder: Encoder): Promise<void> {

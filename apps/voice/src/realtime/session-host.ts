@@ -1,11 +1,11 @@
 import { realtime } from '@trunkline/channels'
 import type { Vendor } from '@trunkline/agents'
 import type { Clock, Logger } from '@trunkline/core'
-import { createEncoder, type Pcm, type SpeechUsage, type SttEngine, type TtsEngine, type Vad } from '@trunkline/media'
+import { createEncoder, type Pcm, type SttEngine, type TtsEngine, type Vad } from '@trunkline/media'
 import type { RawData, WebSocket } from 'ws'
 import { InputSound, plainFormat } from './input-sound.ts'
 import type { Purse } from './purse.ts'
-import { ResponseRun } from './response.ts'
+import { NO_CREDIT, ResponseRun } from './response.ts'
 
 export type SessionDeps = {
   vad: Vad
@@ -17,8 +17,6 @@ export type SessionDeps = {
   clock: Clock
   log: Logger
   purse: Purse
-  /** Each stream and call of speech, when it is over. */
-  onSpeech: (usage: SpeechUsage) => void
 }
 
 /** Unsent events of a client that does not read; above it the session is over. */
@@ -78,6 +76,7 @@ export class SessionHost {
     for (const run of this.#runs.values()) run.cancel()
     this.#sound.close()
     this.#items.clear()
+    void this.#deps.purse.close()
   }
 
   #message(data: RawData): void {
@@ -160,19 +159,24 @@ export class SessionHost {
   async #write(itemId: string, contentIndex: number, sound: { pcm: Pcm; rateHz: number } | undefined, language: string | null): Promise<void> {
     try {
       if (!this.#deps.stt || !sound || sound.pcm.length === 0) throw new Error('nobody to write, or nothing to write down')
+      if (!(await this.#deps.purse.listen((sound.pcm.length / sound.rateHz) * 1_000))) return this.#unwritten(itemId, contentIndex, NO_CREDIT)
       const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(TRANSCRIBE_TIMEOUT_MS)])
       const { text, durationMs, usage } = await this.#deps.stt.transcribe(sound.pcm, { sampleRateHz: this.#sound.sampleRateHz, language, keyterms: [], signal })
-      this.#deps.onSpeech(usage)
+      this.#deps.purse.heard(usage)
       this.#tell({ type: 'transcription_completed', itemId, contentIndex, transcript: text, measured: { seconds: durationMs / 1_000 } })
     } catch {
-      this.#tell({ type: 'transcription_failed', itemId, contentIndex, fault: { type: 'server_error', code: 'transcription_failed', message: 'The audio could not be transcribed.' } })
+      this.#unwritten(itemId, contentIndex, { type: 'server_error', code: 'transcription_failed', message: 'The audio could not be transcribed.' })
     }
   }
 
+  #unwritten(itemId: string, contentIndex: number, fault: realtime.Fault): void {
+    this.#tell({ type: 'transcription_failed', itemId, contentIndex, fault })
+  }
+
   #answer(request: realtime.ResponseRequest): void {
-    const { vendor, model, tts, purse, log, onSpeech } = this.#deps
+    const { vendor, model, tts, purse, log } = this.#deps
     const run = new ResponseRun(request, {
-      vendor, model, tts, purse, log, onSpeech,
+      vendor, model, tts, purse, log,
       view: (wanted) => this.#view(wanted),
       tell: (happening) => {
         if (happening.type.startsWith('response_')) this.#runs.delete(request.responseId)

@@ -64,8 +64,7 @@ export function serveRealtime(deps: SocketsDeps): Sockets {
       realtime.createRealtimeSession({ config, expiresAtS: Math.floor(now() / 1_000) + deps.limits.sessionSecondsMax, transcriptionModel: TRANSCRIPTION_MODEL, playout: 'client', ...(made ? { idSeed: made.idSeed } : {}) }),
       {
         vad: speech.vad, stt: speech.stt(), tts: speech.tts(), vendor, model, clock, log,
-        purse: createPurse({ db, tenantId, model: { vendor: vendor.id, model }, now, onCharged: (tenantId) => void balances.changed([tenantId]).catch(() => {}) }),
-        onSpeech: (usage) => log.info({ tenantId, ...usage }, 'speech of a realtime session'),
+        purse: createPurse({ db, tenantId, model: { vendor: vendor.id, model }, clock, log, onCharged: (tenantId) => void balances.changed([tenantId]).catch(() => {}) }),
       },
     )
     const cancel = clock.after(deps.limits.sessionSecondsMax * 1_000, () => host.expire())
