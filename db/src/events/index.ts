@@ -1,0 +1,7 @@
+export * from './bus.ts'
+export * from './calls.ts'
+export * from './contract.ts'
+export { eventsTopic, type EventLimits } from './keys.ts'
+export { happened, type Note } from './notes.ts'
+export { compareEventIds, EVENT_ID } from './place.ts'
+export type { Page as EventPage, Watch as EventWatch } from './stream.ts'
