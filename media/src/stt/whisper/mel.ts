@@ -1,7 +1,7 @@
 import type { Pcm } from '../../frame.ts'
 import { Fft } from './fft.ts'
 
-/** Whisper's ears (openai/whisper, audio.py): 16 kHz, windows of 25 ms every 10 ms, 30 s at a time. */
+/** Whisper's ears (openai/whisper, audio.py): 16 kHz, windows of 25 ms every 10 ms, 30 s at a time; of its relatives also fewer. */
 export const WHISPER_RATE_HZ = 16_000
 const WINDOW = 400
 const HOP = 160
@@ -10,9 +10,10 @@ const BINS = WINDOW / 2 + 1
 /** Logarithm of what counts as nothing. */
 const FLOOR = 1e-10
 
-/** Sound to the input of the encoder: `bands` rows of 3,000 frames. */
+/** Sound to the input of the encoder: `bands` rows of `frames` frames of 10 ms. */
 export class LogMel {
   readonly bands: number
+  readonly frames: number
   readonly #fft = new Fft(WINDOW)
   readonly #filters: Filter[]
   readonly #hann = Float64Array.from({ length: WINDOW }, (_, index) => 0.5 - 0.5 * Math.cos((2 * Math.PI * index) / WINDOW))
@@ -20,23 +21,24 @@ export class LogMel {
   readonly #power = new Float64Array(BINS)
 
   /** 80 bands, or 128 from large-v3 on. */
-  constructor(bands: number) {
+  constructor(bands: number, frames = WHISPER_FRAMES) {
     this.bands = bands
+    this.frames = frames
     this.#filters = melFilters(bands)
   }
 
-  /** At most 30 s; the rest is silence, and costs nothing. */
-  features(pcm: Pcm): Float32Array {
-    const features = new Float32Array(this.bands * WHISPER_FRAMES)
-    const frames = Math.min(WHISPER_FRAMES, Math.ceil(pcm.length / HOP) + WINDOW / HOP)
+  /** At most as long as the frames; the rest is silence, and costs nothing. `unit`: the number that stands for 1. */
+  features(pcm: Pcm | Float32Array, unit = 32_768): Float32Array {
+    const features = new Float32Array(this.bands * this.frames)
+    const frames = Math.min(this.frames, Math.ceil(pcm.length / HOP) + WINDOW / HOP)
     const silent = Math.log10(FLOOR)
     features.fill(silent)
     let loudest = silent
     for (let frame = 0; frame < frames; frame++) {
-      this.#listen(pcm, frame * HOP - WINDOW / 2)
+      this.#listen(pcm, frame * HOP - WINDOW / 2, unit)
       for (let band = 0; band < this.bands; band++) {
         const level = Math.log10(Math.max(FLOOR, this.#energy(this.#filters[band]!)))
-        features[band * WHISPER_FRAMES + frame] = level
+        features[band * this.frames + frame] = level
         loudest = Math.max(loudest, level)
       }
     }
@@ -44,9 +46,13 @@ export class LogMel {
     return features
   }
 
-  /** Power of one window. Before the beginning the sound is mirrored, as torch.stft pads it. */
-  #listen(pcm: Pcm, from: number): void {
-    for (let index = 0; index < WINDOW; index++) this.#window[index] = (sampleAt(pcm, from + index) / 32_768) * this.#hann[index]!
+  /** Power of one window. Before the beginning and behind the last frame the sound is mirrored, as torch.stft pads it. */
+  #listen(pcm: Pcm | Float32Array, from: number, unit: number): void {
+    const last = this.frames * HOP - 1
+    for (let index = 0; index < WINDOW; index++) {
+      const at = Math.abs(from + index)
+      this.#window[index] = ((pcm[at > last ? 2 * last - at : at] ?? 0) / unit) * this.#hann[index]!
+    }
     this.#fft.transform(this.#window)
     const { re, im } = this.#fft
     for (let bin = 0; bin < BINS; bin++) this.#power[bin] = re[bin]! ** 2 + im[bin]! ** 2
@@ -58,8 +64,6 @@ export class LogMel {
     return sum
   }
 }
-
-const sampleAt = (pcm: Pcm, at: number): number => pcm[Math.abs(at)] ?? 0
 
 type Filter = { from: number; weights: Float64Array }
 
