@@ -45,3 +45,10 @@ async function condense(older: readonly HistoryItem[], previous: Summary | null,
   const usable = asked.answer?.outcome === 'ok' || asked.answer?.outcome === 'incomplete'
   return { text: usable ? asked.answer!.text.trim() : '', usage: asked.usage }
 }
+
+/** A whole conversation in a few sentences, for the person who reads about it: by the model, else by rules. Throws only when `signal` fires. */
+export async function summarise(messages: readonly HistoryItem[], link: Link | null, deps: ContextDeps, signal: AbortSignal): Promise<{ text: string; usage: ModelUsage[] }> {
+  const { text, usage } = link ? await condense(messages, null, [link], deps, signal) : { text: '', usage: [] }
+  signal.throwIfAborted()
+  return { text: text || extractiveSummary(messages, null).text, usage }
+}

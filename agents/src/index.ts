@@ -1,4 +1,5 @@
 export { COMPRESS_ABOVE, KEEP_VERBATIM, SILENCE_MS, contextStartMs, extractiveSummary, historyItem } from './history.ts'
+export { summarise } from './context.ts'
 export type { HistoryItem, Summary } from './history.ts'
 export { BUILT_IN_VARIABLES, assertPrompt, buildInstructions, checkPrompt, fillVariables } from './instructions.ts'
 export type { ConversationFacts, PromptFault } from './instructions.ts'

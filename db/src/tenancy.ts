@@ -5,6 +5,7 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { migrate as runMigrations } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
 import { isDatabaseAway } from './away.ts'
+import { notesOf, type Note } from './events/notes.ts'
 
 /** One connection inside one transaction. `query` for hand-written SQL on hot paths, `orm` for everything else. */
 export type Tx = {
@@ -36,6 +37,8 @@ export type DbOptions = {
   statementTimeoutMs?: number
   /** Called once per system transaction; feeds a metric by reason. */
   onSystem?: (reason: SystemReason) => void
+  /** Called after a commit with what the transaction has said by `happened`: give it to the event bus. Must not throw. */
+  onCommitted?: (notes: readonly Note[]) => void
 }
 
 const ROLES = ['trunkline_app', 'trunkline_system'] as const
@@ -78,6 +81,7 @@ async function setRolePassword(client: pg.Client, role: Role, password: string):
 
 export function connectDb(options: DbOptions): Db {
   const pools = { app: createPool(options, 'trunkline_app'), system: createPool(options, 'trunkline_system') }
+  const inTransaction = transactor(options.onCommitted)
 
   return {
     async tenant(tenantId, work) {
@@ -120,14 +124,17 @@ function createPool(options: DbOptions, role: Role): pg.Pool {
   return pool
 }
 
-async function inTransaction<T>(pool: pg.Pool, begin: string, work: (tx: Tx) => Promise<T>): Promise<T> {
+type InTransaction = <T>(pool: pg.Pool, begin: string, work: (tx: Tx) => Promise<T>) => Promise<T>
+
+const transactor = (onCommitted: DbOptions['onCommitted']): InTransaction => async (pool, begin, work) => {
   const client = await pool.connect()
+  const tx = txOf(client)
   let broken: Error | undefined
+  let result: Awaited<ReturnType<typeof work>>
   try {
     await client.query(begin)
-    const result = await work(txOf(client))
+    result = await work(tx)
     await client.query('COMMIT')
-    return result
   } catch (error) {
     // A connection that does not answer is not asked to roll back: the server does that when it is gone.
     if (isDatabaseAway(error)) broken = error as Error
@@ -138,6 +145,9 @@ async function inTransaction<T>(pool: pg.Pool, begin: string, work: (tx: Tx) => 
   } finally {
     client.release(broken)
   }
+  const notes = notesOf(tx)
+  if (notes.length > 0) onCommitted?.(notes)
+  return result
 }
 
 function txOf(client: pg.PoolClient): Tx {

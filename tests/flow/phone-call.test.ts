@@ -40,6 +40,24 @@ describe.each(['twilio', 'telnyx'] as const)('a call that comes in over %s', { t
   })
 })
 
+describe('after a call', { timeout: 60_000 }, () => {
+  it('there is a summary, and the lead that fell out of it, without a wait', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING }, prompt: { tools: [{ type: 'builtin', name: 'capture_lead_field' }] } })
+    const phone = town.ring(telephone, '+14155550177')
+    await hears(phone, /harbour bikes/)
+    await kept(town, telephone, 1)
+    phone.say('My name is Ada Berg and I need a new bike for my daughter.')
+    await kept(town, telephone, 3)
+    phone.hangUp()
+    const call = await callOf(town, telephone, (row) => row.summary_sealed !== null)
+    expect(call.summary_due_at).toBeNull()
+    await town.until('SELECT 1 FROM leads WHERE conversation_id = $1', [call.conversation_id], (rows) => rows.length === 1)
+    const { data } = await business.ok('GET', '/v1/leads')
+    expect(data[0]).toMatchObject({ name: expect.stringContaining('Ada') })
+    expect(await balanced()).toEqual([])
+  })
+})
+
 describe('a call that comes in', { timeout: 60_000 }, () => {
   it('is recorded in stereo, after the announcement that says so', async () => {
     const telephone = await town.telephone(business, { settings: { greeting: GREETING, recording: { enabled: true, announcement: 'This call is recorded.' } } })

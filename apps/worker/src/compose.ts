@@ -5,6 +5,7 @@ import {
   connectDb, connectRedis, createBell, createBuckets, createCache, createDrainer, createEffectsPump, createFolderStore, createKeyring, createNumberRouting, createPresence, createSchedule, createSweeper, ledger, openToolSecrets, openVendorKey, redisReady,
   type Bell, type PeriodicJob,
 } from '@trunkline/db'
+import { summariseCalls } from './call-summaries.ts'
 import { createDirectSends } from './direct-sends.ts'
 import { createEffectsHandler } from './effects-handler.ts'
 import type { WorkerEnv } from './env.ts'
@@ -65,6 +66,7 @@ export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = 
     const leadDeps = { db, keyring, clock, log, vendors, routing, breakers, intervals }
     return [
       { name: 'leads', everyMs: Math.min(5_000, env.LEAD_QUIET_MS), run: async (signal) => void (await extractDueLeads(leadDeps, signal)) },
+      { name: 'call-summaries', everyMs: 5_000, run: (signal) => summariseCalls(leadDeps, signal) },
       { name: 'holds', everyMs: 60_000, run: () => expireOldHolds({ db, log }) },
       { name: 'tidy', everyMs: 3_600_000, run: () => tidyUp({ db, log }) },
     ]

@@ -29,7 +29,7 @@ async function extractOne(deps: Deps, due: DueConversation, signal: AbortSignal)
     { firstUnextractedAtMs: due.firstUnextractedAt.getTime(), lastMessageAtMs: due.lastMessageAt.getTime(), nowMs, failures: 0 },
     deps.intervals,
   )
-  if (nextMs !== null && nextMs > nowMs) {
+  if (!due.callEnded && nextMs !== null && nextMs > nowMs) {
     await deps.db.system('schedule', (tx) => postponeExtraction(tx, due.id, new Date(nextMs), false))
     return false
   }

@@ -42,7 +42,7 @@ export type CallWish = 'hang_up' | 'transfer'
 export type CallRow = typeof calls.$inferSelect
 
 export function callOf(row: CallRow): Call {
-  const { fromAddress, toAddress, costCarrierMicros, costSttMicros, costTtsMicros, costModelMicros, recordingState, recordingKey, recordingMs, recordingBytes, leaseOwner: _, leaseUntil: __, ...rest } = row
+  const { fromAddress, toAddress, costCarrierMicros, costSttMicros, costTtsMicros, costModelMicros, recordingState, recordingKey, recordingMs, recordingBytes, leaseOwner: _, leaseUntil: __, summaryDueAt: ___, ...rest } = row
   return {
     ...(rest as unknown as Call),
     from: fromAddress,

@@ -38,7 +38,7 @@ export async function end(tx: Tx, wish: EndCall): Promise<EndedCall> {
   await charge(tx, call, cost)
   await tx.query(
     `UPDATE calls SET status = $2, end_reason = $3, end_detail = $4, ended_at = $5, lease_owner = NULL, lease_until = NULL,
-       cost_carrier_micros = $6, cost_stt_micros = $7, cost_tts_micros = $8, cost_model_micros = $9 WHERE id = $1`,
+       summary_due_at = CASE WHEN EXISTS (SELECT 1 FROM messages WHERE call_id = $1) THEN now() END, cost_carrier_micros = $6, cost_stt_micros = $7, cost_tts_micros = $8, cost_model_micros = $9 WHERE id = $1`,
     [call.id, wish.status, wish.reason, wish.detail?.slice(0, 255) ?? null, at, ...[cost.carrier, cost.stt, cost.tts, cost.model].map(String)],
     'calls_end',
   )

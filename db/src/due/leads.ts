@@ -1,4 +1,5 @@
 import { newId, type Id, type LeadFields } from '@trunkline/core'
+import { happened } from '../events/notes.ts'
 import { storableJson, storableText } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 import type { HistoryRow } from '../turns/index.ts'
@@ -16,6 +17,8 @@ export type DueConversation = {
   lastMessageAt: Date
   failures: number
   promptId: Id | null
+  /** The last word was one of a call that is over: nothing is to be waited for. */
+  callEnded: boolean
 }
 
 /**
@@ -24,12 +27,13 @@ export type DueConversation = {
  */
 export async function takeDueConversations(tx: Tx, limit: number, leaseMs: number): Promise<DueConversation[]> {
   await tx.query('UPDATE conversations SET extraction_due_at = NULL, first_unextracted_at = NULL WHERE extraction_due_at <= now() AND last_seq <= extracted_seq')
-  const { rows } = await tx.query<{ id: Id; tenant_id: Id; project_id: Id; number_id: Id; contact_id: Id; last_seq: string; extracted_seq: string; first_unextracted_at: Date | null; last_message_at: Date; extraction_failures: number; prompt_id: Id | null }>(
+  const { rows } = await tx.query<{ id: Id; tenant_id: Id; project_id: Id; number_id: Id; contact_id: Id; last_seq: string; extracted_seq: string; first_unextracted_at: Date | null; last_message_at: Date; extraction_failures: number; prompt_id: Id | null; call_ended: boolean }>(
     `WITH due AS (SELECT id FROM conversations WHERE extraction_due_at <= now() ORDER BY extraction_due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
      UPDATE conversations c SET extraction_due_at = now() + make_interval(secs => $2::float8 / 1000) FROM due
      LEFT JOIN conversations d ON d.id = due.id LEFT JOIN agents a ON a.id = d.agent_id
      WHERE c.id = due.id
-     RETURNING c.id, c.tenant_id, c.project_id, c.number_id, c.contact_id, c.last_seq, c.extracted_seq, c.first_unextracted_at, c.last_message_at, c.extraction_failures, a.prompt_id`,
+     RETURNING c.id, c.tenant_id, c.project_id, c.number_id, c.contact_id, c.last_seq, c.extracted_seq, c.first_unextracted_at, c.last_message_at, c.extraction_failures, a.prompt_id,
+       EXISTS (SELECT 1 FROM calls k WHERE k.conversation_id = c.id AND k.ended_at > c.last_message_at - interval '10 seconds') AS call_ended`,
     [limit, leaseMs],
     'leads_take',
   )
@@ -45,6 +49,7 @@ export async function takeDueConversations(tx: Tx, limit: number, leaseMs: numbe
     lastMessageAt: row.last_message_at,
     failures: row.extraction_failures,
     promptId: row.prompt_id,
+    callEnded: row.call_ended,
   }))
 }
 
@@ -81,7 +86,7 @@ const hasSubstance = (fields: LeadFields) => [fields.name, fields.email, fields.
 /** Later extractions add and correct; what they do not mention stays. */
 async function upsertLead(tx: Tx, due: DueConversation, fields: LeadFields, extractedBy: string): Promise<void> {
   const text = (value: string | null) => (value === null ? null : storableText(value))
-  await tx.query(
+  const { rows } = await tx.query<{ id: Id; is_new: boolean }>(
     `INSERT INTO leads AS l (id, tenant_id, project_id, conversation_id, number_id, contact_id, name, email, phone, company, intent, urgency, budget, fit, engagement, demo_datetime, smart_notification, evidence_message_ids, extracted_seq, extracted_by)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
      ON CONFLICT (conversation_id) DO UPDATE SET
@@ -91,7 +96,8 @@ async function upsertLead(tx: Tx, due: DueConversation, fields: LeadFields, extr
        demo_datetime = coalesce(excluded.demo_datetime, l.demo_datetime), smart_notification = coalesce(excluded.smart_notification, l.smart_notification),
        evidence_message_ids = ARRAY(SELECT DISTINCT e FROM unnest(l.evidence_message_ids || excluded.evidence_message_ids) AS e ORDER BY e),
        extracted_seq = excluded.extracted_seq, extracted_by = excluded.extracted_by, updated_at = now()
-     WHERE l.extracted_seq < excluded.extracted_seq`,
+     WHERE l.extracted_seq < excluded.extracted_seq
+     RETURNING l.id, l.id = $1 AS is_new`,
     [
       newId(), due.tenantId, due.projectId, due.id, due.numberId, due.contactId,
       text(fields.name), text(fields.email), text(fields.phone), text(fields.company), text(fields.intent), fields.urgency, text(fields.budget), fields.fit, fields.engagement,
@@ -99,6 +105,7 @@ async function upsertLead(tx: Tx, due: DueConversation, fields: LeadFields, extr
     ],
     'leads_upsert',
   )
+  for (const { id, is_new } of rows) happened(tx, due.tenantId, { type: is_new ? 'lead.created' : 'lead.updated', projectId: due.projectId, data: { lead_id: id } })
 }
 
 /** The messages of a conversation up to `lastSeq`, oldest first, newest 200: what extraction reads. */

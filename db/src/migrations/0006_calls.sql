@@ -37,6 +37,8 @@ CREATE TABLE calls (
   recording_ms int,
   recording_bytes bigint,
   summary_sealed bytea,
+  -- Set at the end of a call in which something was said, until it is summarised.
+  summary_due_at timestamptz,
   epoch int NOT NULL DEFAULT 0,
   lease_owner text,
   lease_until timestamptz,
@@ -69,6 +71,8 @@ CREATE INDEX calls_live ON calls (tenant_id, number_id) WHERE ended_at IS NULL;
 CREATE INDEX calls_lease ON calls (lease_until) WHERE ended_at IS NULL;
 --> statement-breakpoint
 CREATE INDEX calls_unstored ON calls (ended_at) WHERE recording_state = 'recording' AND ended_at IS NOT NULL;
+--> statement-breakpoint
+CREATE INDEX calls_unsummarised ON calls (summary_due_at) WHERE summary_due_at IS NOT NULL;
 --> statement-breakpoint
 SELECT trunkline_secure('calls');
 --> statement-breakpoint

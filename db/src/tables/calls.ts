@@ -35,6 +35,7 @@ export const calls = pgTable('calls', {
   recordingMs: integer('recording_ms'),
   recordingBytes: bigint('recording_bytes', { mode: 'number' }),
   summarySealed: bytea('summary_sealed'),
+  summaryDueAt: timestamp('summary_due_at', { withTimezone: true }),
   epoch: integer('epoch').notNull().default(sql`0`),
   leaseOwner: text('lease_owner'),
   leaseUntil: timestamp('lease_until', { withTimezone: true }),

@@ -2,7 +2,9 @@ import { newId, type Echo, type Id, type IdentityChange, type NumberNotice, type
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 import { scopeOf } from './contacts.ts'
+import { happened } from '../events/notes.ts'
 import { closeDirect } from './direct-money.ts'
+import { tellMessages, wasSql, type ChangedMessage } from './news.ts'
 import { summariseMessages } from './send.ts'
 
 /** `waiting`: the message it speaks of is not known yet (its send is not recorded); tried again. `ignored`: nothing of ours is meant. */
@@ -86,38 +88,52 @@ async function settleOutbox(tx: Tx, matches: ReceiptMatch[], events: Map<number,
 async function raiseStatuses(tx: Tx, rows: { messageId: Id; event: Receipt }[]): Promise<void> {
   if (rows.length === 0) return
   const best = new Map<Id, Receipt>()
+  const steps = new Map<Id, Receipt['status'][]>()
   for (const row of rows) {
     const known = best.get(row.messageId)
     if (!known || RANK[row.event.status] > RANK[known.status]) best.set(row.messageId, row.event)
+    steps.set(row.messageId, [...(steps.get(row.messageId) ?? []), row.event.status])
   }
-  await tx.query(
+  const raised = await tx.query<ChangedMessage>(
     `UPDATE messages m SET status = i.status, provider_message_id = coalesce(m.provider_message_id, i.provider_message_id), reason = i.reason
-     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS i (id, status, provider_message_id, reason)
+     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::boolean[]) AS i (id, status, provider_message_id, reason, several)
      WHERE m.id = i.id AND m.direction = 'outbound'
-       AND (${rankSql('i.status')} > ${rankSql('m.status')} OR (i.status = 'failed' AND m.status IN ('queued', 'sending', 'sent', 'unknown')))`,
+       AND (${rankSql('i.status')} > ${rankSql('m.status')} OR (i.status = 'failed' AND m.status IN ('queued', 'sending', 'sent', 'unknown')))
+     RETURNING m.id, m.tenant_id, m.status, m.reason, ${wasSql('i.several')}`,
     [
       [...best.keys()],
       [...best.values()].map((event) => event.status),
       [...best.values()].map((event) => event.providerMessageId ?? null),
       [...best.values()].map((event) => (event.status === 'failed' ? (event.error?.code ?? 'failed') : null)),
+      [...best.keys()].map((messageId) => steps.get(messageId)!.length > 1),
     ],
     'receipts_raise',
   )
+  tellMessages(tx, raised.rows.flatMap((row) => [...stepsBefore(row, steps.get(row.id)!), row]))
+}
+
+/** Several receipts of a message may come in one batch: each step up is news, also where only the highest is stored. */
+function stepsBefore(row: ChangedMessage, told: Receipt['status'][]): ChangedMessage[] {
+  const rank = (status: string) => RANK[status as Receipt['status']] ?? 0
+  const between = [...new Set(told)].filter((status) => status !== 'failed' && rank(status) > rank(row.was ?? '') && rank(status) < rank(row.status))
+  return between.sort((a, b) => rank(a) - rank(b)).map((status) => ({ ...row, status }))
 }
 
 /** Instagram and Messenger say "everything up to this time has been read". */
 async function applyWatermark(tx: Tx, effect: Effect<Receipt>): Promise<EffectOutcome> {
   const { contact, watermarkMs, status } = effect.event
   if (!contact || watermarkMs === undefined) return 'ignored'
-  const { rowCount } = await tx.query(
+  const { rows } = await tx.query<ChangedMessage>(
     `UPDATE messages m SET status = $5
      FROM contact_identities ci JOIN conversations c ON c.contact_id = ci.contact_id
      WHERE ci.tenant_id = $1 AND ci.kind = $2 AND ci.scope = $3 AND ci.value = $4 AND ci.ended_at IS NULL AND c.number_id = $6
-       AND m.conversation_id = c.id AND m.direction = 'outbound' AND m.created_at <= $7 AND ${rankSql('m.status')} BETWEEN 1 AND $8::int`,
+       AND m.conversation_id = c.id AND m.direction = 'outbound' AND m.created_at <= $7 AND ${rankSql('m.status')} BETWEEN 1 AND $8::int
+     RETURNING m.id, m.tenant_id, m.status, m.reason`,
     [effect.tenantId, contact.kind, scopeOf(contact, effect.address), contact.value, status, effect.numberId, new Date(watermarkMs), RANK[status] - 1],
     'receipts_watermark',
   )
-  return rowCount ? 'applied' : 'ignored'
+  tellMessages(tx, rows)
+  return rows.length > 0 ? 'applied' : 'ignored'
 }
 
 /** `ours`: a send of ours, perhaps one whose outcome was unknown until now. `waiting`: it may be a send that is being recorded. */
@@ -153,21 +169,25 @@ export async function matchEcho(tx: Tx, effect: Effect<Echo>): Promise<EchoMatch
 /** Stores what a person of the business wrote from another app. It makes the conversation theirs. */
 export async function storeForeignEcho(tx: Tx, effect: Effect<Echo>, contentSealed: Buffer, kind: string): Promise<EffectOutcome> {
   const identity = effect.event.contact.identities[0]!
-  const conversation = await tx.query<{ id: Id; last_seq: string }>(
+  const conversation = await tx.query<{ id: Id; last_seq: string; project_id: Id; was: 'agent' | 'human' }>(
     `UPDATE conversations c SET last_seq = last_seq + 1, last_message_at = now(), handler = 'human', handler_epoch = handler_epoch + CASE WHEN handler = 'agent' THEN 1 ELSE 0 END
      FROM contact_identities ci WHERE ci.tenant_id = $1 AND ci.kind = $2 AND ci.scope = $3 AND ci.value = $4 AND ci.ended_at IS NULL
-       AND c.number_id = $5 AND c.contact_id = ci.contact_id AND c.status = 'open' RETURNING c.id, c.last_seq`,
+       AND c.number_id = $5 AND c.contact_id = ci.contact_id AND c.status = 'open'
+     RETURNING c.id, c.last_seq, c.project_id, (SELECT o.handler FROM conversations o WHERE o.id = c.id) AS was`,
     [effect.tenantId, identity.kind, scopeOf(identity, effect.address), identity.value, effect.numberId],
     'echo_conversation',
   )
   const row = conversation.rows[0]
   if (!row) return 'ignored'
+  const messageId = newId()
   await tx.query(
     `INSERT INTO messages (id, tenant_id, conversation_id, number_id, seq, direction, author, kind, content_sealed, provider_message_id, status, provider_at)
      VALUES ($1, $2, $3, $4, $5, 'outbound', 'human', $6, $7, $8, 'sent', $9)`,
-    [newId(), effect.tenantId, row.id, effect.numberId, row.last_seq, kind, contentSealed, effect.event.providerMessageId, new Date(effect.event.atMs)],
+    [messageId, effect.tenantId, row.id, effect.numberId, row.last_seq, kind, contentSealed, effect.event.providerMessageId, new Date(effect.event.atMs)],
     'echo_insert',
   )
+  if (row.was === 'agent') happened(tx, effect.tenantId, { type: 'conversation.handler_changed', projectId: row.project_id, data: { conversation_id: row.id, handler: 'human', was: 'agent' } })
+  tellMessages(tx, [{ id: messageId, tenant_id: effect.tenantId, status: 'sent', reason: null }])
   return 'applied'
 }
 

@@ -1,7 +1,9 @@
 import { newId, type Id } from '@trunkline/core'
 import { lockWallets, settleMany, voidMany } from '../ledger/index.ts'
+import { happened } from '../events/notes.ts'
 import { retireTurns } from '../queue/lanes.ts'
 import type { Tx } from '../tenancy.ts'
+import { tellMessages } from './news.ts'
 
 export type TurnOutcome = 'sent' | 'failed' | 'unknown' | 'parked' | 'discarded' | 'rejected' | 'silent'
 
@@ -99,6 +101,7 @@ async function markInbound(tx: Tx, turns: FinishTurn[]): Promise<void> {
     [rows.map((row) => row.id), rows.map((row) => INBOUND_STATUS[row.turn.outcome]), rows.map((row) => row.turn.reason)],
     'turns_mark_inbound',
   )
+  tellMessages(tx, rows.map(({ id, turn }) => ({ id, tenant_id: turn.tenantId, status: INBOUND_STATUS[turn.outcome], reason: turn.reason })))
 }
 
 async function settleTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
@@ -128,15 +131,19 @@ async function settleTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
 
 async function changeHands(tx: Tx, turns: FinishTurn[]): Promise<void> {
   if (turns.length === 0) return
-  await tx.query(
+  const { rows } = await tx.query<{ id: Id; tenant_id: Id; project_id: Id; handler: 'agent' | 'human'; was: 'agent' | 'human' }>(
     `UPDATE conversations c SET
        handler = CASE WHEN i.handover THEN 'human' ELSE c.handler END,
        handler_epoch = c.handler_epoch + CASE WHEN i.handover THEN 1 ELSE 0 END,
        status = CASE WHEN i.closing AND c.status = 'open' THEN 'closed' ELSE c.status END
-     FROM unnest($1::uuid[], $2::boolean[], $3::boolean[]) AS i (id, handover, closing) WHERE c.id = i.id`,
+     FROM unnest($1::uuid[], $2::boolean[], $3::boolean[]) AS i (id, handover, closing) WHERE c.id = i.id
+     RETURNING c.id, c.tenant_id, c.project_id, c.handler, (SELECT o.handler FROM conversations o WHERE o.id = c.id) AS was`,
     [turns.map((turn) => turn.conversationId), turns.map((turn) => turn.handover ?? false), turns.map((turn) => turn.close ?? false)],
     'turns_change_hands',
   )
+  for (const { id, tenant_id, project_id, handler, was } of rows) {
+    if (handler !== was) happened(tx, tenant_id, { type: 'conversation.handler_changed', projectId: project_id, data: { conversation_id: id, handler, was } })
+  }
 }
 
 /** Settles or gives back what a reconciled outcome left on hold. The amount was written when the turn was retired. */

@@ -1,4 +1,5 @@
 import { newId, type Id, type MediaRef, type Sender } from '@trunkline/core'
+import { happened } from '../events/notes.ts'
 import { holdMany } from '../ledger/index.ts'
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
@@ -271,12 +272,12 @@ async function insertMessages(tx: Tx, turns: OpenTurn[], conversations: Map<Id, 
     const before = Number(conversation.last_seq) - turn.items.length
     return turn.items.map((item, index) => ({ turn, item, conversationId: conversation.id, seq: before + index + 1 }))
   })
-  await tx.query(
+  const inserted = await tx.query<{ id: Id; tenant_id: Id }>(
     `INSERT INTO messages (id, tenant_id, conversation_id, number_id, turn_id, agent_id, prompt_id, prompt_version, seq, direction, author, kind, content_sealed, provider_message_id, reply_to, status, details, provider_at, created_at)
      SELECT id, tenant_id, conversation_id, number_id, turn_id, agent_id, prompt_id, prompt_version, seq, 'inbound', 'customer', kind, content_sealed, provider_message_id, reply_to, 'received', details, provider_at, received_at
      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::int[], $9::bigint[], $10::text[], $11::bytea[], $12::text[], $13::text[], $14::jsonb[], $15::timestamptz[], $16::timestamptz[])
        AS i (id, tenant_id, conversation_id, number_id, turn_id, agent_id, prompt_id, prompt_version, seq, kind, content_sealed, provider_message_id, reply_to, details, provider_at, received_at)
-     ON CONFLICT DO NOTHING`,
+     ON CONFLICT DO NOTHING RETURNING id, tenant_id`,
     [
       rows.map((row) => row.item.messageId),
       rows.map((row) => row.turn.tenantId),
@@ -297,6 +298,8 @@ async function insertMessages(tx: Tx, turns: OpenTurn[], conversations: Map<Id, 
     ],
     'turns_insert_messages',
   )
+  // One that waits for its answer again is no news.
+  for (const row of inserted.rows) happened(tx, row.tenant_id, { type: 'message.received', projectId: null, data: { message_id: row.id, status: 'received', reason: null } })
 }
 
 async function insertMedia(tx: Tx, turns: OpenTurn[]): Promise<void> {

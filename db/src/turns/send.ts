@@ -1,6 +1,7 @@
 import type { Id, RejectionPolicy } from '@trunkline/core'
 import type { Tx } from '../tenancy.ts'
 import { checkFence } from '../queue/lanes.ts'
+import { tellMessages, wasSql, type ChangedMessage } from './news.ts'
 
 export type OutboxRow = {
   id: Id
@@ -144,7 +145,7 @@ export async function recordSends(tx: Tx, records: SendRecord[]): Promise<Reconc
  */
 export async function summariseMessages(tx: Tx, messageIds: Id[]): Promise<void> {
   if (messageIds.length === 0) return
-  await tx.query(
+  const { rows } = await tx.query<ChangedMessage>(
     `WITH parts AS (
        SELECT o.message_id, bool_and(o.state = 'accepted') AS sent, bool_or(o.state = 'failed') AS failed, bool_or(o.state = 'unknown') AS unknown,
          bool_or(o.state = 'parked') AS parked, bool_or(o.state = 'cancelled') AS cancelled,
@@ -158,10 +159,12 @@ export async function summariseMessages(tx: Tx, messageIds: Id[]): Promise<void>
          WHEN p.sent THEN 'sent' ELSE m.status END,
        provider_message_id = coalesce(p.provider_message_id, m.provider_message_id),
        reason = CASE WHEN p.failed OR p.parked OR p.unknown THEN coalesce(p.policy || coalesce(':' || p.error_code, ''), m.reason) WHEN p.cancelled THEN 'human_took_over' ELSE NULL END
-     FROM parts p WHERE m.id = p.message_id AND m.status IN ('queued', 'sending', 'unknown', 'parked')`,
+     FROM parts p WHERE m.id = p.message_id AND m.status IN ('queued', 'sending', 'unknown', 'parked')
+     RETURNING m.id, m.tenant_id, m.status, m.reason, ${wasSql("m.status IN ('unknown', 'parked')")}`,
     [messageIds],
     'messages_summarise',
   )
+  tellMessages(tx, rows.filter((row) => row.was !== row.status))
 }
 
 /** `sending` rows of an older epoch: their worker died between the call and its record. The outcome is unknown, never a resend. */
