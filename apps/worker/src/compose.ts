@@ -2,7 +2,7 @@ import { Breakers, createHttpTools, createVendorDirectory, guardedNetwork, house
 import { channels } from '@trunkline/channels'
 import { systemClock, type ChannelClient, type MessageChannelId, type Clock, type Id, type Logger } from '@trunkline/core'
 import {
-  connectDb, connectRedis, createBell, createBuckets, createCache, createDrainer, createEffectsPump, createFolderStore, createKeyring, createNumberRouting, createPresence, createSchedule, createSweeper, ledger, openToolSecrets, openVendorKey, redisReady,
+  connectDb, connectRedis, createBell, createBuckets, createCache, createDrainer, createEffectsPump, createEventBus, createFolderStore, createKeyring, createNumberRouting, createPresence, createSchedule, createSweeper, ledger, openToolSecrets, openVendorKey, redisReady,
   type Bell, type PeriodicJob,
 } from '@trunkline/db'
 import { summariseCalls } from './call-summaries.ts'
@@ -32,9 +32,10 @@ const NOTE_MS = 100
 /** The one place where the rooms meet in this process. */
 export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = systemClock): Promise<Worker> {
   const keyring = createKeyring(env.TRUNKLINE_SECRETS)
-  const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS })
+  const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS, onCommitted: (notes) => live.committed(notes) })
   const redis = connectRedis({ url: env.REDIS_URL, prefix: env.REDIS_PREFIX, onError: (error) => log.debug({ error }, 'Redis connection') })
   await redisReady(redis, 15_000)
+  const live = createEventBus({ redis, keyring, clock, log })
   const bell = createBell(redis, { url: env.REDIS_URL, prefix: env.REDIS_PREFIX })
   const cache = createCache(redis)
   const routing = createNumberRouting({ db, redis, cache, keyring, clock })
@@ -87,7 +88,7 @@ export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = 
     },
     async stop() {
       await Promise.all([drainer.stop({ deadlineMs: env.DRAIN_MS }), effects.stop(), sweeper.stop(), schedule.stop(env.DRAIN_MS), direct.stop(), media.stop()])
-      await network.close()
+      await Promise.all([network.close(), live.close()])
       bell.close()
       redis.disconnect()
       await db.close()
