@@ -39,22 +39,51 @@ export class Fft {
     this.#combine(to, factor, part, stride)
   }
 
+  /** Joins `factor` transforms of `part` bins each, in place. `length * stride` is the whole length here: no angle goes beyond the tables. */
   #combine(to: number, factor: number, part: number, stride: number): void {
+    if (factor === 2) return this.#butterflies(to, part, stride)
     const { re, im } = this
-    const length = factor * part
-    for (let bin = 0; bin < length; bin++) {
-      let [sumRe, sumIm] = [0, 0]
+    const cos = this.#cos
+    const sin = this.#sin
+    const turnedRe = this.#scratchRe
+    const turnedIm = this.#scratchIm
+    const whole = this.#length
+    for (let bin = 0; bin < part; bin++) {
       for (let index = 0; index < factor; index++) {
-        const at = to + index * part + (bin % part)
-        const turn = (index * bin * stride) % this.#length
-        sumRe += re[at]! * this.#cos[turn]! - im[at]! * this.#sin[turn]!
-        sumIm += re[at]! * this.#sin[turn]! + im[at]! * this.#cos[turn]!
+        const at = to + index * part + bin
+        const turn = index * bin * stride
+        turnedRe[index] = re[at]! * cos[turn]! - im[at]! * sin[turn]!
+        turnedIm[index] = re[at]! * sin[turn]! + im[at]! * cos[turn]!
       }
-      this.#scratchRe[bin] = sumRe
-      this.#scratchIm[bin] = sumIm
+      for (let output = 0; output < factor; output++) {
+        const root = (output * whole) / factor
+        let sumRe = 0
+        let sumIm = 0
+        for (let index = 0, turn = 0; index < factor; index++, turn = turn + root < whole ? turn + root : turn + root - whole) {
+          sumRe += turnedRe[index]! * cos[turn]! - turnedIm[index]! * sin[turn]!
+          sumIm += turnedRe[index]! * sin[turn]! + turnedIm[index]! * cos[turn]!
+        }
+        re[to + output * part + bin] = sumRe
+        im[to + output * part + bin] = sumIm
+      }
     }
-    re.set(this.#scratchRe.subarray(0, length), to)
-    im.set(this.#scratchIm.subarray(0, length), to)
+  }
+
+  /** The same for two, where the roots are 1 and -1. */
+  #butterflies(to: number, part: number, stride: number): void {
+    const { re, im } = this
+    const cos = this.#cos
+    const sin = this.#sin
+    for (let bin = 0, turn = 0; bin < part; bin++, turn += stride) {
+      const even = to + bin
+      const odd = even + part
+      const turnedRe = re[odd]! * cos[turn]! - im[odd]! * sin[turn]!
+      const turnedIm = re[odd]! * sin[turn]! + im[odd]! * cos[turn]!
+      re[odd] = re[even]! - turnedRe
+      im[odd] = im[even]! - turnedIm
+      re[even]! += turnedRe
+      im[even]! += turnedIm
+    }
   }
 }
 
