@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { checkPrompt } from '@trunkline/agents'
 import { carriers, channels, type CarrierClient } from '@trunkline/channels'
 import { newId, silentLogger, systemClock, type CarrierId, type ChannelClient, type MessageChannelId } from '@trunkline/core'
-import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, markEmailVerified, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
+import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createEventBus, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, markEmailVerified, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
 import { Registry } from 'prom-client'
 import { buildApp } from '../../apps/api/src/app.ts'
 import type { ApiApp, ApiDeps, Mail } from '../../apps/api/src/deps.ts'
@@ -75,12 +75,13 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
   const { url, prefix } = freshRedis()
   const [redis, subscriber] = [connectRedis({ url, prefix }), connectRedis({ url, prefix })]
   await Promise.all([redis.connect(), subscriber.connect()])
-  const db = connectDb({ url: database.url, secret: TEST_SECRET })
+  const db = connectDb({ url: database.url, secret: TEST_SECRET, onCommitted: (notes) => events.committed(notes) })
   const folder = await mkdtemp(join(tmpdir(), 'trunkline-test-'))
   const mails: Mail[] = []
   const keyring = createKeyring([TEST_SECRET])
   const [clock, log, cache] = [systemClock, silentLogger, createCache(redis)]
   const bell = createBell(redis, { url, prefix })
+  const events = createEventBus({ redis, keyring, clock, log })
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const carrierClients = overrides.carrierClients ?? { twilio: quietCarrier('twilio'), telnyx: quietCarrier('telnyx') }
   const deps: ApiDeps = {
@@ -108,6 +109,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
       return async () => {}
     },
     metrics: new Registry(),
+    events,
     ports: {
       mediaStore: createFolderStore(folder),
       routing: createNumberRouting({ db, redis, cache, keyring, clock }),
@@ -133,6 +135,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
     async close() {
       await app.close()
       await access.close()
+      await events.close()
       bell.close()
       redis.disconnect()
       subscriber.disconnect()

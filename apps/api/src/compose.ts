@@ -1,7 +1,8 @@
 import { checkPrompt } from '@trunkline/agents'
 import { carriers, channels, type CarrierClient } from '@trunkline/channels'
 import { systemClock, type CarrierId, type ChannelClient, type MessageChannelId, type Logger } from '@trunkline/core'
-import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createFolderStore, createKeyring, createLimiter, createNumberRouting, numbers, redisReady, type Acceptor, type Db, type Keyring, type Redis } from '@trunkline/db'
+import { callNews, connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createEventBus, createFolderStore, createKeyring, createLimiter, createNumberRouting, numbers, redisReady, type Acceptor, type Db, type Keyring, type Redis } from '@trunkline/db'
+import { openSpeechHouse } from '@trunkline/media'
 import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
 import type { ApiDeps } from './deps.ts'
 import type { ApiEnv } from './env.ts'
@@ -25,14 +26,17 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
   const counters = createCounters(metrics)
   const clock = systemClock
   const keyring = createKeyring(env.TRUNKLINE_SECRETS)
-  const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS, onSystem: (reason) => counters.system.inc({ reason }) })
+  const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS, onSystem: (reason) => counters.system.inc({ reason }), onCommitted: (notes) => events.committed(notes) })
   const { redis, subscriber } = await connectRedises(env, log)
+  const events = createEventBus({ redis, keyring, clock, log })
   const cache = createCache(redis)
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const mailer = createMailer({ smtpUrl: env.SMTP_URL, from: env.MAIL_FROM, log })
   const bell = createBell(redis, { url: env.REDIS_URL, prefix: env.REDIS_PREFIX })
   const acceptor = createAcceptor({ db, redis, keyring, clock, log }, { capacity: env.QUEUE_CAPACITY })
   const carrierClients = carrierClientsOf(env)
+  // Nobody talks here: there is no speech to detect.
+  const speech = await openSpeechHouse({ ...env.speech, vad: 'energy' }, { clock, log })
 
   const deps: ApiDeps = {
     db,
@@ -52,11 +56,13 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
     voice: {
       db, clock, log, bell, carrierClients, tenantCallsMax: env.TENANT_CALLS_MAX,
       addresses: { publicUrl: env.config.publicUrl, mediaUrl: socketUrl(env.VOICE_PUBLIC_URL ?? env.config.publicUrl), mediaKey: keyring.derive('call media') },
-      onCall: () => {},
+      onCall: (call) => events.publish(call.tenantId, [callNews(call)]),
     },
+    speech,
     mailer,
     provision: createProvisioner({ keyring, publicUrl: env.config.publicUrl, startCreditMicros: env.START_CREDIT_MICROS, sandbox: env.SANDBOX_URL === undefined ? null : createSandboxNumbers(env.SANDBOX_URL), vendor: env.RECEPTIONIST_VENDOR, model: env.RECEPTIONIST_MODEL }),
     metrics,
+    events,
     ports: portsOf({ env, db, redis, cache, keyring, bell, acceptor }),
   }
   return {
@@ -64,8 +70,10 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
     async close() {
       await acceptor.idle()
       await mailer.close()
+      await speech.close()
       await Promise.all(Object.values(carrierClients).map((client) => client.close()))
       await access.close()
+      await events.close()
       bell.close()
       subscriber.disconnect()
       redis.disconnect()

@@ -1,7 +1,8 @@
 import type { VoiceDeps } from './voice/events.ts'
 import type { CarrierId, Channel, ChannelClient, MessageChannelId, Clock, Logger } from '@trunkline/core'
 import type { Carrier, CarrierClient } from '@trunkline/channels'
-import type { Access, Cache, Db, Keyring, Limiter, Redis, Tx } from '@trunkline/db'
+import type { Access, Cache, Db, EventBus, Keyring, Limiter, Redis, Tx } from '@trunkline/db'
+import type { SpeechHouse } from '@trunkline/media'
 import type { FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression, RawServerDefault } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Registry } from 'prom-client'
@@ -43,9 +44,13 @@ export type ApiDeps = {
   carrierClients: Record<CarrierId, CarrierClient>
   /** What carriers tell of calls, and what they are told. */
   voice: VoiceDeps
+  /** Ears and voices for one-shot speech; no calls. */
+  speech: Pick<SpeechHouse, 'stt' | 'tts' | 'voices' | 'engines'>
   mailer: Mailer
   provision: Provisioner
   metrics: Registry
+  /** Live events: of tenants to listeners, from any process. */
+  events: EventBus
   /** What the business routes need from other rooms. */
   ports: BusinessPorts
 }
