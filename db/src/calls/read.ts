@@ -1,5 +1,5 @@
 import { AppError, type CallDirection, type CallEventKind, type CallStatus, type Id } from '@trunkline/core'
-import { and, asc, desc, eq, gte, isNotNull, isNull, lt, or, type SQL } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, gte, isNotNull, isNull, lt, or, type SQL } from 'drizzle-orm'
 import { callEvents, calls, messages } from '../tables/schema.ts'
 import type { Tx } from '../tenancy.ts'
 import { idFloor, type Page, type PageRequest, pageOf } from '../repos/page.ts'
@@ -77,12 +77,12 @@ export async function transcript(tx: Tx, callId: Id, page: { limit: number; afte
   return { items, next: rows.length > page.limit ? items.at(-1)!.seq : null }
 }
 
-/** What happened, in order. */
-export async function events(tx: Tx, callId: Id, filter: { kind?: CallEventKind | undefined; limit: number }): Promise<StoredCallEvent[]> {
+/** What happened, in order. `after` is the id of the last one seen. */
+export async function events(tx: Tx, callId: Id, filter: { kind?: CallEventKind | undefined; limit: number; after?: number | undefined }): Promise<StoredCallEvent[]> {
   const rows = await tx.orm
     .select({ id: callEvents.id, kind: callEvents.kind, atMs: callEvents.atMs, data: callEvents.data, createdAt: callEvents.createdAt })
     .from(callEvents)
-    .where(and(eq(callEvents.callId, callId), ...(filter.kind ? [eq(callEvents.kind, filter.kind)] : [])))
+    .where(and(eq(callEvents.callId, callId), ...(filter.kind ? [eq(callEvents.kind, filter.kind)] : []), ...(filter.after === undefined ? [] : [gt(callEvents.id, filter.after)])))
     .orderBy(asc(callEvents.id))
     .limit(filter.limit)
   return rows as StoredCallEvent[]
