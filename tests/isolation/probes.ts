@@ -1,4 +1,6 @@
+import { Readable } from 'node:stream'
 import { newId } from '@trunkline/core'
+import { calls } from '@trunkline/db'
 import { makeConversation } from '../harness/office.ts'
 import type { TestTenant, World } from './world.ts'
 
@@ -260,6 +262,44 @@ const business: Record<string, Probe> = {
   'GET /v1/leads/:id/evidence': { own: lead },
 }
 
+// ── Telephone calls ───────────────────────────────────────────────────────────────────────────────────────────────────
+const telephone = (owner: TestTenant) => ({
+  type: 'voice', name: canary(owner, 'telephone'), address: `+1500${String(5_550_000 + ++made)}`, credentials: { account_sid: `AC${'0'.repeat(32)}`, auth_token: 'a-token-of-nobody' }, settings: { carrier: 'twilio' },
+})
+async function answeredTelephone(world: World, owner: TestTenant): Promise<{ id: string; address: string }> {
+  const body = telephone(owner)
+  const id = await make(world, owner, { method: 'POST', url: '/v1/phone-numbers', body })
+  await make(world, owner, { method: 'POST', url: '/v1/agents', body: { name: canary(owner, 'agent'), number_id: id, prompt_id: (await prompt(world, owner)).id } })
+  return { id, address: body.address }
+}
+/** A live call that the carrier knows and somebody has taken. */
+async function call(world: World, owner: TestTenant): Promise<{ id: string }> {
+  const { id: numberId, address } = await answeredTelephone(world, owner)
+  const [id, from] = [newId(), `+4799${String(100_000 + ++made)}`]
+  await world.db.system('test', async (tx) => {
+    await calls.open(tx, {
+      callId: id, tenantId: owner.id, numberId, direction: 'inbound', carrier: 'twilio', carrierCallId: `CA${newId()}`, from, to: address, contact: { identity: { kind: 'phone', value: from }, name: canary(owner, 'caller') },
+      holdMicros: 0n, holdUntil: new Date(Date.now() + 3_600_000), limits: { number: 100, tenant: 1_000 },
+    })
+    await calls.progress(tx, id, 'in_progress')
+  })
+  return { id }
+}
+async function recordedCall(world: World, owner: TestTenant): Promise<{ id: string }> {
+  const { id } = await call(world, owner)
+  const { key, sizeBytes } = await world.deps.ports.mediaStore.put(owner.id, Readable.from([Buffer.from(canary(owner, 'voice'))]), { maxBytes: 1_000 })
+  await world.db.system('test', (tx) => calls.setRecording(tx, id, { state: 'stored', key, durationMs: 1, sizeBytes }))
+  return { id }
+}
+
+const telephony: Record<string, Probe> = {
+  'GET /v1/calls': {},
+  'GET /v1/calls/:id': { own: call },
+  'GET /v1/calls/:id/transcript': { own: call },
+  'GET /v1/calls/:id/events': { own: call },
+  'GET /v1/calls/:id/recording': { own: recordedCall },
+}
+
 /** Whatever a secret opens is its maker's own. */
 const secretOf = (model: string) => ({ session: { type: 'realtime', model } })
 const realtimeSessions: Record<string, Probe> = {
@@ -274,4 +314,4 @@ const realtimeSessions: Record<string, Probe> = {
   'POST /v1/realtime/transcription_sessions': { body: () => ({}) },
 }
 
-export const PROBES: Record<string, Probe> = { ...access, ...money, ...business, ...realtimeSessions }
+export const PROBES: Record<string, Probe> = { ...access, ...money, ...business, ...telephony, ...realtimeSessions }

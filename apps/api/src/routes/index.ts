@@ -4,6 +4,7 @@ import { registerAgents } from './agents.ts'
 import { registerArchives } from './archives.ts'
 import { registerAuditRoutes } from './audit.ts'
 import { registerAuthRoutes } from './auth.ts'
+import { registerCalls } from './calls.ts'
 import { registerContacts } from './contacts.ts'
 import { registerConversations } from './conversations.ts'
 import { registerCredits } from './credits.ts'
@@ -40,6 +41,7 @@ const ROUTES: ((app: ApiApp, deps: ApiDeps) => void)[] = [
   registerConversations,
   registerMessages,
   registerArchives,
+  registerCalls,
   registerContacts,
   registerMedia,
   registerLeads,
