@@ -1,5 +1,7 @@
 import type { CallCost, CallEndReason, EndedCallStatus, Id, Micros } from '@trunkline/core'
 import { eq } from 'drizzle-orm'
+import { callNews } from '../events/calls.ts'
+import { happened } from '../events/notes.ts'
 import { lockWallets, settleMany, voidMany } from '../ledger/index.ts'
 import { storableJson } from '../storable.ts'
 import { calls } from '../tables/schema.ts'
@@ -45,7 +47,9 @@ export async function end(tx: Tx, wish: EndCall): Promise<EndedCall> {
   await tx.query(`INSERT INTO call_events (tenant_id, call_id, kind, data) VALUES ($1, $2, 'status', $3)`, [call.tenantId, call.id, storableJson({ status: wish.status, reason: wish.reason })], 'calls_end_event')
   if (call.conversationId) await extractSoon(tx, call.conversationId)
   const [ended] = await tx.orm.select().from(calls).where(eq(calls.id, wish.callId))
-  return { outcome: 'ended', call: callOf(ended!) }
+  const over = callOf(ended!)
+  happened(tx, over.tenantId, callNews(over))
+  return { outcome: 'ended', call: over }
 }
 
 async function costOf(tx: Tx, call: Call, carrier: Micros): Promise<CallCost> {

@@ -1,9 +1,12 @@
 import { newId, type CallStatus, type Id, type Micros } from '@trunkline/core'
+import { callNews } from '../events/calls.ts'
+import { happened } from '../events/notes.ts'
 import { holdMany } from '../ledger/index.ts'
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 import { noteContactFields } from '../turns/answer.ts'
 import { readHistory, type HistoryRow } from '../turns/open.ts'
+import { get } from './read.ts'
 import type { CallEvent, CallUse, CallUtterance, CallWish } from './contract.ts'
 
 /** A live call that this process owns. A write under an older epoch changes nothing. */
@@ -25,6 +28,7 @@ export async function progress(tx: Tx, callId: Id, status: Extract<CallStatus, '
   )
   if (!rows[0]) return false
   await insertEvents(tx, rows[0].tenant_id, callId, [{ kind: 'status', atMs: null, data: { status } }])
+  happened(tx, rows[0].tenant_id, callNews(await get(tx, callId)))
   return true
 }
 

@@ -1,5 +1,7 @@
 import { AppError, newId, type CallDirection, type CallEndReason, type CallStatus, type CarrierId, type Id, type Identity, type Micros } from '@trunkline/core'
 import { eq } from 'drizzle-orm'
+import { callNews } from '../events/calls.ts'
+import { happened } from '../events/notes.ts'
 import { holdMany, lockWallets } from '../ledger/index.ts'
 import { storableJson } from '../storable.ts'
 import { calls } from '../tables/schema.ts'
@@ -138,5 +140,7 @@ async function insert(tx: Tx, wish: OpenCall, binding: Binding, fate: Fate): Pro
     })
     .returning()
   await tx.query(`INSERT INTO call_events (tenant_id, call_id, kind, data) VALUES ($1, $2, 'status', $3)`, [wish.tenantId, wish.callId, storableJson({ status: row!.status, ...(refused ? { reason: fate.refusal } : {}) })])
-  return callOf(row!)
+  const call = callOf(row!)
+  happened(tx, call.tenantId, callNews(call))
+  return call
 }

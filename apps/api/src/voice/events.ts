@@ -14,8 +14,6 @@ export type VoiceDeps = {
   bell: Pick<Bell, 'ring'>
   /** Calls at a time of one tenant. */
   tenantCallsMax: number
-  /** After a call was opened, went on or ended: for live views. */
-  onCall: (call: calls.Call) => void
 }
 
 /** One number of type `voice`, as its carrier knows it. */
@@ -65,13 +63,12 @@ type Incoming = Extract<CallEvent, { kind: 'call.initiated' }>
 async function incoming(deps: VoiceDeps, place: VoiceNumber, event: Incoming): Promise<Told> {
   const { number, settings } = place
   const callId = newId()
-  const { call, isNew } = await deps.db.system('calls', (tx) =>
+  const { call } = await deps.db.system('calls', (tx) =>
     calls.open(tx, {
       callId, tenantId: number.tenantId, numberId: number.id, direction: 'inbound', carrier: settings.carrier, carrierCallId: event.carrierCallId, from: event.from, to: event.to,
       contact: { identity: callerIdentity(event.from, callId), ...(event.callerName === undefined ? {} : { name: event.callerName }) },
       holdMicros: firstHold(deps, place, 'inbound'), holdUntil: holdUntil(deps.clock, settings), limits: { number: settings.concurrency_limit, tenant: deps.tenantCallsMax },
     }))
-  if (isNew) deps.onCall(call)
   if (call.endedAt) return instruct(deps, place, event, [{ do: 'reject', reason: call.status === 'busy' ? 'busy' : 'rejected' }])
   return instruct(deps, place, event, streamCall(deps.addresses, place.carrier, call))
 }
@@ -97,8 +94,7 @@ export function firstHold({ clock }: Pick<VoiceDeps, 'clock'>, { number, setting
 export const holdUntil = (clock: Clock, { max_duration_seconds }: VoiceSettings): Date => new Date(clock.nowMs() + (max_duration_seconds + 3_600) * 1_000)
 
 async function progress(deps: VoiceDeps, call: calls.Call, status: 'ringing' | 'in_progress'): Promise<Told> {
-  const changed = await deps.db.system('calls', async (tx) => ((await calls.progress(tx, call.id, status)) ? calls.get(tx, call.id) : null))
-  if (changed) deps.onCall(changed)
+  await deps.db.system('calls', (tx) => calls.progress(tx, call.id, status))
   return null
 }
 
@@ -153,8 +149,7 @@ function endingOf(call: calls.Call, { cause }: Ended): Ending {
 async function ended(deps: VoiceDeps, call: calls.Call, event: Ended): Promise<Told> {
   const result = await deps.db.system('calls', (tx) =>
     calls.end(tx, { callId: call.id, epoch: 'unowned', ...endingOf(call, event), detail: event.detail, at: new Date(deps.clock.nowMs()), carrying: carryingPrice }))
-  if (result.outcome === 'ended') deps.onCall(result.call!)
-  else if (result.outcome === 'fenced') deps.bell.ring(`call:${call.id}`, JSON.stringify({ ended: event.cause, by: event.endedBy ?? null }))
+  if (result.outcome === 'fenced') deps.bell.ring(`call:${call.id}`, JSON.stringify({ ended: event.cause, by: event.endedBy ?? null }))
   return null
 }
 

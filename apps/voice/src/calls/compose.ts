@@ -1,7 +1,7 @@
 import { createHttpTools, type GuardedNetwork, type VendorDirectory } from '@trunkline/agents'
 import { carriers, type CarrierClient } from '@trunkline/channels'
 import { Breakers, type CarrierId, type Clock, type Logger, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
-import { createBell, createFolderStore, createNumberRouting, ledger, openToolSecrets, type Cache, type Db, type Keyring, type Redis } from '@trunkline/db'
+import { createBell, createFolderStore, createNumberRouting, ledger, openToolSecrets, transcriptNews, type Cache, type Db, type EventBus, type Keyring, type Redis } from '@trunkline/db'
 import { PlayoutClock, type SpeechHouse } from '@trunkline/media'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
@@ -12,7 +12,7 @@ import { createCalls } from './calls.ts'
 import type { CallSpeech } from './live-call.ts'
 import { createRecordings } from './recordings.ts'
 
-export type CallsParts = { env: VoiceEnv; db: Db; redis: Redis; cache: Cache; keyring: Keyring; vendors: VendorDirectory; network: GuardedNetwork; speech: SpeechHouse; clock: Clock; log: Logger }
+export type CallsParts = { env: VoiceEnv; db: Db; redis: Redis; cache: Cache; keyring: Keyring; vendors: VendorDirectory; network: GuardedNetwork; speech: SpeechHouse; news: Pick<EventBus, 'publish'>; clock: Clock; log: Logger }
 
 export type CallsHere = {
   /** Of the server's `upgrade` event. False: the path is none of ours, and nothing was done. */
@@ -27,7 +27,7 @@ const SUPPLIER_TIMEOUT_MS = 10_000
 const LAST_WORDS_MS = 5_000
 
 /** The phone calls of this process, with all that they need. */
-export function composeCalls({ env, db, redis, cache, keyring, vendors, network, speech, clock, log }: CallsParts): CallsHere {
+export function composeCalls({ env, db, redis, cache, keyring, vendors, network, speech, news, clock, log }: CallsParts): CallsHere {
   const bell = createBell(redis, { url: env.REDIS_URL, prefix: env.REDIS_PREFIX })
   const balances = ledger.createBalances(db, cache)
   const wheel = new PlayoutClock()
@@ -44,7 +44,7 @@ export function composeCalls({ env, db, redis, cache, keyring, vendors, network,
     leadIdleMs: env.LEAD_QUIET_MS,
     callsMax: env.CALLS_MAX,
     speechFor: (voice, onUsage) => speechFor(speech, voice, onUsage),
-    onSaid: () => {},
+    onSaying: (call, saying) => news.publish(call.tenantId, [transcriptNews(call, saying)]),
     onCharged: (tenantId) => void balances.changed([tenantId]).catch(() => {}),
   })
   return {

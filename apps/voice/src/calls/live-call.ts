@@ -2,7 +2,7 @@ import type { HistoryItem, HttpToolPort, TurnDeps } from '@trunkline/agents'
 import { holdForCall, rateCarrying, rateModels, rateSpeech } from '@trunkline/billing'
 import type { Carrier, CarrierClient, CarrierConfig } from '@trunkline/channels'
 import { newId, wordSpans, type Breakers, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type Micros, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
-import { calls, sealJson, type Bell, type Db, type Keyring } from '@trunkline/db'
+import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
 import type { PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SttEngine, TtsEngine, Vad } from '@trunkline/media'
 import type { WebSocket } from 'ws'
 import { CallJournal, type JournalDeps } from './journal.ts'
@@ -23,8 +23,8 @@ export type LiveCallDeps = JournalDeps & {
   carrierClients: Record<CarrierId, CarrierClient>
   /** Of webhooks. */
   publicUrl: string
-  /** For live views: what is said, and how the call stands. */
-  onSaid: (call: calls.Call, said: SaidInCall) => void
+  /** For live views: what is being said. */
+  onSaying: (call: calls.Call, saying: Saying) => void
   onCharged: (tenantId: Id) => void
 }
 
@@ -56,6 +56,7 @@ const CREDIT_CHECK_MS = 20_000
 const CREDIT_AHEAD_MS = 60_000
 const MINUTES_MORE = 2
 const MINUTE_MS = 60_000
+const PARTIAL_EVERY_MS = 250
 /** Reserved when the call was opened. */
 const FIRST_MINUTES = 2
 
@@ -75,6 +76,9 @@ export class LiveCall {
   #credit: NodeJS.Timeout | null = null
   #ending: Ending | null = null
   #lost = false
+  /** Of what the caller is saying now: its parts and its final have the same. */
+  #utteranceId = newId()
+  #toldMs = 0
   readonly #done = Promise.withResolvers<Gone>()
 
   constructor(facts: LiveCallFacts, speechFor: (onUsage: (usage: SpeechUsage) => void) => CallSpeech, deps: LiveCallDeps) {
@@ -126,7 +130,7 @@ export class LiveCall {
         interruptible: settings.barge_in, maxDurationMs: settings.max_duration_seconds * 1_000,
         silenceMs: settings.silence.prompt_after_seconds * 1_000, silencePrompts: settings.silence.prompts,
       },
-      replier: createReplier(prompt, { tenantId: call.tenantId, conversationId: call.conversationId!, callId: call.id, contact, history: () => this.#history }, {
+      replier: createReplier(prompt, { tenantId: call.tenantId, conversationId: call.conversationId!, callId: call.id, contact, history: () => this.#beforeThisTurn() }, {
         ...this.#deps,
         onSpent: (_turn, { usage }, billed) => usage.forEach((use) => this.#thought(use, billed)),
         onResult: (turn, result) => result.effects.forEach((effect) => effect.type === 'lead_field' && this.#note(effect.field, effect.value, turn)),
@@ -144,25 +148,34 @@ export class LiveCall {
   #event(event: PipelineEvent): void {
     switch (event.type) {
       case 'said': return this.#said(event.said)
-      case 'times': return this.#journal.event('turn', event.times.speechEndMs, { ...event.times })
+      case 'times': return this.#journal.event('turn', event.times.speechEndMs, rounded(event.times))
       case 'interrupted': return this.#journal.event('interrupted', event.atMs, { turn: event.turn })
       case 'incident': return this.#journal.event('incident', null, { stage: event.stage, waited_ms: event.waitedMs, failure: event.failure?.code ?? null })
       case 'ended': return this.#spokenOut(event.reason)
-      case 'partial':
+      case 'partial': return this.#hearing(event.text)
     }
   }
 
   #said(said: SaidInCall): void {
     const { call } = this.facts
-    const messageId = newId()
     const by = said.by === 'caller' ? 'customer' : 'agent'
+    const messageId = by === 'customer' ? this.#utteranceId : newId()
     const atMs = this.#deps.clock.nowMs()
     this.#remember({ messageId, role: by, text: said.text, atMs }, said.startMs)
     this.#journal.said({
-      messageId, by, contentSealed: sealJson(this.#deps.keyring, { kind: 'text', text: said.text }, call.tenantId), startMs: said.startMs, endMs: said.endMs,
+      messageId, by, contentSealed: sealJson(this.#deps.keyring, { kind: 'text', text: said.text }, call.tenantId), startMs: Math.round(said.startMs), endMs: Math.round(said.endMs),
       interrupted: said.interrupted, confidence: said.confidence, words: wordSpans(said.text, said.words), at: new Date(atMs),
     })
-    this.#deps.onSaid(call, said)
+    this.#deps.onSaying(call, { messageId, by, text: said.text, startMs: said.startMs, endMs: said.endMs, interrupted: said.interrupted, isFinal: true })
+    if (by === 'customer') this.#utteranceId = newId()
+  }
+
+  /** Words that may still change, for live views only: a few a second. */
+  #hearing(text: string): void {
+    const nowMs = this.#deps.clock.nowMs()
+    if (nowMs - this.#toldMs < PARTIAL_EVERY_MS) return
+    this.#toldMs = nowMs
+    this.#deps.onSaying(this.facts.call, { messageId: this.#utteranceId, by: 'customer', text, startMs: 0, endMs: 0, interrupted: false, isFinal: false })
   }
 
   /** In the order in which it was said: where the agent was cut off is known a moment after the words that did it. */
@@ -170,6 +183,11 @@ export class LiveCall {
     const after = this.#spokenAt.findLastIndex((at) => at <= startMs) + 1
     this.#spokenAt.splice(after, 0, startMs)
     this.#history.splice(this.#history.length - this.#spokenAt.length + 1 + after, 0, item)
+  }
+
+  /** What the caller said since we last spoke is the turn that is answered: it comes on its own. */
+  #beforeThisTurn(): HistoryItem[] {
+    return this.#history.slice(0, Math.max(this.facts.history.length, this.#history.findLastIndex(({ role }) => role === 'agent') + 1))
   }
 
   #note(field: string, value: string, turn: number): void {
@@ -297,6 +315,8 @@ export class LiveCall {
     return ended.outcome === 'fenced' ? 'lost' : 'ended'
   }
 }
+
+const rounded = (times: object): Record<string, unknown> => Object.fromEntries(Object.entries(times).map(([name, value]) => [name, typeof value === 'number' ? Math.round(value) : value]))
 
 /** The line tells that it is over, not always why: what was asked for meanwhile does. */
 function endingOf({ reason }: PhoneCallReport, call: calls.Call): Ending {
