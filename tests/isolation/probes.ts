@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { newId } from '@trunkline/core'
+import { wavBytes } from '@trunkline/media'
 import { calls } from '@trunkline/db'
 import { makeConversation } from '../harness/office.ts'
 import type { TestTenant, World } from './world.ts'
@@ -314,4 +315,16 @@ const realtimeSessions: Record<string, Probe> = {
   'POST /v1/realtime/transcription_sessions': { body: () => ({}) },
 }
 
-export const PROBES: Record<string, Probe> = { ...access, ...money, ...business, ...telephony, ...realtimeSessions }
+// ── Speech ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+const WAV = Buffer.from(wavBytes(new Int16Array(1_600), 8_000))
+const soundForm = () => Buffer.concat([
+  Buffer.from('--frontier\r\ncontent-disposition: form-data; name="model"\r\n\r\nwhisper\r\n--frontier\r\ncontent-disposition: form-data; name="file"; filename="said.wav"\r\ncontent-type: audio/wav\r\n\r\n'),
+  WAV, Buffer.from('\r\n--frontier--\r\n'),
+])
+const speech: Record<string, Probe> = {
+  'GET /v1/tts/voices': {},
+  'POST /v1/audio/speech': { body: () => ({ model: 'espeak', input: 'Hello.', voice: 'alloy', response_format: 'pcm' }) },
+  'POST /v1/audio/transcriptions': { headers: form, body: soundForm },
+}
+
+export const PROBES: Record<string, Probe> = { ...access, ...money, ...speech, ...business, ...telephony, ...realtimeSessions }

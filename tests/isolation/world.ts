@@ -5,6 +5,7 @@ import { checkPrompt } from '@trunkline/agents'
 import { carriers, channels, type CarrierClient } from '@trunkline/channels'
 import { newId, silentLogger, systemClock, type CarrierId, type ChannelClient, type MessageChannelId } from '@trunkline/core'
 import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createEventBus, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, markEmailVerified, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
+import { openSpeechHouse, type SttEngine } from '@trunkline/media'
 import { Registry } from 'prom-client'
 import { buildApp } from '../../apps/api/src/app.ts'
 import type { ApiApp, ApiDeps, Mail } from '../../apps/api/src/deps.ts'
@@ -70,6 +71,16 @@ function quietCarrier(id: CarrierId): CarrierClient {
   return { ...carriers[id].client({ baseUrl: 'http://127.0.0.1:9', timeoutMs: 1_000 }), check: async () => {}, perform: async () => {} }
 }
 
+/** Hears nothing in every file; what engines do is the business of other tests. */
+const quietEar: SttEngine = {
+  id: 'whisper', model: 'quiet', finalP99Ms: 0,
+  open: () => { throw new Error('nobody listens here') },
+  transcribe: async (pcm, { sampleRateHz }) => ({
+    text: '', words: [], language: null, durationMs: (pcm.length / sampleRateHz) * 1_000,
+    usage: { kind: 'stt', engine: 'whisper', model: 'quiet', audioMs: 0, characters: 0, firstResultMs: null, latencyMs: 0, outcome: 'ok', requestId: null },
+  }),
+}
+
 export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<World> {
   const database = await freshDatabase()
   const { url, prefix } = freshRedis()
@@ -84,6 +95,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
   const events = createEventBus({ redis, keyring, clock, log })
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const carrierClients = overrides.carrierClients ?? { twilio: quietCarrier('twilio'), telnyx: quietCarrier('telnyx') }
+  const house = await openSpeechHouse({ vad: 'energy' }, { clock, log })
   const deps: ApiDeps = {
     db,
     redis,
@@ -99,6 +111,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
       db, clock, log, bell, carrierClients, tenantCallsMax: 100, onCall: () => {},
       addresses: { publicUrl: TEST_CONFIG.publicUrl, mediaUrl: 'ws://127.0.0.1:9', mediaKey: keyring.derive('call media') },
     },
+    speech: { ...house, stt: () => quietEar, engines: () => ({ ...house.engines(), stt: [{ engine: 'whisper', model: 'quiet' }] }) },
     tokens: createAccessTokens(keyring, clock),
     limiter: createLimiter({ redis }),
     config: TEST_CONFIG,
@@ -134,6 +147,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
     newTenant: (name) => newTenant(deps, name),
     async close() {
       await app.close()
+      await house.close()
       await access.close()
       await events.close()
       bell.close()

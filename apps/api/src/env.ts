@@ -1,4 +1,5 @@
 import { VendorId } from '@trunkline/core'
+import { speechEnv, speechSettings, type SpeechHouseSettings } from '@trunkline/media'
 import { z } from 'zod'
 import type { ApiConfig } from './config.ts'
 
@@ -35,6 +36,7 @@ const Env = z.object({
   TENANT_CALLS_MAX: count(100, 1),
   /** Where the voice processes answer: `/v1/realtime` is handed on to them. */
   VOICE_URL: webUrl.optional(),
+  ...speechEnv,
   TRUST_PROXY: z.string().default('').transform((text) => (text === 'true' ? true : text === '' || text === 'false' ? false : text.split(',').map((part) => part.trim()))),
   CORS_ORIGINS: list.default([]),
   METRICS_TOKEN: z.string().min(16).optional(),
@@ -63,7 +65,7 @@ const Env = z.object({
   RECEPTIONIST_MODEL: z.string().min(1).default('gpt-5-mini'),
 })
 
-export type ApiEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET'> & { DATABASE_SECRET: string; config: ApiConfig }
+export type ApiEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET'> & { DATABASE_SECRET: string; config: ApiConfig; speech: SpeechHouseSettings }
 
 /** Throws one Error that lists every fault by name. Values are never repeated: they may be secrets. */
 export function readEnv(source: Record<string, string | undefined> = process.env): ApiEnv {
@@ -71,7 +73,7 @@ export function readEnv(source: Record<string, string | undefined> = process.env
   const parsed = Env.safeParse(given)
   if (!parsed.success) throw new Error(`The environment is not complete:\n${parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${given[String(issue.path[0])] === undefined ? 'is missing' : issue.message}`).join('\n')}`)
   const env = parsed.data
-  return { ...env, DATABASE_SECRET: env.DATABASE_SECRET ?? env.TRUNKLINE_SECRETS.at(-1)!, config: configOf(env) }
+  return { ...env, DATABASE_SECRET: env.DATABASE_SECRET ?? env.TRUNKLINE_SECRETS.at(-1)!, config: configOf(env), speech: speechSettings(env) }
 }
 
 function configOf(env: z.infer<typeof Env>): ApiConfig {

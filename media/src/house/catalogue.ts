@@ -7,6 +7,10 @@ const FRESH_MS = 600_000
 const AGAIN_AFTER_MS = 30_000
 const DEADLINE_MS = 5_000
 
+const ANY_SPEED = { min: 0.5, max: 2 }
+/** ElevenLabs refuses others (API reference, voice settings). */
+const SPEEDS: Partial<Record<TtsName, VoiceInfo['speed']>> = { elevenlabs: { min: 0.7, max: 1.2 } }
+
 type Entry = { voices: readonly Voice[]; askAgainAtMs: number; asking: Promise<readonly Voice[]> | null }
 
 /** The lists of voices of all engines, asked for once by however many want them. */
@@ -36,7 +40,7 @@ export class VoiceCatalogue {
   }
 
   async all(): Promise<VoiceInfo[]> {
-    const lists = await Promise.all([...this.#engines.keys()].map(async (engine) => (await this.of(engine)).map((voice) => ({ ...voice, engine }))))
+    const lists = await Promise.all([...this.#engines.keys()].map(async (engine) => (await this.of(engine)).map((voice) => ({ ...voice, engine, speed: SPEEDS[engine] ?? ANY_SPEED }))))
     return lists.flat()
   }
 

@@ -44,7 +44,8 @@ export type SpeechHouseDeps = {
 
 /** A voice of one engine; null: its first of the language. */
 export type VoiceChoice = { engine: TtsName; voice_id: string | null }
-export type VoiceInfo = Voice & { engine: TtsName }
+/** `speed`: what the engine can do of the 0.5 to 2 that may be asked of any; beyond it, it speaks at its limit. */
+export type VoiceInfo = Voice & { engine: TtsName; speed: { min: number; max: number } }
 export type EngineInfo<Name> = { engine: Name; model: string }
 
 type Watch = Pick<ChainOptions, 'onUsage' | 'onFailover'>

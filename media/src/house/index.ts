@@ -14,6 +14,7 @@ import { withOwnVoice } from './own-voice.ts'
 import { DEFAULT_ORDERS } from './settings.ts'
 
 export type * from './contract.ts'
+export { transcribeInParts, type PartsOptions } from './in-parts.ts'
 export { DEFAULT_ORDERS, speechEnv, speechSettings, type SpeechEnv } from './settings.ts'
 
 /** The longest that loading a model on this machine may take. */

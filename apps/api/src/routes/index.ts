@@ -1,10 +1,10 @@
+import { registerAudio } from '../audio/index.ts'
 import type { ApiApp, ApiDeps } from '../deps.ts'
 import { registerAccount } from './account.ts'
 import { registerAgents } from './agents.ts'
 import { registerArchives } from './archives.ts'
 import { registerAuditRoutes } from './audit.ts'
 import { registerAuthRoutes } from './auth.ts'
-import { registerCalls } from './calls.ts'
 import { registerContacts } from './contacts.ts'
 import { registerConversations } from './conversations.ts'
 import { registerCredits } from './credits.ts'
@@ -41,12 +41,12 @@ const ROUTES: ((app: ApiApp, deps: ApiDeps) => void)[] = [
   registerConversations,
   registerMessages,
   registerArchives,
-  registerCalls,
   registerContacts,
   registerMedia,
   registerLeads,
   registerCredits,
   registerUsage,
+  registerAudio,
   registerRealtime,
   registerRealtimeProxy,
 ]

@@ -1,0 +1,134 @@
+import { Readable } from 'node:stream'
+import { AppError } from '@trunkline/core'
+import { DECODED_RATE_HZ, SoundReader, transcribeInParts, type DecodedFile } from '@trunkline/media'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { ApiApp } from '../deps.ts'
+import { chooseEars } from './choice.ts'
+import { asAppError } from './failure.ts'
+import { BODY_BYTES_MAX, readForm, TranscriptionFields, type TranscriptionForm } from './form.ts'
+import { goneSignal } from './gone.ts'
+import type { AudioDeps } from './index.ts'
+import { holdForSpeech, type Ticket } from './purse.ts'
+import { eventOf, failedEvent } from './stream.ts'
+import { srtOf, usageOf, verboseOf, vttOf, type Heard } from './transcript.ts'
+
+/** As OpenAI's models. A minute is 2 MB of sound in memory. */
+const FILE_MS_MAX = 1_500_000
+/** Of one process. Each holds its file and its sound. */
+const AT_ONCE_MAX = 16
+const DEADLINE_MS = 600_000
+/** Streamed, the first words come after so much sound. */
+const STREAM_PART_MS = 30_000
+
+const Usage = z.object({ type: z.literal('duration'), seconds: z.number() })
+const Transcription = z.object({
+  text: z.string(),
+  usage: Usage,
+  task: z.literal('transcribe').optional(),
+  language: z.string().optional().meta({ description: 'With `verbose_json`, like all below' }),
+  duration: z.number().optional(),
+  segments: z.array(z.looseObject({ id: z.number(), start: z.number(), end: z.number(), text: z.string() })).optional(),
+  words: z.array(z.object({ word: z.string(), start: z.number(), end: z.number() })).optional(),
+}).meta({ id: 'Transcription', examples: [{ text: 'When do you open?', usage: { type: 'duration', seconds: 2 } }] })
+const Answers = {
+  description: 'JSON, or text with `response_format` text, srt and vtt, or events with `stream`',
+  content: { 'application/json': { schema: Transcription }, 'text/plain': { schema: z.string().meta({ examples: ['When do you open?'] }) }, 'text/event-stream': { schema: z.string().meta({ examples: ['data: {"type":"transcript.text.delta","delta":"When do you open?"}\n\n'] }) } },
+}
+const Body = TranscriptionFields.extend({ file: z.string().meta({ format: 'binary', description: 'wav, mp3, ogg, webm, flac, or mp4 that holds one of their codecs; at most 25 MB and 25 minutes', examples: ['(bytes)'] }) })
+
+const schema = {
+  tags: ['audio'], summary: 'Write down what is said in a file', consumes: ['multipart/form-data'], operationId: 'create_transcription',
+  description: "OpenAI's own wire: its SDK works unchanged. Charged by the length of the sound, with the engine that heard it.",
+  body: Body,
+  response: { 200: Answers },
+}
+/** The body's schema is for the document: a form is read, and checked, by `readForm`. */
+const validatorCompiler = () => (value: unknown) => ({ value })
+
+export function registerTranscriptions(app: ApiApp, deps: AudioDeps): void {
+  const sounds = new SoundReader()
+  app.addHook('onClose', () => sounds.close())
+  let running = 0
+  // Not idempotent by key: the fingerprint of a request does not cover a streamed file. Nothing is kept of it, so it may be sent again.
+  app.post('/v1/audio/transcriptions', { config: { access: { scope: 'audio:write' }, idempotent: false }, bodyLimit: BODY_BYTES_MAX, schema, validatorCompiler }, async (request, reply) => {
+    if (running >= AT_ONCE_MAX) throw new AppError('unavailable', { message: 'Too many files are being heard here at the moment.', retryAfterMs: 2_000 })
+    running++
+    const done = () => void running--
+    reply.raw.once('close', done)
+    const signal = goneSignal(reply, DEADLINE_MS)
+    const form = await readForm(request)
+    // Before the work of decoding: without anybody who hears there is none.
+    const ears = chooseEars(deps.speech, form.fields.model, isTimed(form.fields))
+    return answer(deps, request, reply, { ...form, ears, file: await sounds.decode(form.file, FILE_MS_MAX, signal).catch(rethrow), signal })
+  })
+}
+
+type Order = Pick<TranscriptionForm, 'fields'> & { ears: ReturnType<typeof chooseEars>; file: DecodedFile; signal: AbortSignal }
+
+const isTimed = ({ response_format: format }: TranscriptionFields): boolean => format === 'verbose_json' || format === 'srt' || format === 'vtt'
+const rethrow = (error: unknown): never => {
+  throw asAppError(error)
+}
+
+async function answer(deps: AudioDeps, request: FastifyRequest, reply: FastifyReply, order: Order): Promise<FastifyReply> {
+  const ticket = await holdForSpeech(deps, request.auth.tenantId, { kind: 'stt', engines: order.ears.engines, audioMs: order.file.durationMs, characters: 0 })
+  if (order.fields.stream) return reply.type('text/event-stream; charset=utf-8').send(Readable.from(events(deps, ticket, order)))
+  try {
+    return send(reply, await hear(deps, ticket, order), order.fields)
+  } catch (error) {
+    throw asAppError(error)
+  } finally {
+    await ticket.settle()
+  }
+}
+
+async function hear({ speech }: AudioDeps, ticket: Ticket, { ears, file, fields, signal }: Order, onText?: (text: string) => void): Promise<Heard> {
+  const engine = speech.stt(ears.order, { onUsage: ticket.used, ...(ears.openaiModel ? { openaiModel: ears.openaiModel } : {}) })
+  if (!engine) throw new AppError('invalid_state', { message: 'Nobody here can hear.' })
+  const options = { sampleRateHz: DECODED_RATE_HZ, language: fields.language ?? null, keyterms: termsOf(fields), signal } as const
+  const said = await transcribeInParts(engine, file.pcm, options, onText ? { partMs: STREAM_PART_MS, onText } : {})
+  return { ...said, durationMs: file.durationMs }
+}
+
+/** A prompt is a list of likely words to most recognisers; OpenAI's are given them as a sentence again. */
+const termsOf = ({ prompt = '', keywords }: TranscriptionFields): string[] => [...keywords, ...prompt.split(/[,;\n]/).map((term) => term.trim()).filter((term) => term !== '')].slice(0, 100)
+
+function send(reply: FastifyReply, heard: Heard, fields: TranscriptionFields): FastifyReply {
+  const plain = (text: string, type = 'text/plain') => reply.type(`${type}; charset=utf-8`).serializer(String).send(text)
+  switch (fields.response_format) {
+    case 'text': return plain(`${heard.text}\n`)
+    case 'srt': return plain(srtOf(heard))
+    case 'vtt': return plain(vttOf(heard), 'text/vtt')
+    case 'json': return reply.send({ text: heard.text, usage: usageOf(heard) })
+    case 'verbose_json': {
+      const granularities = fields.timestamp_granularities.length > 0 ? fields.timestamp_granularities : (['segment'] as const)
+      return reply.send(verboseOf(heard, { granularities, temperature: fields.temperature }))
+    }
+  }
+}
+
+/** Parts as they are heard. The status has gone out before the first word, so a failure is an event. */
+async function* events(deps: AudioDeps, ticket: Ticket, order: Order): AsyncGenerator<string> {
+  const waiting: string[] = []
+  let wake = Promise.withResolvers<void>()
+  let first = true
+  const work = hear(deps, ticket, order, (text) => {
+    waiting.push(eventOf({ type: 'transcript.text.delta', delta: first ? text : ` ${text}` }))
+    first = false
+    wake.resolve()
+  })
+  const ended = work.then((heard) => waiting.push(eventOf({ type: 'transcript.text.done', text: heard.text, usage: usageOf(heard) })), (error: unknown) => waiting.push(failedEvent(asAppError(error)))).then(() => true)
+  try {
+    for (let over = false; !over || waiting.length > 0; ) {
+      while (waiting.length > 0) yield waiting.shift()!
+      if (over) return
+      over = await Promise.race([ended, wake.promise.then(() => false)])
+      wake = Promise.withResolvers()
+    }
+  } finally {
+    // Called off by the client's going, it ends by itself.
+    await ended
+    await ticket.settle()
+  }
+}
