@@ -18,7 +18,7 @@ const ended = (call: Json) => call.ended_at !== null
 const GREETING = 'Hello, harbour bikes.'
 const balanced = async () => (await town.db.system('ledger', (tx) => ledger.verifyLedger(tx))).differences
 
-describe.each(['twilio', 'telnyx'] as const)('a call that comes in over %s', { timeout: 60_000 }, (carrier) => {
+describe.concurrent.each(['twilio', 'telnyx'] as const)('a call that comes in over %s', { timeout: 60_000 }, (carrier) => {
   it('is greeted, understood and answered; what was heard is a conversation, what was used is charged', async () => {
     const telephone = await town.telephone(business, { carrier, settings: { greeting: GREETING } })
     const phone = town.ring(telephone)
@@ -40,7 +40,7 @@ describe.each(['twilio', 'telnyx'] as const)('a call that comes in over %s', { t
   })
 })
 
-describe('after a call', { timeout: 60_000 }, () => {
+describe.concurrent('after a call', { timeout: 60_000 }, () => {
   it('there is a summary, and the lead that fell out of it, without a wait', async () => {
     const telephone = await town.telephone(business, { settings: { greeting: GREETING }, prompt: { tools: [{ type: 'builtin', name: 'capture_lead_field' }] } })
     const phone = town.ring(telephone, '+14155550177')
@@ -58,7 +58,7 @@ describe('after a call', { timeout: 60_000 }, () => {
   })
 })
 
-describe('a call that comes in', { timeout: 60_000 }, () => {
+describe.concurrent('a call that comes in', { timeout: 60_000 }, () => {
   it('is recorded in stereo, after the announcement that says so', async () => {
     const telephone = await town.telephone(business, { settings: { greeting: GREETING, recording: { enabled: true, announcement: 'This call is recorded.' } } })
     const phone = town.ring(telephone)
@@ -86,6 +86,42 @@ describe('a call that comes in', { timeout: 60_000 }, () => {
     await hears(phone, /nine/)
     phone.hangUp()
     expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'completed', end_reason: 'caller_hung_up' })
+    expect(await balanced()).toEqual([])
+  })
+
+  it('takes keys for an answer: the agent falls silent, and what was keyed in is one thing that was said', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: 'Please key in the four digits of your order now, and take all the time that you need for it, we are in no hurry at all.' } })
+    const phone = town.ring(telephone)
+    await hears(phone, /order/)
+    phone.press('4711')
+    await kept(town, telephone, 3)
+    phone.hangUp()
+    const call = await callOf(town, telephone, ended)
+    const { data } = await business.ok('GET', `/v1/conversations/${call.conversation_id}/messages`)
+    expect(data.map((message: Json) => [message.author, message.content.text]).slice(0, 2)).toEqual([['agent', expect.not.stringContaining('hurry')], ['customer', '4711']])
+    expect(data[2].author).toBe('agent')
+    expect(await town.rows("SELECT 1 FROM call_events WHERE call_id = $1 AND kind = 'dtmf'", [call.id])).toHaveLength(4)
+  })
+
+  it('hangs up when the agent has said its last word', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING }, prompt: { tools: [{ type: 'builtin', name: 'end_conversation' }] } })
+    const phone = town.ring(telephone)
+    await hears(phone, /harbour bikes/)
+    await kept(town, telephone, 1)
+    phone.say('Thank you, that is all. Goodbye.')
+    await phone.waitFor('ended', { timeoutMs: 20_000 })
+    expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'completed', end_reason: 'agent_hung_up' })
+  })
+
+  it('is put through when the agent hands over, and ends when that talk does', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING, transfer_to: '+14155550999' }, prompt: { tools: [{ type: 'builtin', name: 'handover_to_human' }] } })
+    const phone = town.ring(telephone)
+    await hears(phone, /harbour bikes/)
+    await kept(town, telephone, 1)
+    phone.say('I want to speak to a human.')
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND wish = 'transfer' AND lease_until IS NULL", [telephone.id], (rows) => rows.length === 1)
+    phone.hangUp()
+    expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'completed', end_reason: 'transferred' })
     expect(await balanced()).toEqual([])
   })
 

@@ -1,4 +1,6 @@
 import type { Pcm } from '../frame.ts'
+import { gateEcho } from '../echo/gated-vad.ts'
+import { Keypad } from './keypad.ts'
 import { CallPlayer } from '../playout/player.ts'
 import { monotonicClock } from '../playout/monotonic.ts'
 import type { SttEvent } from '../stt/contract.ts'
@@ -30,6 +32,7 @@ export class CallPipeline {
   #reply: Reply | null = null
   #prepared: Reply | null = null
   #phrases = 0
+  readonly #keypad = new Keypad((digits) => this.#keyed(digits))
   /** Said by the agent and not yet known to be heard, oldest first. */
   readonly #spoken = new Map<string, { turn: number; startMs: number | null }>()
   #times: TurnTimes | null = null
@@ -38,7 +41,8 @@ export class CallPipeline {
 
   constructor(options: PipelineOptions) {
     this.#options = options
-    const { sampleRateHz, wire, wheel, tap, vad, stt, voice, keyterms = [], settings } = options
+    const { sampleRateHz, wire, wheel, stt, voice, keyterms = [], settings } = options
+    const { vad, tap } = options.echoGate ? gateEcho({ vad: options.vad, tap: options.tap, sampleRateHz }) : options
     this.#player = new CallPlayer({
       wire, wheel, tap, sampleRateHz,
       onFirst: (id, stage, atMs) => this.#firstFrame(id, stage, atMs),
@@ -60,9 +64,10 @@ export class CallPipeline {
     this.#player.markReturned(name)
   }
 
-  /** Digits that were pressed, collected: the caller's words. */
-  digits(digits: string): void {
-    this.#take({ type: 'digits', digits })
+  /** A key of the caller's telephone. The agent falls silent at the first; what was keyed in is the caller's words once it is whole. */
+  key(digit: string): void {
+    if (this.#closed) return
+    if (this.#keypad.press(digit, this.#turns.expectation) && this.#turns.settings.interruptible) this.#silence()
   }
 
   /** Says something outside a turn: an announcement, a briefing. */
@@ -84,6 +89,7 @@ export class CallPipeline {
     this.#take({ type: 'hung_up' })
     this.#closed = true
     if (this.#timer) clearTimeout(this.#timer)
+    this.#keypad.close()
     this.#reply?.cancel()
     this.#prepared?.cancel()
     this.#player.close()
@@ -94,6 +100,12 @@ export class CallPipeline {
   // ── What comes in ───────────────────────────────────────────────────────────────────────────────────────────────────
   #edge(edge: SpeechEdge): void {
     this.#take({ type: edge.type === 'start' ? 'speech_start' : 'speech_stop' })
+  }
+
+  #keyed(digits: string): void {
+    const atMs = this.#callMs()
+    this.#said({ by: 'caller', turn: this.#turns.turn, text: digits, startMs: atMs, endMs: atMs, interrupted: false, confidence: 1, words: [] })
+    this.#take({ type: 'digits', digits })
   }
 
   #words(event: SttEvent): void {

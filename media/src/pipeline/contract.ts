@@ -65,6 +65,8 @@ export type PipelineOptions = {
   wheel: PlayoutClock
   tap?: PlayoutTap
   vad: Vad
+  /** Our own voice, come back by a loudspeaker, is no interruption. */
+  echoGate?: boolean
   stt: SttEngine
   tts: TtsEngine
   voice: { id: string; speed: number; language: string | null }

@@ -122,7 +122,7 @@ export class LiveCall {
     const { vad, stt, tts } = this.#speech
     const greeting = isFirst ? [recording ? settings.recording.announcement : null, settings.greeting].filter((text) => text !== null).join(' ') : this.#phrases.line_back
     return new PhoneCall({
-      wheel: this.#deps.wheel, vad, stt, tts, recording, phrases: this.#phrases, lineBack: this.#phrases.line_back,
+      wheel: this.#deps.wheel, vad, echoGate: true, stt, tts, recording, phrases: this.#phrases, lineBack: this.#phrases.line_back,
       // Which voice each engine has is the chain's to know.
       voice: { id: '', speed: settings.voice.speed, language: settings.voice.language },
       greeting: greeting === '' ? null : greeting,
@@ -139,6 +139,8 @@ export class LiveCall {
         this.#journal.event('status', null, { line: first ? 'open' : 'back', stream_id: start.streamId, inbound: start.inbound, outbound: start.outbound })
         if (first) this.#watchCredit()
       },
+      // Which key it was may be a secret (a PIN): what was keyed in is in the conversation, sealed.
+      onKey: () => this.#journal.event('dtmf', null, { keys: 1 }),
       onEvent: (event) => this.#event(event),
       onEnded: (report) => void this.#finish(report),
     })

@@ -10,6 +10,8 @@ export type PhoneCallOptions = Omit<PipelineOptions, 'sampleRateHz' | 'wire' | '
   lineBack: string
   /** The carrier's stream has begun, for the first time or again. */
   onLine: (start: MediaStart, isFirst: boolean) => void
+  /** A key was pressed. */
+  onKey: (digit: string) => void
   /** Once, when the line is gone for good and the recording closed. */
   onEnded: (report: PhoneCallReport) => void
 }
@@ -54,7 +56,10 @@ export class PhoneCall {
         this.#pipeline?.frame(pcm)
       },
       mark: (name) => this.#pipeline?.markReturned(name),
-      digit: (digit) => this.#pipeline?.digits(digit),
+      digit: (digit) => {
+        this.#options.onKey(digit)
+        this.#pipeline?.key(digit)
+      },
       ended: (reason) => this.#lineEnded(line, reason),
     })
     this.#line = line
@@ -84,7 +89,7 @@ export class PhoneCall {
       return this.#pipeline.say(this.#options.lineBack)
     }
     this.#startedMs = monotonicClock.nowMs()
-    const { recording, lineBack: _, onLine, onEnded: __, ...pipeline } = this.#options
+    const { recording, lineBack: _, onLine, onKey: ___, onEnded: __, ...pipeline } = this.#options
     if (recording) {
       this.#recorder = await openRecorder({ sink: recording, format: 'wav', sampleRateHz: line.sampleRateHz, startMs: this.#startedMs, consent: 'given', unrecorded: 'silence' })
       this.#tick = setInterval(() => this.#recorder!.advance(monotonicClock.nowMs()), RECORD_MS)
