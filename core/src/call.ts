@@ -106,3 +106,16 @@ export const VoiceSettings = z.strictObject({
   transfer_timeout_seconds: z.number().int().min(5).max(120).default(30),
 })
 export type VoiceSettings = z.infer<typeof VoiceSettings>
+
+/** What one outbound call does other than the settings of its number say, under the names of the wire. */
+export const CallOptions = z.object({
+  greeting: VoiceSettings.shape.greeting.unwrap().optional(),
+  max_duration_seconds: VoiceSettings.shape.max_duration_seconds.unwrap().optional(),
+})
+export type CallOptions = z.infer<typeof CallOptions>
+
+/** The settings that hold for one call. `options` as they were kept with it. */
+export function settingsOfCall(settings: VoiceSettings, options: Record<string, unknown>): VoiceSettings {
+  const { greeting, max_duration_seconds: longest } = CallOptions.parse(options)
+  return { ...settings, ...(greeting === undefined ? {} : { greeting }), ...(longest === undefined ? {} : { max_duration_seconds: longest }) }
+}

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import * as ledger from '../ledger/index.ts'
 import { keyring, makeNumbers, queuePlace } from '../queue/testing.ts'
 import { sealJson } from '../seal.ts'
-import { abandoned, claim, end, events, findByCarrier, get, holdMore, keep, list, open, placed, progress, record, transcript, type CallUtterance, type EndCall, type OpenCall } from './index.ts'
+import { abandoned, claim, end, events, findByCarrier, get, HANDOVERS, holdMore, keep, list, open, placed, progress, record, release, transcript, unwish, wish, wishOnce, type CallUtterance, type EndCall, type OpenCall } from './index.ts'
 
 const place = queuePlace()
 const LEASE_MS = 15_000
@@ -98,7 +98,7 @@ describe('a live call', () => {
     const call = await opened()
     const first = (await system((tx) => claim(tx, call.id, 'a', LEASE_MS)))!
     const second = (await system((tx) => claim(tx, call.id, 'b', LEASE_MS)))!
-    expect([first, second]).toEqual([{ epoch: 1, isFirst: true }, { epoch: 2, isFirst: false }])
+    expect([first, second]).toEqual([{ epoch: 1, isFirst: true, after: null }, { epoch: 2, isFirst: false, after: null }])
     expect(await system((tx) => record(tx, { callId: call.id, epoch: 1 }, { said: [said('customer', 'late')] }, 1_000))).toBe(false)
     expect(await system((tx) => record(tx, { callId: call.id, epoch: 2 }, { said: [said('customer', 'hello')] }, 1_000))).toBe(true)
     expect(await system((tx) => keep(tx, [{ callId: call.id, epoch: 1 }], LEASE_MS))).toEqual(new Set())
@@ -121,7 +121,36 @@ describe('a live call', () => {
     const rest = await place.db.tenant(place.tenantId, (tx) => transcript(tx, call.id, { limit: 2, after: next! }))
     expect(rest.items.map(({ seq }) => seq)).toEqual([items[1]!.seq + 1])
     const told = await place.db.tenant(place.tenantId, (tx) => events(tx, call.id, { limit: 10 }))
+    expect(await place.db.tenant(place.tenantId, (tx) => events(tx, call.id, { limit: 1, after: told[0]!.id }))).toEqual([told[1]])
     expect(told.map(({ kind, atMs }) => [kind, atMs])).toEqual([['status', null], ['status', null], ['turn', 13]])
+    await system((tx) => end(tx, ending(call.id)))
+  })
+})
+
+describe('a call whose sound goes away and comes back', () => {
+  it('is given out of hand only while something is under way that brings it back, one thing at a time', async () => {
+    const call = await opened()
+    expect(await system((tx) => wishOnce(tx, call.id, 'transfer')), 'before it is answered').toBe(false)
+    const { epoch } = (await system((tx) => claim(tx, call.id, 'one', LEASE_MS)))!
+    expect(await system((tx) => release(tx, { callId: call.id, epoch })), 'nothing was asked for').toBe(false)
+    const asked = await Promise.all(Array.from({ length: 5 }, () => system((tx) => wishOnce(tx, call.id, 'press'))))
+    expect(asked.filter(Boolean)).toHaveLength(1)
+    expect(await system((tx) => release(tx, { callId: call.id, epoch }))).toBe(true)
+    expect(await system((tx) => claim(tx, call.id, 'two', LEASE_MS))).toMatchObject({ epoch: epoch + 1, isFirst: false, after: 'press' })
+    expect(await system((tx) => claim(tx, call.id, 'three', LEASE_MS)), 'a line that merely broke').toMatchObject({ after: null })
+    expect((await system((tx) => get(tx, call.id))).wish).toBeNull()
+    await system((tx) => end(tx, ending(call.id)))
+  })
+
+  it('stays with its process when the carrier says that it is over meanwhile', async () => {
+    const call = await opened()
+    const { epoch } = (await system((tx) => claim(tx, call.id, 'one', LEASE_MS)))!
+    await system((tx) => wishOnce(tx, call.id, 'transfer'))
+    await system((tx) => unwish(tx, call.id, HANDOVERS))
+    expect(await system((tx) => release(tx, { callId: call.id, epoch }))).toBe(false)
+    await system((tx) => wish(tx, call.id, 'hang_up'))
+    await system((tx) => unwish(tx, call.id, HANDOVERS))
+    expect((await system((tx) => get(tx, call.id))).wish).toBe('hang_up')
     await system((tx) => end(tx, ending(call.id)))
   })
 })

@@ -36,8 +36,10 @@ export type Call = {
   endedAt: Date | null
 }
 
-/** What was asked for from outside while the call runs. */
-export type CallWish = 'hang_up' | 'transfer'
+/** What was asked for from outside while the call runs. `press`: the sound ends so that keys can be pressed, and comes back. `return`: it comes back after a transfer that came to nothing. */
+export type CallWish = 'hang_up' | 'transfer' | 'press' | 'return'
+/** Those after which the sound is over and the call is not. */
+export const HANDOVERS: readonly CallWish[] = ['transfer', 'press', 'return']
 
 export type CallRow = typeof calls.$inferSelect
 

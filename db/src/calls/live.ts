@@ -7,7 +7,7 @@ import type { Tx } from '../tenancy.ts'
 import { noteContactFields } from '../turns/answer.ts'
 import { readHistory, type HistoryRow } from '../turns/open.ts'
 import { get } from './read.ts'
-import type { CallEvent, CallUse, CallUtterance, CallWish } from './contract.ts'
+import { HANDOVERS, type CallEvent, type CallUse, type CallUtterance, type CallWish } from './contract.ts'
 
 /** A live call that this process owns. A write under an older epoch changes nothing. */
 export type HeldCall = { callId: Id; epoch: number }
@@ -32,15 +32,20 @@ export async function progress(tx: Tx, callId: Id, status: Extract<CallStatus, '
   return true
 }
 
+/** `after`: what the sound was away for; null: the call begins, or its line broke. */
+export type Claimed = { epoch: number; isFirst: boolean; after: 'press' | 'return' | null }
+
 /** The sound is here: the call is this process's, whoever had it before. Null: the call is over. */
-export async function claim(tx: Tx, callId: Id, owner: string, leaseMs: number): Promise<{ epoch: number; isFirst: boolean } | null> {
+export async function claim(tx: Tx, callId: Id, owner: string, leaseMs: number): Promise<Claimed | null> {
   await progress(tx, callId, 'in_progress')
-  const { rows } = await tx.query<{ epoch: number }>(
-    `UPDATE calls SET epoch = epoch + 1, lease_owner = $2, lease_until = now() + make_interval(secs => $3::float8 / 1000) WHERE id = $1 AND ended_at IS NULL RETURNING epoch`,
+  const { rows } = await tx.query<{ epoch: number; after: Claimed['after'] }>(
+    `WITH before AS MATERIALIZED (SELECT id, CASE WHEN wish IN ('press', 'return') THEN wish END AS after FROM calls WHERE id = $1 AND ended_at IS NULL FOR NO KEY UPDATE)
+     UPDATE calls c SET epoch = c.epoch + 1, lease_owner = $2, lease_until = now() + make_interval(secs => $3::float8 / 1000), wish = CASE WHEN b.after IS NULL THEN c.wish END
+     FROM before b WHERE c.id = b.id RETURNING c.epoch, b.after`,
     [callId, owner, leaseMs],
     'calls_claim',
   )
-  return rows[0] ? { epoch: rows[0].epoch, isFirst: rows[0].epoch === 1 } : null
+  return rows[0] ? { epoch: rows[0].epoch, isFirst: rows[0].epoch === 1, after: rows[0].after } : null
 }
 
 /** Renews the leases of all calls of a process. Those that are not among the answers belong to somebody else, or are over. */
@@ -55,9 +60,9 @@ export async function keep(tx: Tx, held: readonly HeldCall[], leaseMs: number): 
   return new Set(rows.map((row) => row.id))
 }
 
-/** The line was handed over (a transfer): the call goes on without a process of ours until the carrier tells its end. */
+/** The line was handed over: the call goes on without a process of ours until its sound comes back, or the carrier tells its end. False: it was not. */
 export async function release(tx: Tx, { callId, epoch }: HeldCall): Promise<boolean> {
-  const { rowCount } = await tx.query('UPDATE calls SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND epoch = $2 AND ended_at IS NULL', [callId, epoch], 'calls_release')
+  const { rowCount } = await tx.query('UPDATE calls SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND epoch = $2 AND ended_at IS NULL AND wish = ANY ($3)', [callId, epoch, HANDOVERS], 'calls_release')
   return rowCount === 1
 }
 
@@ -67,9 +72,15 @@ export async function wish(tx: Tx, callId: Id, what: CallWish): Promise<boolean>
   return rowCount === 1
 }
 
-/** The wish came to nothing: the call goes on as before. */
-export async function unwish(tx: Tx, callId: Id): Promise<void> {
-  await tx.query('UPDATE calls SET wish = NULL WHERE id = $1 AND ended_at IS NULL', [callId], 'calls_unwish')
+/** The same for what only a call that talks can do, one thing at a time. False: it does not talk, or something was asked for before. */
+export async function wishOnce(tx: Tx, callId: Id, what: Extract<CallWish, 'transfer' | 'press'>): Promise<boolean> {
+  const { rowCount } = await tx.query("UPDATE calls SET wish = $2 WHERE id = $1 AND status = 'in_progress' AND carrier_call_id IS NOT NULL AND wish IS NULL", [callId, what], 'calls_wish_once')
+  return rowCount === 1
+}
+
+/** The wish came to nothing, or what it was for is over: the call goes on as before. `only`: other wishes stay. */
+export async function unwish(tx: Tx, callId: Id, only: readonly CallWish[] = ['hang_up', ...HANDOVERS]): Promise<void> {
+  await tx.query('UPDATE calls SET wish = NULL WHERE id = $1 AND ended_at IS NULL AND wish = ANY ($2)', [callId, only], 'calls_unwish')
 }
 
 /** What the agent learned of the caller. A name that a person has given stays. */
