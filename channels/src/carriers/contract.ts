@@ -34,7 +34,7 @@ export type AnswerContext = CommandContext & {
 /** `unknown`: the request left and no answer came, so the phone may be ringing. Never blindly tried again: events or `find` tell. */
 export type PlaceOutcome =
   | { status: 'accepted'; carrierCallId: string }
-  | { status: 'rejected'; code: ErrorCode; message: string; carrierCode: string; retryAfterMs?: number }
+  | { status: 'rejected'; code: ErrorCode; message: string; /** Of what we asked for: `to`, `from`. */ param?: string; carrierCode: string; retryAfterMs?: number }
   | { status: 'unknown'; reason: string }
 
 export type CallState = { carrierCallId: string; isAlive: boolean; /** The carrier's word. */ status: string; durationSeconds: number | null }

@@ -46,7 +46,7 @@ export function errorOf(refusal: Refusal, policy: RefusalPolicy): AppError {
   return new AppError(row.code, { message: row.message, param: row.param, retryAfterMs: refusal.retryAfterMs ?? row.retryAfterMs, details: { carrier_code: refusal.carrierCode, status: refusal.status } })
 }
 
-const rejected = ({ code, message, retryAfterMs }: AppError, carrierCode: string): PlaceOutcome => ({ status: 'rejected', code, message, carrierCode, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
+const rejected = ({ code, message, param, retryAfterMs }: AppError, carrierCode: string): PlaceOutcome => ({ status: 'rejected', code, message, carrierCode, ...(param === null ? {} : { param }), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
 
 /** `work` may refuse input of ours by AppError: that is an outcome, too. */
 export async function asOutcome(work: () => Promise<PlaceOutcome>): Promise<PlaceOutcome> {
