@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs'
+import { newId } from '@trunkline/core'
 import { ledger } from '@trunkline/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
@@ -139,7 +140,10 @@ describe.concurrent('a call that comes in', { timeout: 60_000 }, () => {
   it('is not answered without credit: nothing is charged, and the call is kept with the reason', async () => {
     const poor = await town.business('Poor Bikes')
     const telephone = await town.telephone(poor)
-    await town.db.system('test', (tx) => tx.query('UPDATE accounts SET balance_micros = CASE kind WHEN \'available\' THEN 5 WHEN \'funding\' THEN -5 ELSE 0 END WHERE tenant_id = $1', [poor.tenantId]))
+    await town.db.system('ledger', async (tx) => {
+      const { availableMicros } = await ledger.balance(tx, poor.tenantId)
+      await ledger.holdMany(tx, [{ tenantId: poor.tenantId, holdId: newId(), turnId: null, amountMicros: availableMicros - 5n, idempotencyKey: 'all but five', expiresAtMs: Date.now() + 3_600_000 }])
+    })
     const phone = town.ring(telephone)
     await phone.waitFor('ended')
     expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'failed', end_reason: 'insufficient_credit', answered_at: null, cost_carrier_micros: 0 })
