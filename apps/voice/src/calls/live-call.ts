@@ -214,7 +214,8 @@ export class LiveCall {
   }
 
   #hear(word: string): void {
-    const news = JSON.parse(word) as { ended?: string; machine?: string; phase?: string }
+    const news = JSON.parse(word) as { ended?: string; machine?: string; phase?: string; recording?: 'pause' | 'resume' }
+    if (news.recording !== undefined && this.#phone.record(news.recording === 'resume')) this.#journal.event('recording', null, { state: news.recording === 'resume' ? 'resumed' : 'paused' })
     // The carrier says that it is over; a line that has not heard it yet is given a moment to say so itself.
     if (news.ended !== undefined) setTimeout(() => this.#phone.hangUp(), 1_000).unref()
   }

@@ -71,6 +71,14 @@ export class PhoneCall {
     this.#pipeline?.say(text)
   }
 
+  /** From now on nothing is recorded, or again. False: there is no recording. */
+  record(on: boolean): boolean {
+    if (!this.#recorder) return false
+    if (on) this.#recorder.resume(monotonicClock.nowMs())
+    else this.#recorder.pause(monotonicClock.nowMs())
+    return true
+  }
+
   /** Ends the call from our side: the carrier goes on with its next instruction. Idempotent. */
   hangUp(): void {
     this.#line?.close('hung_up')
