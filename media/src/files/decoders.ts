@@ -29,8 +29,9 @@ async function* plain(track: InputAudioTrack): AsyncGenerator<Planes> {
       sample.copyTo(plane, { planeIndex, format: 'f32-planar' })
       return plane
     })
-    yield { channels, sampleRateHz: sample.sampleRate }
+    const { sampleRate: sampleRateHz } = sample
     sample.close()
+    yield { channels, sampleRateHz }
   }
 }
 

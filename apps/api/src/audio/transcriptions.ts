@@ -74,8 +74,13 @@ const rethrow = (error: unknown): never => {
 async function answer(deps: AudioDeps, request: FastifyRequest, reply: FastifyReply, order: Order): Promise<FastifyReply> {
   const ticket = await holdForSpeech(deps, request.auth.tenantId, { kind: 'stt', engines: order.ears.engines, audioMs: order.file.durationMs, characters: 0 })
   if (order.fields.stream) return reply.type('text/event-stream; charset=utf-8').send(Readable.from(events(deps, ticket, order)))
+  return send(reply, await paid(ticket, () => hear(deps, ticket, order)), order.fields)
+}
+
+/** The charge is made before the answer tells that there is something to pay for. */
+async function paid(ticket: Ticket, work: () => Promise<Heard>): Promise<Heard> {
   try {
-    return send(reply, await hear(deps, ticket, order), order.fields)
+    return await work()
   } catch (error) {
     throw asAppError(error)
   } finally {
@@ -113,12 +118,13 @@ async function* events(deps: AudioDeps, ticket: Ticket, order: Order): AsyncGene
   const waiting: string[] = []
   let wake = Promise.withResolvers<void>()
   let first = true
-  const work = hear(deps, ticket, order, (text) => {
+  const onText = (text: string) => {
     waiting.push(eventOf({ type: 'transcript.text.delta', delta: first ? text : ` ${text}` }))
     first = false
     wake.resolve()
-  })
-  const ended = work.then((heard) => waiting.push(eventOf({ type: 'transcript.text.done', text: heard.text, usage: usageOf(heard) })), (error: unknown) => waiting.push(failedEvent(asAppError(error)))).then(() => true)
+  }
+  const work = paid(ticket, () => hear(deps, ticket, order, onText))
+  const ended = work.then((heard) => waiting.push(eventOf({ type: 'transcript.text.done', text: heard.text, usage: usageOf(heard) })), (error: unknown) => waiting.push(failedEvent(error))).then(() => true)
   try {
     for (let over = false; !over || waiting.length > 0; ) {
       while (waiting.length > 0) yield waiting.shift()!
@@ -127,8 +133,7 @@ async function* events(deps: AudioDeps, ticket: Ticket, order: Order): AsyncGene
       wake = Promise.withResolvers()
     }
   } finally {
-    // Called off by the client's going, it ends by itself.
+    // Called off by the client's going, it ends by itself, and is paid for.
     await ended
-    await ticket.settle()
   }
 }
