@@ -114,9 +114,11 @@ describe('a client that comes back', { timeout: 30_000 }, () => {
   it('was being answered: the answer is ended for it, and it may ask again', async () => {
     const [one, other] = [await anotherVoice(), await anotherVoice()]
     const before = await talked(one.url)
-    town.sandbox.faults.add({ target: 'openai.responses', times: 1, action: { stallStreamAfterEvents: 6 } })
+    const asked = town.sandbox.journal.count({ target: 'openai.responses' })
+    town.sandbox.faults.add({ target: 'openai.responses', times: 1, action: { hang: true } })
     before.client.send({ type: 'response.create' })
-    await before.client.until('response.output_text.delta')
+    // The model has been asked, and says nothing.
+    await expect.poll(() => town.sandbox.journal.count({ target: 'openai.responses' })).toBe(asked + 1)
     const after = await dial(other.url, `session_id=${before.id}`)
     const done = await after.until('response.done')
     expect(done.response).toMatchObject({ status: 'failed', status_details: { error: { code: 'session_moved' } } })

@@ -1,11 +1,11 @@
 import { createVendorDirectory, guardedNetwork, houseVendors } from '@trunkline/agents'
 import { AppError, systemClock, type Clock, type Logger } from '@trunkline/core'
-import { connectDb, connectRedis, createAccess, createCache, createClientSecrets, createKeyring, openVendorKey, redisReady } from '@trunkline/db'
+import { connectDb, connectRedis, createAccess, createCache, createEventBus, createKeyring, openVendorKey, redisReady } from '@trunkline/db'
 import { openSpeechHouse } from '@trunkline/media'
 import { createServer, type Server } from 'node:http'
 import { composeCalls } from './calls/compose.ts'
 import type { VoiceEnv } from './env.ts'
-import { serveRealtime } from './realtime/sockets.ts'
+import { composeRealtime } from './realtime/compose.ts'
 import { refuse } from './refuse.ts'
 
 export type Voice = {
@@ -17,25 +17,23 @@ export type Voice = {
 /** The one place where the rooms meet in this process. */
 export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = systemClock): Promise<Voice> {
   const keyring = createKeyring(env.TRUNKLINE_SECRETS)
-  const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS })
+  const db = connectDb({ url: env.DATABASE_URL, secret: env.DATABASE_SECRET, maxConnections: env.DB_CONNECTIONS, onCommitted: (notes) => news.committed(notes) })
   const redis = connectRedis({ url: env.REDIS_URL, prefix: env.REDIS_PREFIX, onError: (error) => log.debug({ error }, 'Redis connection') })
   const subscriber = connectRedis({ url: env.REDIS_URL, prefix: env.REDIS_PREFIX, onError: (error) => log.debug({ error }, 'Redis connection') })
+  const news = createEventBus({ redis, keyring, clock, log })
   await Promise.all([redisReady(redis, 15_000), redisReady(subscriber, 15_000)])
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
   const vendors = createVendorDirectory({ keys: (vendor, tenantId) => db.tenant(tenantId, (tx) => openVendorKey(tx, keyring, tenantId, vendor)), clock, house: houseVendors(env), network })
   const speech = await openSpeechHouse(env.speech, { clock, log })
   void speech.warm()
-  const calls = composeCalls({ env, db, redis, cache: createCache(redis), keyring, vendors, network, speech, clock, log })
+  const calls = composeCalls({ env, db, redis, cache: createCache(redis), keyring, vendors, network, speech, news, clock, log })
   const server = createServer((request, response) => {
     void health(request.url ?? '/', async () => {
       await Promise.all([db.ping(), redisReady(redis, 1_000)])
     }).then(({ status, body }) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)))
   })
-  const realtime = serveRealtime({
-    access, db, vendors, speech, clock, log, cache: createCache(redis), secrets: createClientSecrets({ redis, keyring, purpose: 'realtime' }),
-    limits: { sessionsMax: env.SESSIONS_MAX, sessionSecondsMax: env.SESSION_SECONDS_MAX, beta: env.REALTIME_BETA },
-  })
+  const realtime = composeRealtime({ env, access, db, redis, cache: createCache(redis), keyring, vendors, speech, clock, log })
   server.on('upgrade', (request, stream, head) => {
     if (!realtime.upgrade(request, stream, head) && !calls.upgrade(request, stream, head)) refuse(stream, new AppError('not_found'), log)
   })
@@ -45,6 +43,7 @@ export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = sy
       await Promise.all([realtime.close(), calls.close()])
       await new Promise<void>((resolve) => server.close(() => resolve()))
       await Promise.all([speech.close(), access.close(), network.close()])
+      await news.close()
       subscriber.disconnect()
       redis.disconnect()
       await db.close()

@@ -89,6 +89,7 @@ export function redeem(found: unknown, target: Target | null, nowMs: number): Se
 }
 
 function fits(config: SessionConfig, target: Target): boolean {
+  if (target.mode === 'session') return true
   return target.mode === config.type && (target.mode !== 'realtime' || config.type !== 'realtime' || target.model === config.model)
 }
 

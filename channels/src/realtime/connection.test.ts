@@ -15,7 +15,7 @@ describe('a connection', () => {
     ['transcription', '/v1/realtime?intent=transcription', { mode: 'transcription' }],
     ['a call', '/v1/realtime?call_id=rtc_123', { mode: 'call', callId: 'rtc_123' }],
   ])('names %s', (_, url, target) => {
-    expect(parsed(url)).toEqual({ credential: { source: 'header', value: 'tl_live_key' }, target, beta: false, subprotocolToEcho: null })
+    expect(parsed(url)).toEqual({ credential: { source: 'header', value: 'tl_live_key' }, target, sessionId: null, beta: false, subprotocolToEcho: null })
   })
 
   it.each([
@@ -27,6 +27,14 @@ describe('a connection', () => {
     ['a model with spaces', '/v1/realtime?model=a%20b'],
   ])('that names %s is refused', (_, url) => {
     expect(parsed(url)).toMatchObject({ code: 'invalid_request' })
+  })
+
+  it('comes back to a session, whatever else it names', () => {
+    expect(parsed('/v1/realtime?session_id=sess_1a2b3c')).toMatchObject({ sessionId: 'sess_1a2b3c', target: { mode: 'session' } })
+    expect(parsed('/v1/realtime?model=m&session_id=sess_1a2b3c')).toMatchObject({ sessionId: 'sess_1a2b3c', target: { mode: 'realtime' } })
+    expect(parsed('/v1/realtime?model=m', { ...bearer, 'x-session-id': 'sess_1a2b3c' })).toMatchObject({ sessionId: 'sess_1a2b3c' })
+    for (const url of ['/v1/realtime?session_id=', '/v1/realtime?session_id=sess_a&model=m', '/v1/realtime?session_id=../x', '/v1/realtime?session_id=sess_1a2b3c&session_id=sess_other1'])
+      expect(parsed(url), url).toMatchObject({ code: 'invalid_request', param: 'query.session_id' })
   })
 
   it('carries its key in a subprotocol from a browser, which is not repeated to it', () => {
@@ -63,7 +71,7 @@ describe('a connection', () => {
       fc.property(
         fc.webUrl({ withQueryParameters: true }),
         fc.string(),
-        fc.dictionary(fc.constantFrom('authorization', 'sec-websocket-protocol', 'openai-beta'), header),
+        fc.dictionary(fc.constantFrom('authorization', 'x-session-id', 'sec-websocket-protocol', 'openai-beta'), header),
         (url, query, headers) => {
           const result = parseConnection(`${url}?model=m&${query}`, headers)
           if (result.ok) expect(result.connection.subprotocolToEcho ?? '').not.toContain('openai-insecure-api-key.')

@@ -2,14 +2,17 @@ import { AppError } from '@trunkline/core'
 
 /**
  * How a client comes in: `wss://host/v1/realtime?model=M`, `?intent=transcription` or `?call_id=C`, exactly one of them
- * (`openai` npm, realtime/internal-base). The credential stands in the Authorization header, in `access_token`, or, from a
+ * (`openai` npm, realtime/internal-base). Ours beside them: `session_id=sess_...`, or the header `x-session-id`, of a client that
+ * comes back to its session; the others may then be left out, and official clients, which cannot, are not held to them. The credential stands in the Authorization header, in `access_token`, or, from a
  * browser, in a subprotocol (`openai` npm, realtime/websocket).
  */
-export type Target = { mode: 'realtime'; model: string } | { mode: 'transcription' } | { mode: 'call'; callId: string }
+export type Target = { mode: 'realtime'; model: string } | { mode: 'transcription' } | { mode: 'call'; callId: string } | { mode: 'session' }
 
 export type Connection = {
   credential: { source: 'header' | 'query' | 'subprotocol'; value: string }
   target: Target
+  /** The session that the client comes back to. */
+  sessionId: string | null
   /** The client asked for the event names of before GA. */
   beta: boolean
   /** What the server must answer with, or null when none may be: the one with a key in it is never repeated. */
@@ -40,10 +43,12 @@ function queryOf(url: string): URLSearchParams {
 
 function connectionOf(query: URLSearchParams, headers: Headers): Connection {
   const protocols = listOf(headers['sec-websocket-protocol'])
-  const target = targetOf(query)
+  const sessionId = sessionOf(query, headers)
+  const target = targetOf(query, sessionId)
   return {
     credential: credentialOf(query, headers, protocols),
     target,
+    sessionId,
     beta: listOf(headers['openai-beta']).includes('realtime=v1') || protocols.includes(BETA_PROTOCOL),
     subprotocolToEcho: echoOf(protocols),
   }
@@ -56,9 +61,19 @@ const listOf = (header: string | readonly string[] | undefined): string[] =>
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '')
 
-function targetOf(query: URLSearchParams): Target {
+function sessionOf(query: URLSearchParams, headers: Headers): string | null {
+  const given = [...query.getAll('session_id'), ...listOf(headers['x-session-id'])]
+  const [sessionId] = given
+  if (sessionId === undefined) return null
+  if (new Set(given).size > 1) throw new AppError('invalid_request', { message: 'Give one session_id.', param: 'query.session_id' })
+  if (!/^sess_[0-9A-Za-z]{4,64}$/.test(sessionId)) throw new AppError('invalid_request', { message: 'A session_id is sess_ and letters and digits.', param: 'query.session_id' })
+  return sessionId
+}
+
+function targetOf(query: URLSearchParams, sessionId: string | null): Target {
   const given = (['model', 'intent', 'call_id'] as const).flatMap((name) => query.getAll(name).map((value) => ({ name, value })))
   const [only] = given
+  if (!only && sessionId !== null) return { mode: 'session' }
   if (!only || given.length > 1)
     throw new AppError('invalid_request', { message: 'Give exactly one of model, intent=transcription or call_id.', param: 'query' })
   if (only.name === 'intent') {

@@ -1,6 +1,6 @@
 import { realtime } from '@trunkline/channels'
-import { AppError, Id, type PromptContent } from '@trunkline/core'
-import { findKey, findTenant, promptOfAgent, type Access, type ClientSecrets, type Db, type Tx } from '@trunkline/db'
+import { AppError, Id, type Clock, type PromptContent } from '@trunkline/core'
+import { findKey, findTenant, promptOfAgent, type Access, type ClientSecrets, type Db, type SessionBook, type Tx } from '@trunkline/db'
 import type { IncomingHttpHeaders } from 'node:http'
 
 /** Who came in and what for, once everything about it has been checked. */
@@ -17,7 +17,7 @@ export type Visit = {
   made: Pick<realtime.SecretGrant, 'config' | 'idSeed'> | null
 }
 
-export type DoorDeps = { access: Access; db: Db; secrets: ClientSecrets<realtime.SecretGrant>; nowMs: () => number }
+export type DoorDeps = { access: Access; db: Db; secrets: ClientSecrets<realtime.SecretGrant>; book: SessionBook; clock: Clock }
 
 const SCOPE = 'realtime:write'
 
@@ -31,24 +31,37 @@ export async function admit(url: string, headers: IncomingHttpHeaders, deps: Doo
   return value.startsWith('ek_') ? bySecret(value, connection, deps) : byKey(value, connection, deps)
 }
 
-async function byKey(key: string, connection: realtime.Connection, { access, db }: DoorDeps): Promise<Visit> {
+async function byKey(key: string, connection: realtime.Connection, deps: DoorDeps): Promise<Visit> {
+  const { access, db } = deps
   const { tenantId, projectId, scopes } = await access.keys.check(key)
   if (!scopes.has(SCOPE)) throw new AppError('permission_denied', { details: { needs: SCOPE } })
-  const model = connection.target.mode === 'realtime' ? connection.target.model : ''
+  const wanted = connection.target.mode === 'realtime' ? connection.target.model : ''
+  const model = (await modelOfSession(connection, { tenantId, projectId }, deps)) ?? wanted
   const agent = await db.tenant(tenantId, (tx) => agentOf(tx, model, projectId))
   return { tenantId, projectId, connection, model, agent, made: null }
 }
 
-async function bySecret(secret: string, connection: realtime.Connection, { db, secrets, nowMs }: DoorDeps): Promise<Visit> {
+async function bySecret(secret: string, connection: realtime.Connection, deps: DoorDeps): Promise<Visit> {
+  const { db, secrets, clock } = deps
   const found = realtime.isClientSecret(secret) ? await secrets.take(secret) : null
-  const grant = realtime.redeem(found, connection.target, nowMs())
+  const grant = realtime.redeem(found, connection.target, clock.nowMs())
   const { tenantId, projectId, config } = grant
   const model = config.type === 'realtime' ? config.model : ''
+  if (((await modelOfSession(connection, grant, deps)) ?? model) !== model) throw new AppError('permission_denied', { message: 'This client secret was made for another session.' })
   const agent = await db.tenant(tenantId, async (tx) => {
-    await stillGood(tx, grant, nowMs())
+    await stillGood(tx, grant, clock.nowMs())
     return agentOf(tx, model, projectId)
   })
   return { tenantId, projectId, connection, model, agent, made: grant }
+}
+
+/** Of the session that a client comes back to; null for a new one. Another tenant's or project's does not exist. */
+async function modelOfSession({ sessionId }: realtime.Connection, { tenantId, projectId }: Pick<Visit, 'tenantId' | 'projectId'>, { book, clock }: DoorDeps): Promise<string | null> {
+  if (sessionId === null) return null
+  const facts = await book.find(sessionId)
+  const ours = facts && facts.tenantId === tenantId && (projectId === null || facts.projectId === projectId) && facts.expiresAtMs > clock.nowMs()
+  if (!ours) throw new AppError('not_found', { message: 'There is no such session, or it is over. Begin a new one.', param: 'query.session_id' })
+  return facts.model
 }
 
 /** Minutes may have passed: a tenant that is suspended or a key that is revoked meanwhile opens nothing. */

@@ -24,6 +24,8 @@ type SpokenPart = { stream: TtsStream; spoken: Promise<void> }
 
 /** One response: the model's words, their sound, its calls. Ends with one of finished, incomplete or failed; nothing comes after `cancel`. */
 export class ResponseRun {
+  /** Resolves when it is over and paid for; never rejects. */
+  readonly done: Promise<void>
   readonly #request: realtime.ResponseRequest
   readonly #deps: ResponseDeps
   readonly #stop = new AbortController()
@@ -35,7 +37,7 @@ export class ResponseRun {
   constructor(request: realtime.ResponseRequest, deps: ResponseDeps) {
     this.#request = request
     this.#deps = deps
-    void this.#run()
+    this.done = this.#run()
   }
 
   cancel(): void {

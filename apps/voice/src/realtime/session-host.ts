@@ -1,11 +1,19 @@
 import { realtime } from '@trunkline/channels'
 import type { Vendor } from '@trunkline/agents'
 import type { Clock, Logger } from '@trunkline/core'
-import { createEncoder, type Pcm, type SttEngine, type TtsEngine, type Vad } from '@trunkline/media'
-import type { RawData, WebSocket } from 'ws'
+import { createDecoder, createEncoder, type Pcm, type SampleRateHz, type SttEngine, type TtsEngine, type Vad } from '@trunkline/media'
 import { InputSound, plainFormat } from './input-sound.ts'
 import type { Purse } from './purse.ts'
 import { NO_CREDIT, ResponseRun } from './response.ts'
+
+/** Where the events of a session go: a socket, or a data channel. */
+export type Outlet = {
+  send(text: string): void
+  /** Bytes that the client has not taken yet. */
+  readonly waitingBytes: number
+  /** Idempotent. */
+  close(code: number, reason: string): void
+}
 
 export type SessionDeps = {
   vad: Vad
@@ -17,7 +25,11 @@ export type SessionDeps = {
   clock: Clock
   log: Logger
   purse: Purse
+  /** What another process would need to know is not what it was. */
+  changed: (state: realtime.SessionState) => void
 }
+
+type ItemSound = { pcm: Pcm; rateHz: SampleRateHz }
 
 /** Unsent events of a client that does not read; above it the session is over. */
 const BUFFERED_BYTES_MAX = 4 * 1024 * 1024
@@ -26,25 +38,28 @@ const ITEMS_SOUND_MS_MAX = 300_000
 const TRANSCRIBE_TIMEOUT_MS = 20_000
 
 /**
- * One Realtime session on its socket: what the pure machine of `channels/realtime` asks for is done here, with real engines. The machine's state is
+ * One Realtime session: what the pure machine of `channels/realtime` asks for is done here, with real engines. The machine's state is
  * the only memory of the conversation; this object keeps sound, timers and what is running.
  */
 export class SessionHost {
-  readonly #socket: WebSocket
+  readonly #outlet: Outlet
   readonly #codec: realtime.RealtimeCodec
   readonly #deps: SessionDeps
   readonly #sound: InputSound
   readonly #runs = new Map<string, ResponseRun>()
-  readonly #items = new Map<string, { pcm: Pcm; rateHz: number }>()
+  readonly #items = new Map<string, ItemSound>()
   readonly #transcripts = new Map<string, Promise<void>>()
   readonly #stop = new AbortController()
   #state: realtime.SessionState
   #itemsMs = 0
   #cancelIdle: (() => void) | null = null
+  /** Responses and transcriptions under way; each is done when it is paid for. */
+  readonly #work = new Set<Promise<void>>()
+  #closing: Promise<void> | null = null
   #closed = false
 
-  constructor(socket: WebSocket, codec: realtime.RealtimeCodec, first: realtime.Step, deps: SessionDeps) {
-    this.#socket = socket
+  constructor(outlet: Outlet, codec: realtime.RealtimeCodec, first: realtime.Step, deps: SessionDeps) {
+    this.#outlet = outlet
     this.#codec = codec
     this.#deps = deps
     this.#state = first.state
@@ -52,9 +67,6 @@ export class SessionHost {
       speechStarted: (atMs) => this.#tell({ type: 'speech_started', atMs }),
       speechStopped: (atMs) => this.#tell({ type: 'speech_stopped', atMs }),
     })
-    socket.on('message', (data: RawData) => this.#message(data))
-    socket.on('close', () => this.close())
-    socket.on('error', () => this.close())
     this.#take(first)
   }
 
@@ -67,21 +79,31 @@ export class SessionHost {
     this.#tell({ type: 'expired' })
   }
 
-  /** Frees everything. The socket's closing is the caller's, or has happened. Idempotent. */
-  close(): void {
-    if (this.#closed) return
+  /** Resolves when nothing is being said, and nothing written down. */
+  async idle(): Promise<void> {
+    while (!this.#closed && this.#work.size > 0) await Promise.race(this.#work)
+  }
+
+  /** Frees everything. The outlet's closing is the caller's, or has happened. Resolves when all of it is paid for. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#end()
+    return this.#closing
+  }
+
+  async #end(): Promise<void> {
     this.#closed = true
     this.#stop.abort()
     this.#cancelIdle?.()
     for (const run of this.#runs.values()) run.cancel()
     this.#sound.close()
     this.#items.clear()
-    void this.#deps.purse.close()
+    await Promise.all(this.#work)
+    await this.#deps.purse.close()
   }
 
-  #message(data: RawData): void {
+  /** One message of the client. */
+  receive(text: string): void {
     if (this.#closed) return
-    const text = Buffer.isBuffer(data) ? data.toString('utf8') : Array.isArray(data) ? Buffer.concat(data).toString('utf8') : Buffer.from(data).toString('utf8')
     this.#take(realtime.receiveParsed(this.#state, this.#codec.read(text)))
   }
 
@@ -90,7 +112,9 @@ export class SessionHost {
   }
 
   #take({ state, send, effects }: realtime.Step): void {
+    const before = this.#state
     this.#state = state
+    if (isOther(before, state)) this.#deps.changed(state)
     for (const event of send) this.#send(event)
     for (const effect of effects) this.#do(effect)
   }
@@ -98,11 +122,11 @@ export class SessionHost {
   #send(event: realtime.ServerEvent): void {
     if (this.#closed) return
     const text = this.#codec.write(event)
-    if (text !== null) this.#socket.send(text)
-    if (this.#socket.bufferedAmount <= BUFFERED_BYTES_MAX) return
+    if (text !== null) this.#outlet.send(text)
+    if (this.#outlet.waitingBytes <= BUFFERED_BYTES_MAX) return
     this.#deps.log.info({}, 'a realtime client does not read: its session ends')
-    this.#socket.close(1013, 'too slow')
-    this.close()
+    this.#outlet.close(1013, 'too slow')
+    void this.close()
   }
 
   #do(effect: realtime.Effect): void {
@@ -125,16 +149,19 @@ export class SessionHost {
         this.#cancelIdle = null
         return
       case 'close':
-        this.#socket.close(effect.code, effect.reason)
-        return this.close()
-      // The client plays, and tells by truncation what it did not; sound that came inside an item is text to us.
-      case 'store_audio':
+        this.#outlet.close(effect.code, effect.reason)
+        return void this.close()
+      case 'store_audio': {
+        const decoder = createDecoder(plainFormat(effect.format))
+        return this.#keep(effect.itemId, decoder.decode(effect.audio), decoder.format.sampleRateHz)
+      }
+      // The client plays, and tells by truncation what it did not.
       case 'cut_playout':
       case 'truncate_item':
     }
   }
 
-  #keep(itemId: string, pcm: Pcm, rateHz: number): void {
+  #keep(itemId: string, pcm: Pcm, rateHz: SampleRateHz): void {
     this.#items.set(itemId, { pcm, rateHz })
     this.#itemsMs += (pcm.length / rateHz) * 1_000
     for (const oldest of this.#items.keys()) {
@@ -154,14 +181,15 @@ export class SessionHost {
     const sound = this.#items.get(itemId)
     const done = this.#write(itemId, contentIndex, sound, language).finally(() => this.#transcripts.delete(itemId))
     this.#transcripts.set(itemId, done)
+    this.#during(done)
   }
 
-  async #write(itemId: string, contentIndex: number, sound: { pcm: Pcm; rateHz: number } | undefined, language: string | null): Promise<void> {
+  async #write(itemId: string, contentIndex: number, sound: ItemSound | undefined, language: string | null): Promise<void> {
     try {
       if (!this.#deps.stt || !sound || sound.pcm.length === 0) throw new Error('nobody to write, or nothing to write down')
       if (!(await this.#deps.purse.listen((sound.pcm.length / sound.rateHz) * 1_000))) return this.#unwritten(itemId, contentIndex, NO_CREDIT)
       const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(TRANSCRIBE_TIMEOUT_MS)])
-      const { text, durationMs, usage } = await this.#deps.stt.transcribe(sound.pcm, { sampleRateHz: this.#sound.sampleRateHz, language, keyterms: [], signal })
+      const { text, durationMs, usage } = await this.#deps.stt.transcribe(sound.pcm, { sampleRateHz: sound.rateHz, language, keyterms: [], signal })
       this.#deps.purse.heard(usage)
       this.#tell({ type: 'transcription_completed', itemId, contentIndex, transcript: text, measured: { seconds: durationMs / 1_000 } })
     } catch {
@@ -184,6 +212,12 @@ export class SessionHost {
       },
     })
     this.#runs.set(request.responseId, run)
+    this.#during(run.done)
+  }
+
+  #during(work: Promise<void>): void {
+    this.#work.add(work)
+    void work.finally(() => this.#work.delete(work))
   }
 
   /** The model reads words: those that are still being written down are waited for. */
@@ -204,4 +238,9 @@ export class SessionHost {
     const { position: endMs } = this.#sound
     this.#cancelIdle = this.#deps.clock.after(afterMs, () => this.#tell({ type: 'idle_timeout', startMs: endMs, endMs: this.#sound.position }))
   }
+}
+
+/** Sound that comes in changes nothing that another process would miss. */
+function isOther(before: realtime.SessionState, after: realtime.SessionState): boolean {
+  return before.items !== after.items || before.config !== after.config || before.responses !== after.responses || before.playing !== after.playing
 }
