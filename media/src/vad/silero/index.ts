@@ -23,11 +23,15 @@ export type SileroOptions = {
 export type SileroVad = Vad & { readonly stats: SileroStats; /** For tests and operators: ends a thread as a crash would. */ kill(): Promise<void> }
 
 const DEFAULTS = { threads: 1, rows: 128, collectMs: 10 }
+/** Four of these are about a second, which is a hundred times what a batch takes. */
+const WATCH_MS = 250
 
 /** Silero's detector (version 5), computed in threads for all calls of the process together. Rejects with a SpeechError when the model cannot run here. */
 export async function createSileroVad(options: SileroOptions = {}): Promise<SileroVad> {
   const { fallback = createEnergyVad(), model = modelFile(), log = silentLogger, ...sizes } = options
-  const pool = new SileroPool({ ...DEFAULTS, ...sizes, fallback, model, log })
+  const { threads, rows, collectMs } = { ...DEFAULTS, ...sizes }
+  if (!(Number.isInteger(threads) && threads > 0 && Number.isInteger(rows) && rows > 0)) throw new RangeError(`silero: threads (${threads}) and rows (${rows}) must be whole numbers above 0`)
+  const pool = new SileroPool({ entry: new URL('./worker.ts', import.meta.url), model, threads, rows, collectMs, watchMs: WATCH_MS, fallback, log })
   await pool.start()
   return {
     open: (stream) => pool.open(stream),

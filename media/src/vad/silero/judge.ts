@@ -2,9 +2,9 @@ import { OnnxThread } from '../../onnx/thread.ts'
 import { BatchMemory, type Rate, type SileroJobs } from './shape.ts'
 import type { SileroStream } from './stream.ts'
 
-const ENTRY = new URL('./worker.ts', import.meta.url)
-
 export type JudgeOptions = {
+  /** The module of the thread. */
+  entry: URL
   model: string
   /** Rows of one run at most. */
   rows: number
@@ -26,7 +26,7 @@ export class Judge {
   constructor(options: JudgeOptions) {
     this.#options = options
     this.#memory = new BatchMemory(options.rows)
-    this.#thread = new OnnxThread({ entry: ENTRY, name: 'silero', onEnd: () => this.#down(null) })
+    this.#thread = new OnnxThread({ entry: options.entry, name: 'silero', onEnd: () => this.#down(null) })
   }
 
   get state(): 'down' | 'idle' | 'busy' {

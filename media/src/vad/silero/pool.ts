@@ -18,16 +18,18 @@ export type SileroStats = {
 }
 
 export type PoolSettings = {
+  entry: URL
   model: string
   threads: number
   rows: number
   collectMs: number
+  /** How often is looked for a thread that hangs. */
+  watchMs: number
   fallback: Vad
   log: Logger
 }
 
-const WATCH_MS = 250
-/** Looks of the watch after which a thread hangs: about a second, which is some hundred times what a batch takes. */
+/** Looks of the watch after which a thread hangs. */
 const LOOKS_MAX = 4
 const [RETRY_FIRST_MS, RETRY_LONGEST_MS] = [250, 30_000]
 
@@ -49,9 +51,9 @@ export class SileroPool implements Judges {
 
   constructor(settings: PoolSettings) {
     this.#settings = settings
-    const options = { model: settings.model, rows: settings.rows, onJudged: () => this.#judged(), onDown: (judge: Judge, streams: readonly SileroStream[], reason: unknown) => this.#down(judge, streams, reason) }
+    const options = { entry: settings.entry, model: settings.model, rows: settings.rows, onJudged: () => this.#judged(), onDown: (judge: Judge, streams: readonly SileroStream[], reason: unknown) => this.#down(judge, streams, reason) }
     this.#judges = Array.from({ length: settings.threads }, () => new Judge(options))
-    this.#watch = setInterval(() => this.#judges.forEach((judge) => judge.look(LOOKS_MAX)), WATCH_MS).unref()
+    this.#watch = setInterval(() => this.#judges.forEach((judge) => judge.look(LOOKS_MAX)), settings.watchMs).unref()
   }
 
   get listening(): boolean {

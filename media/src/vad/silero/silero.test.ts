@@ -12,6 +12,7 @@ import type { Vad, VadOptions } from '../contract.ts'
 import { createEnergyVad } from '../energy.ts'
 import { SpeechEdges, type SpeechEdge } from '../speech-edges.ts'
 import { createSileroVad, openVad, type SileroVad } from './index.ts'
+import { SileroPool } from './pool.ts'
 
 type Rate = VadOptions['sampleRateHz']
 type Told = { probability: number; endMs: number }
@@ -222,6 +223,27 @@ describe('when threads fail', () => {
     }
   })
 
+  it('one that hangs is given up, and its calls go on', async () => {
+    const { log, says } = journal()
+    const pool = new SileroPool({ entry: new URL('./testing/hanging.ts', import.meta.url), model: '', threads: 1, rows: 8, collectMs: 0, watchMs: 20, fallback, log })
+    try {
+      await pool.start()
+      const [one, other] = [call(pool, 8_000), call(pool, 8_000)]
+      await other.heard(half())
+      const back = says(/is back/)
+      one.push(new Int16Array(4_096).fill(32_767))
+      await back
+      expect(pool.stats).toMatchObject({ listening: true, deaths: 1 })
+      for (const { push, judged, told } of [one, other]) {
+        push(half())
+        await judged()
+        expect(told.at(-1)!.probability).toBe(1)
+      }
+    } finally {
+      await pool.close()
+    }
+  })
+
   it("one call's fault does not reach the others of its batch", async () => {
     const { log, lines } = journal()
     const detector = await createSileroVad({ log })
@@ -292,6 +314,7 @@ describe('opening and closing', () => {
       await writeFile(broken, 'this is no model')
       await expect(createSileroVad({ model: missing })).rejects.toMatchObject({ failure: { code: 'model_missing' } })
       await expect(createSileroVad({ model: other })).rejects.toMatchObject({ failure: { code: 'unsupported' } })
+      await expect(createSileroVad({ threads: 0 })).rejects.toThrow(RangeError)
       await expect(createSileroVad({ model: broken })).rejects.toMatchObject({ failure: { code: 'unavailable' } })
       const { log, lines } = journal()
       const energy = createEnergyVad()
