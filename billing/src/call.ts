@@ -27,6 +27,10 @@ export function rateCarrying(leg: CallLeg & { answeredMs: number }, cards?: read
   return line('call_seconds', `${leg.carrier}/${leg.direction}`, Math.ceil(Math.max(0, leg.answeredMs) / 1_000), minuteMicros[leg.carrier][leg.direction], MINUTE_SECONDS)
 }
 
+/** The same for a call as it is kept. */
+export const carryingPrice = ({ createdAt, carrier, direction }: Omit<CallLeg, 'atMs'> & { createdAt: Date }, answeredMs: number): Micros =>
+  rateCarrying({ atMs: createdAt.getTime(), carrier, direction, answeredMs }).amountMicros
+
 /** One measured use of an engine; null: it costs nothing (it failed, or heard and said nothing). */
 export function rateSpeech(usage: SpeechUsage, { atMs, ownEngines }: Pick<CallLeg, 'atMs'> & OwnEngines, cards?: readonly RateCard[]): ChargeLine | null {
   if (usage.outcome === 'failed' || ownEngines?.has(usage.engine)) return null

@@ -1,4 +1,4 @@
-import { holdForCall, rateCarrying } from '@trunkline/billing'
+import { carryingPrice, holdForCall } from '@trunkline/billing'
 import { carriers, type Answer, type CallEvent, type Carrier, type CallInstructionInput, type CarrierClient, type CarrierConfig } from '@trunkline/channels'
 import { AppError, E164, newId, VoiceSettings, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Identity, type Logger, type Micros } from '@trunkline/core'
 import { calls, type Bell, type Db, type RoutedNumber } from '@trunkline/db'
@@ -9,7 +9,7 @@ export type VoiceDeps = {
   clock: Clock
   log: Logger
   addresses: VoiceAddresses
-  carrierClients: Record<CarrierId, Pick<CarrierClient, 'perform'>>
+  carrierClients: Record<CarrierId, Pick<CarrierClient, 'perform' | 'hangUp'>>
   /** Tells the process that has the call. */
   bell: Pick<Bell, 'ring'>
   /** Calls at a time of one tenant. */
@@ -40,7 +40,7 @@ export async function tellCall(deps: VoiceDeps, place: VoiceNumber, step: { name
   if (step?.name === 'next') return goOn(deps, place, call, event)
   switch (event.kind) {
     case 'call.ringing':
-    case 'call.answered': return progress(deps, call, event.kind === 'call.ringing' ? 'ringing' : 'in_progress')
+    case 'call.answered': return progress(deps, place, call, event)
     case 'call.ended': return ended(deps, call, event)
     case 'call.transfer': return transferred(deps, place, call, event)
     case 'call.machine': return machine(deps, call, event)
@@ -53,6 +53,8 @@ export async function tellCall(deps: VoiceDeps, place: VoiceNumber, step: { name
 async function callOf(deps: VoiceDeps, { number }: VoiceNumber, known: string | undefined, event: CallEvent): Promise<calls.Call | null> {
   const call = await deps.db.tenant(number.tenantId, async (tx) => (known === undefined ? null : await calls.find(tx, known)) ?? calls.findByCarrier(tx, number.id, event.carrierCallId))
   if (!call || call.numberId !== number.id) return null
+  // Telnyx tells of the leg that a call is put through to under the reference of the call: what becomes of that leg is told as `call.transfer`.
+  if (call.carrierCallId !== null && call.carrierCallId !== event.carrierCallId) return null
   // The first thing that is told of an outbound call names it, should our own note of it have been lost.
   if (call.carrierCallId === null) await deps.db.system('calls', (tx) => calls.placed(tx, call.id, event.carrierCallId))
   return call
@@ -93,8 +95,10 @@ export function firstHold({ clock }: Pick<VoiceDeps, 'clock'>, { number, setting
 /** Credits come back by themselves if everybody forgets the call. */
 export const holdUntil = (clock: Clock, { max_duration_seconds }: VoiceSettings): Date => new Date(clock.nowMs() + (max_duration_seconds + 3_600) * 1_000)
 
-async function progress(deps: VoiceDeps, call: calls.Call, status: 'ringing' | 'in_progress'): Promise<Told> {
-  await deps.db.system('calls', (tx) => calls.progress(tx, call.id, status))
+async function progress(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, { kind, carrierCallId }: CallEvent): Promise<Told> {
+  await deps.db.system('calls', (tx) => calls.progress(tx, call.id, kind === 'call.ringing' ? 'ringing' : 'in_progress'))
+  // It was to be hung up before the carrier had named it.
+  if (call.wish === 'hang_up') await deps.carrierClients[place.carrier.id].hangUp(place.config, carrierCallId, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
   return null
 }
 
@@ -110,9 +114,9 @@ async function transferred(deps: VoiceDeps, place: VoiceNumber, call: calls.Call
   const reached = event.outcome === 'answered'
   await deps.db.system('calls', async (tx) => {
     await calls.note(tx, call.id, [{ kind: 'transfer', atMs: null, data: { outcome: event.outcome, seconds: event.durationSeconds } }])
-    if (!reached) await calls.unwish(tx, call.id)
+    if (!reached) await calls.wish(tx, call.id, 'return')
   })
-  if (!reached) return goOn(deps, place, { ...call, wish: null }, event)
+  if (!reached) return goOn(deps, place, { ...call, wish: 'return' }, event)
   // A dial step that is over (Twilio tells it then): nothing comes after it.
   return place.carrier.can.socketEndsStep ? instruct(deps, place, event, [{ do: 'hang_up' }]) : null
 }
@@ -147,14 +151,15 @@ function endingOf(call: calls.Call, { cause }: Ended): Ending {
 
 /** The process that has the call hears its line end and has more to write; without one the call ends here. */
 async function ended(deps: VoiceDeps, call: calls.Call, event: Ended): Promise<Told> {
-  const result = await deps.db.system('calls', (tx) =>
-    calls.end(tx, { callId: call.id, epoch: 'unowned', ...endingOf(call, event), detail: event.detail, at: new Date(deps.clock.nowMs()), carrying: carryingPrice }))
+  const result = await deps.db.system('calls', async (tx) => {
+    const ending = await calls.end(tx, { callId: call.id, epoch: 'unowned', ...endingOf(call, event), detail: event.detail, at: new Date(deps.clock.nowMs()), carrying: carryingPrice })
+    // Nothing brings its sound back: the process must not give the call out of hand, or nobody would end it.
+    if (ending.outcome === 'fenced') await calls.unwish(tx, call.id, calls.HANDOVERS)
+    return ending
+  })
   if (result.outcome === 'fenced') deps.bell.ring(`call:${call.id}`, JSON.stringify({ ended: event.cause, by: event.endedBy ?? null }))
   return null
 }
-
-export const carryingPrice = (call: calls.Call, answeredMs: number): Micros =>
-  rateCarrying({ atMs: call.createdAt.getTime(), carrier: call.carrier, direction: call.direction, answeredMs }).amountMicros
 
 /** What the carrier is to do: by the webhook's answer, or by commands. A call that is over meanwhile needs none. */
 async function instruct(deps: VoiceDeps, { carrier, config, number }: VoiceNumber, event: CallEvent, instructions: CallInstructionInput[]): Promise<Told> {

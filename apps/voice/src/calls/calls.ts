@@ -1,11 +1,12 @@
 import { historyItem } from '@trunkline/agents'
+import { carryingPrice } from '@trunkline/billing'
 import { carriers, isMediaToken, parseMediaPath, type MediaAddress } from '@trunkline/channels'
 import { AppError, newId, VoiceSettings, type Id, type SpeechUsage } from '@trunkline/core'
 import { calls, contacts, openJson, type NumberRouting, type RoutedNumber } from '@trunkline/db'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { carryingPrice, LiveCall, type CallSpeech, type LiveCallDeps, type LiveCallFacts } from './live-call.ts'
+import { LiveCall, type CallSpeech, type LiveCallDeps, type LiveCallFacts } from './live-call.ts'
 import type { Recordings } from './recordings.ts'
 
 export type CallsDeps = LiveCallDeps & {

@@ -1,7 +1,7 @@
 import type { HistoryItem, HttpToolPort, TurnDeps } from '@trunkline/agents'
-import { holdForCall, rateCarrying, rateModels, rateSpeech } from '@trunkline/billing'
+import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/billing'
 import type { Carrier, CarrierClient, CarrierConfig } from '@trunkline/channels'
-import { newId, wordSpans, type Breakers, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type Micros, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
+import { newId, wordSpans, type Breakers, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
 import type { PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SttEngine, TtsEngine, Vad } from '@trunkline/media'
 import type { WebSocket } from 'ws'
@@ -327,6 +327,3 @@ function endingOf({ reason }: PhoneCallReport, call: calls.Call): Ending {
   if (reason === 'stopped' || reason === 'hung_up') return { status: 'completed', reason: 'caller_hung_up' }
   return reason === 'closed' ? { status: 'completed', reason: 'line_lost' } : { status: 'failed', reason: 'carrier_failed' }
 }
-
-export const carryingPrice = (call: calls.Call, answeredMs: number): Micros =>
-  rateCarrying({ atMs: call.createdAt.getTime(), carrier: call.carrier, direction: call.direction, answeredMs }).amountMicros
