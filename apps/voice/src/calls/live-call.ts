@@ -130,7 +130,7 @@ export class LiveCall {
         interruptible: settings.barge_in, maxDurationMs: settings.max_duration_seconds * 1_000,
         silenceMs: settings.silence.prompt_after_seconds * 1_000, silencePrompts: settings.silence.prompts,
       },
-      replier: createReplier(prompt, { tenantId: call.tenantId, conversationId: call.conversationId!, callId: call.id, contact, history: () => this.#beforeThisTurn() }, {
+      replier: createReplier(prompt, { tenantId: call.tenantId, conversationId: call.conversationId!, callId: call.id, contact, history: () => this.#history }, {
         ...this.#deps,
         onSpent: (_turn, { usage }, billed) => usage.forEach((use) => this.#thought(use, billed)),
         onResult: (turn, result) => result.effects.forEach((effect) => effect.type === 'lead_field' && this.#note(effect.field, effect.value, turn)),
@@ -185,11 +185,6 @@ export class LiveCall {
     const after = this.#spokenAt.findLastIndex((at) => at <= startMs) + 1
     this.#spokenAt.splice(after, 0, startMs)
     this.#history.splice(this.#history.length - this.#spokenAt.length + 1 + after, 0, item)
-  }
-
-  /** What the caller said since we last spoke is the turn that is answered: it comes on its own. */
-  #beforeThisTurn(): HistoryItem[] {
-    return this.#history.slice(0, Math.max(this.facts.history.length, this.#history.findLastIndex(({ role }) => role === 'agent') + 1))
   }
 
   #note(field: string, value: string, turn: number): void {
