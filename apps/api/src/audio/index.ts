@@ -1,12 +1,9 @@
 import { ledger } from '@trunkline/db'
-import type { Id } from '@trunkline/core'
 import type { ApiApp, ApiDeps } from '../deps.ts'
+import type { AudioDeps } from './deps.ts'
 import { registerSpeech } from './speech.ts'
 import { registerTranscriptions } from './transcriptions.ts'
 import { registerVoices } from './voices.ts'
-
-/** `onCharged`: what dashboards show of the balance is out of date. */
-export type AudioDeps = Pick<ApiDeps, 'db' | 'clock' | 'log' | 'speech'> & { onCharged: (tenantId: Id) => void }
 
 /** One-shot speech: files in, text out; text in, sound out. Calls and sessions are the voice processes'. */
 export function registerAudio(app: ApiApp, { db, clock, log, speech, cache }: ApiDeps): void {

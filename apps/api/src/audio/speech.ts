@@ -7,7 +7,7 @@ import type { ApiApp } from '../deps.ts'
 import { chooseVoice } from './choice.ts'
 import { asAppError, speechError } from './failure.ts'
 import { goneSignal } from './gone.ts'
-import type { AudioDeps } from './index.ts'
+import type { AudioDeps } from './deps.ts'
 import { holdForSpeech, type Ticket } from './purse.ts'
 import { eventOf, failedEvent } from './stream.ts'
 

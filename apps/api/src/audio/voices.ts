@@ -3,7 +3,7 @@ import type { VoiceInfo } from '@trunkline/media'
 import { z } from 'zod'
 import type { ApiApp } from '../deps.ts'
 import { decodeCursor, encodeCursor, pageOf, PageQuery } from '../wire.ts'
-import type { AudioDeps } from './index.ts'
+import type { AudioDeps } from './deps.ts'
 
 const VoiceView = z
   .object({

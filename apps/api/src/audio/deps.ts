@@ -1,0 +1,5 @@
+import type { Id } from '@trunkline/core'
+import type { ApiDeps } from '../deps.ts'
+
+/** `onCharged`: what dashboards show of the balance is out of date. */
+export type AudioDeps = Pick<ApiDeps, 'db' | 'clock' | 'log' | 'speech'> & { onCharged: (tenantId: Id) => void }
