@@ -5,6 +5,8 @@ export type BenchOptions = {
   quick: boolean
   /** Also profiles the process that matters most, where the bench can. */
   profile: boolean
+  /** Also holds what was found for many minutes, where the bench can. */
+  long: boolean
   /** For people, while it runs. */
   say(line: string): void
 }

@@ -6,26 +6,27 @@ import { refreshReadme } from './report/readme.ts'
 import { keepResult } from './report/results.ts'
 import { drawTable } from './report/table.ts'
 
-const HELP = `npm run bench -- <name> [--quick] [--profile]
+const HELP = `npm run bench -- <name> [--quick] [--profile] [--long]
 
 ${benches.map(({ name, help }) => `  ${name.padEnd(14)} ${help}`).join('\n')}
   all            every one of them, one after the other
 
 --quick    seconds instead of minutes, to see that it works; nothing is kept
 --profile  also profiles the busiest process, where the bench can
+--long     also holds what was found for ten minutes, where the bench can
 `
 
 /** Exit codes: 0 measured (also below a floor: the figures say so), 1 something failed, 2 not understood. */
 async function main(args: string[]): Promise<number> {
   const flags = new Set(args.filter((arg) => arg.startsWith('--')))
   const names = args.filter((arg) => !arg.startsWith('--'))
-  const unknown = [...flags].filter((flag) => flag !== '--quick' && flag !== '--profile')
+  const unknown = [...flags].filter((flag) => !['--quick', '--profile', '--long'].includes(flag))
   const wanted = names.includes('all') ? benches : benches.filter(({ name }) => names.includes(name))
   if (names.length === 0 || unknown.length > 0 || (wanted.length < names.length && !names.includes('all'))) {
     console.log(HELP)
     return names.length === 0 && unknown.length === 0 ? 0 : 2
   }
-  const options: BenchOptions = { quick: flags.has('--quick'), profile: flags.has('--profile'), say: (line) => console.log(line) }
+  const options: BenchOptions = { quick: flags.has('--quick'), profile: flags.has('--profile'), long: flags.has('--long'), say: (line) => console.log(line) }
   const figures: Figure[] = []
   for (const bench of wanted) figures.push(...(await runOne(bench, options)))
   for (const figure of figures) console.log(lineOf(figure))

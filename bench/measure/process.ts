@@ -35,6 +35,27 @@ export function cpuMs({ pid, tree }: Watched): number {
   return [own.ownTicks + own.reapedTicks, ...childrenOf(pid).map((child) => child.ownTicks)].reduce((sum, ticks) => sum + ticks, 0) * MS_PER_TICK
 }
 
+/** User and system time so far of each kind of thread, by its name; the one that began the process is `main`. */
+export function threadCpuMs(pid: number): Record<string, number> {
+  const threads: Record<string, number> = {}
+  for (const tid of readdirSync(`/proc/${pid}/task`)) {
+    const stat = threadStat(pid, tid)
+    if (stat) threads[stat.name] = (threads[stat.name] ?? 0) + stat.ticks * MS_PER_TICK
+  }
+  return threads
+}
+
+function threadStat(pid: number, tid: string): { name: string; ticks: number } | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${tid}/stat`, 'utf8')
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ').map(Number)
+    const name = Number(tid) === pid ? 'main' : text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'))
+    return { name, ticks: fields[11]! + fields[12]! }
+  } catch {
+    return null // It has ended.
+  }
+}
+
 /** Resident memory in bytes. */
 export function residentBytes(pid: number): number {
   const line = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))

@@ -4,12 +4,27 @@ import type { Table } from '../bench.ts'
 
 // V8's format: https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile
 type Frame = { functionName: string; url: string; lineNumber: number }
-export type Profile = { nodes: { id: number; callFrame: Frame; children?: number[] }[]; samples: number[]; timeDeltas: number[] }
+/** Times in microseconds; `startTime` is of the machine's monotonic clock. */
+export type Profile = { nodes: { id: number; callFrame: Frame; children?: number[] }[]; startTime?: number; samples: number[]; timeDeltas: number[] }
 
 /** Settings that make a Node process write a CPU profile into `folder` when it ends. */
 export const profiled = (folder: string): Record<string, string> => ({ NODE_OPTIONS: `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${folder}` })
 
 export const readProfiles = (folder: string): Profile[] => readdirSync(folder).filter((name) => name.endsWith('.cpuprofile')).map((name) => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Profile)
+
+/** What was sampled from one moment to another (milliseconds of the monotonic clock): without the start of the process. */
+export function profileBetween(profile: Profile, fromMs: number, toMs: number): Profile {
+  const kept = { samples: [] as number[], timeDeltas: [] as number[] }
+  let atUs = profile.startTime ?? 0
+  profile.samples.forEach((id, index) => {
+    const delta = profile.timeDeltas[index] ?? 0
+    atUs += delta
+    if (atUs < fromMs * 1_000 || atUs > toMs * 1_000) return
+    kept.samples.push(id)
+    kept.timeDeltas.push(delta)
+  })
+  return { ...profile, ...kept }
+}
 
 /** Self time in milliseconds by place: a library, a folder of ours, a part of Node, or the collector. */
 export function timeByPlace(profiles: readonly Profile[], placeOf: (frame: Frame) => string = libraryOf): Map<string, number> {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { connectDb, createKeyring, migrate, type Db, type Keyring } from '@trunkline/db'
 import { startPostgres } from '../../apps/standalone/src/infra/postgres.ts'
 import { startRedis } from '../../apps/standalone/src/infra/redis.ts'
-import { spawnNode, type SpawnedNode } from '../../tests/harness/processes.ts'
+import { freePort, spawnNode, type SpawnedNode } from '../../tests/harness/processes.ts'
 import type { Watched } from '../measure/process.ts'
 
 /** Of this bench only; the database ends with it. */
@@ -24,12 +24,13 @@ export type Stack = {
   keyring: Keyring
   api(settings?: Record<string, string>): Promise<Server>
   worker(settings?: Record<string, string>): Promise<Server>
+  voice(settings?: Record<string, string>): Promise<Server>
   sandbox(settings?: Record<string, string>): Promise<Server & { mailPort: number }>
   stop(server: Server): Promise<void>
   close(): Promise<void>
 }
 
-const ENTRIES = { api: '../../apps/api/src/main.ts', worker: '../../apps/worker/src/main.ts', sandbox: '../../apps/sandbox/src/main.ts' }
+const ENTRIES = { api: '../../apps/api/src/main.ts', worker: '../../apps/worker/src/main.ts', voice: '../../apps/voice/src/main.ts', sandbox: '../../apps/sandbox/src/main.ts' }
 
 export async function openStack(): Promise<Stack> {
   const folder = mkdtempSync(join(tmpdir(), 'trunkline-bench-'))
@@ -76,6 +77,11 @@ export async function openStack(): Promise<Stack> {
     keyring: createKeyring([SECRET]),
     api: (settings = {}) => start('api', { ...environment(), PORT: '0', API_PROCESSES: '1', ...settings }),
     worker: (settings = {}) => start('worker', { ...environment(), WORKER_PORT: '0', ...settings }),
+    // Carriers sign the address of a media socket: it has to be known beforehand.
+    voice: async (settings = {}) => {
+      const port = String(await freePort())
+      return start('voice', { ...environment(), VOICE_PORT: port, VOICE_PUBLIC_URL: `http://127.0.0.1:${port}`, SPEECH_DIR: join(folder, 'speech'), ...settings })
+    },
     async sandbox(settings = {}) {
       const server = await start('sandbox', { SANDBOX_PORT: '0', SANDBOX_MAIL_PORT: '0', ...settings })
       sandbox = { ...server, mailPort: Number(server.ready.mail_port) }
