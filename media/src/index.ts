@@ -60,3 +60,7 @@ export { DigitCollector, type DigitEvent, type DigitOutcome, type DigitSettings,
 export type * from './echo/contract.ts'
 export { createEchoGate } from './echo/gate.ts'
 export { gateEcho, type EchoGated, type GateEchoOptions } from './echo/gated-vad.ts'
+export * from './amd/contract.ts'
+export { AMD_LANGUAGES } from './amd/lexicon.ts'
+export { nextAmdDueMs, openAmd, stepAmd, type AmdStep } from './amd/step.ts'
+export { AnswerDetection, type AnswerDetectionOptions } from './amd/detection.ts'
