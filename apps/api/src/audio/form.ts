@@ -48,8 +48,11 @@ export async function readForm(request: FastifyRequest): Promise<TranscriptionFo
   }
   if (file === null) throw new AppError('invalid_request', { message: 'There is no file in the form: field `file`.', param: 'body.file' })
   if (file.length === 0) throw new AppError('invalid_request', { message: 'The file is empty.', param: 'body.file' })
-  return { file: Uint8Array.from(file), fields: checked(raw) }
+  return { file: own(file), fields: checked(raw) }
 }
+
+/** It is given away to the thread that decodes: with its own memory, not a corner of a buffer that others use. */
+const own = (bytes: Buffer): Uint8Array<ArrayBuffer> => (bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength ? new Uint8Array(bytes.buffer) : Uint8Array.from(bytes))
 
 /** `name[]` and a name that comes again are lists. */
 function addField(raw: Record<string, unknown>, name: string, value: string): void {

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { setImmediate as otherWork } from 'node:timers/promises'
 import { AppError } from '@trunkline/core'
 import { durationMs, openFileWriter, WRITABLE, type FileWriter, type Pcm, type TtsEvent, type TtsStream } from '@trunkline/media'
 import type { FastifyReply, FastifyRequest } from 'fastify'
@@ -16,7 +17,7 @@ const CHARACTERS_MAX = 4_096
 const DEADLINE_MS = 600_000
 const RATE_HZ = 24_000
 /** Encoded at once: longer would keep the event loop from the next request. */
-const SLICE = RATE_HZ / 5
+const SLICE = RATE_HZ / 10
 
 const Format = z.enum(['mp3', 'opus', 'aac', 'flac', 'wav', 'pcm'])
 const language = z.string().regex(/^[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*$/, 'a language tag: en, or en-GB')
@@ -103,6 +104,7 @@ async function* file(utterance: Utterance, first: Pcm, writer: FileWriter): Asyn
       for (const slice of slices(pcm)) {
         const bytes = writer.write(slice)
         if (bytes.length > 0) yield bytes
+        await otherWork()
       }
     }
     const last = writer.end()
