@@ -1,19 +1,21 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { newId, PromptContent, type Id } from '@trunkline/core'
+import { newId, PromptContent, VoiceSettings, type Id } from '@trunkline/core'
 import { agents, ledger, numbers, prompts, sealJson, type Keyring, type Tx } from '@trunkline/db'
 import type { Provisioner } from './deps.ts'
 
-/** A number at the sandbox that plays the supplier. Null outside of trials. */
+/** Numbers at the sandbox that plays the suppliers. Null outside of trials. */
 export type SandboxNumbers = {
-  /** Makes the sandbox know the number, so that customers can write to it. */
+  /** Makes the sandbox's WhatsApp know the number, so that customers can write to it. */
   register(number: { phoneNumberId: string; webhookUrl: string; appSecret: string; verifyToken: string; accessToken: string }): Promise<void>
+  /** Makes the sandbox's Twilio know the number, so that it can be rung. */
+  registerTelephone(number: { address: string; webhookUrl: string; accountSid: string; authToken: string }): Promise<void>
 }
 
 type Deps = { keyring: Keyring; publicUrl: string; startCreditMicros: bigint; sandbox: SandboxNumbers | null; vendor: PromptContent['vendor']; model: string }
 
 /**
  * What a new tenant finds: a receptionist that greets, answers, asks who is calling and hands over, on a web chat (which needs no
- * supplier) and, where a sandbox plays WhatsApp, on a number of its own; and credit to try it with.
+ * supplier) and, where a sandbox plays WhatsApp and Twilio, on numbers of its own; and credit to try it with.
  */
 export function createProvisioner(deps: Deps): Provisioner {
   return async (tx, { tenantId, projectId }) => {
@@ -24,11 +26,16 @@ export function createProvisioner(deps: Deps): Provisioner {
     const { prompt } = await prompts.insert(tx, { tenantId, projectId, name: 'Receptionist', content: receptionist(deps), note: 'Ready-made at sign-up', createdBy: 'system' })
     const chat = await addNumber(tx, deps, { tenantId, projectId, channel: 'webchat', name: 'Web chat', credentials: {}, settings: { title: 'Chat with us', allowed_origins: [] } })
     await agents.link(tx, { name: 'Receptionist (web chat)', numberId: chat, promptId: prompt.id })
-    return deps.sandbox ? addSandboxNumber(tx, deps, deps.sandbox, { tenantId, projectId, promptId: prompt.id }) : async () => {}
+    if (!deps.sandbox) return async () => {}
+    const place = { tenantId, projectId, promptId: prompt.id }
+    const after = [await addWhatsApp(tx, deps, deps.sandbox, place), await addTelephone(tx, deps, deps.sandbox, place)]
+    return async () => {
+      for (const tell of after) await tell()
+    }
   }
 }
 
-async function addSandboxNumber(tx: Tx, deps: Deps, sandbox: SandboxNumbers, place: { tenantId: Id; projectId: Id; promptId: Id }): Promise<() => Promise<void>> {
+async function addWhatsApp(tx: Tx, deps: Deps, sandbox: SandboxNumbers, place: { tenantId: Id; projectId: Id; promptId: Id }): Promise<() => Promise<void>> {
   const address = `1999${randomInt(10 ** 10, 10 ** 11)}`
   const secret = () => randomBytes(24).toString('base64url')
   const credentials = { access_token: secret(), app_secret: secret(), verify_token: secret() }
@@ -44,8 +51,19 @@ async function addSandboxNumber(tx: Tx, deps: Deps, sandbox: SandboxNumbers, pla
     })
 }
 
+async function addTelephone(tx: Tx, deps: Deps, sandbox: SandboxNumbers, place: { tenantId: Id; projectId: Id; promptId: Id }): Promise<() => Promise<void>> {
+  // No country has +999 (ITU-T E.164 keeps it in reserve): nobody's telephone rings by mistake.
+  const address = `+999${randomInt(10 ** 11, 10 ** 12)}`
+  const credentials = { account_sid: `AC${randomBytes(16).toString('hex')}`, auth_token: randomBytes(24).toString('base64url') }
+  const settings = VoiceSettings.parse({ carrier: 'twilio', greeting: GREETING })
+  const numberId = await addNumber(tx, deps, { ...place, channel: 'voice', address, name: 'Sandbox telephone', credentials, settings })
+  await agents.link(tx, { name: 'Receptionist (telephone)', numberId, promptId: place.promptId })
+  const webhookUrl = `${deps.publicUrl}/webhooks/voice/${numberId}`
+  return () => sandbox.registerTelephone({ address, webhookUrl, accountSid: credentials.account_sid, authToken: credentials.auth_token })
+}
+
 /** A web chat is its own supplier: its address is its id. */
-type NewNumber = { tenantId: Id; projectId: Id; channel: 'whatsapp' | 'webchat'; address?: string; name: string; credentials: Record<string, unknown>; settings: Record<string, unknown> }
+type NewNumber = { tenantId: Id; projectId: Id; channel: 'whatsapp' | 'voice' | 'webchat'; address?: string; name: string; credentials: Record<string, unknown>; settings: Record<string, unknown> }
 
 async function addNumber(tx: Tx, deps: Deps, { credentials, ...number }: NewNumber): Promise<Id> {
   const id = newId()
@@ -61,6 +79,8 @@ async function addNumber(tx: Tx, deps: Deps, { credentials, ...number }: NewNumb
   })
   return made.id
 }
+
+const GREETING = 'Hello, and welcome! How can we help you?'
 
 const receptionist = ({ vendor, model }: Deps): PromptContent =>
   PromptContent.parse({
@@ -80,5 +100,5 @@ const receptionist = ({ vendor, model }: Deps): PromptContent =>
       { type: 'builtin', name: 'handover_to_human' },
       { type: 'builtin', name: 'end_conversation' },
     ],
-    rules: { greeting: 'Hello, and welcome! How can we help you?' },
+    rules: { greeting: GREETING },
   })

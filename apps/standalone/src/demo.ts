@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { createLog } from '@trunkline/telemetry'
 import { createWriteStream, mkdirSync } from 'node:fs'
 import pc from 'picocolors'
+import { callScenes } from './demo/call.ts'
 import { readDay } from './demo/facts.ts'
 import { printReport } from './demo/report.ts'
 import { STORY } from './demo/story.ts'
@@ -26,7 +27,7 @@ async function main(): Promise<boolean> {
   let system: System | undefined
   try {
     system = await startOn(folder, destination)
-    return await playDay(system)
+    return await playDay(system, join(DATA_DIR, 'demo-call.wav'))
   } finally {
     await system?.stop()
     await rm(folder, { recursive: true, force: true })
@@ -48,20 +49,23 @@ async function startOn(folder: string, destination: NodeJS.WritableStream): Prom
   return system
 }
 
-async function playDay(system: System): Promise<boolean> {
+async function playDay(system: System, recordingPath: string): Promise<boolean> {
   const town = await buildTown(system)
-  console.log(`  ${pc.green('✓')} Harbour Bikes signs up ${pc.dim('→ a receptionist, a first key, start credit, a verification mail')}`)
-  for (const scene of STORY) {
-    const outcome = await scene.play(town)
-    console.log(`  ${pc.green('✓')} ${scene.title} ${pc.dim(`→ ${outcome}`)}`)
+  tell('Harbour Bikes signs up', 'a receptionist, numbers to try it on, a first key, start credit, a verification mail')
+  for (const scene of [...STORY, ...callScenes()]) {
+    tell(scene.title, await scene.play(town))
   }
-  const facts = await readDay(town)
+  const facts = await readDay(town, recordingPath)
   printReport(facts)
   for (const fault of facts.faults) console.log(`\n${pc.red(`✗ ${fault}`)}`)
   const ok = facts.faults.length === 0
-  console.log(`\n${ok ? pc.green(pc.bold('The day went well.')) : pc.red('The day did not go well.')} ${pc.dim('Next: npm start, then open the sandbox page and write yourself.')}`)
+  console.log(`\n${ok ? pc.green(pc.bold('The day went well.')) : pc.red('The day did not go well.')} ${pc.dim('Next: npm start, then write and ring yourself.')}`)
   console.log(JSON.stringify({ ok, ...facts.counts }))
   return ok
+}
+
+function tell(title: string, outcome: string): void {
+  console.log(`  ${pc.green('✓')} ${title}\n    ${pc.dim(`→ ${outcome}`)}`)
 }
 
 let ok = false

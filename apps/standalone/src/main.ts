@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   stopOnSignals(system)
   await tellSandbox(system.sandbox, { databaseUrl: system.databaseUrl, secret: secretFrom(join(env.DATA_DIR, 'secret')), apiUrl: system.apiUrl })
   const tenant = await demoTenant(system.apiUrl, env.DATA_DIR)
-  welcome(system, tenant)
+  welcome(system, tenant, env.OPENAI_API_KEY === undefined)
 }
 
 /** Ctrl-C and SIGTERM end everything in order; a second Ctrl-C does not wait. A server that dies takes the rest along, with a word. */
@@ -47,7 +47,8 @@ function stopOnSignals(system: System): void {
   })
 }
 
-function welcome(system: System, tenant: DemoTenant): void {
+/** `canRing`: the recogniser understands the sandbox's voices, in which its callers speak. */
+function welcome(system: System, tenant: DemoTenant, canRing: boolean): void {
   const { apiUrl, sandbox, voiceUrl } = system
   const row = (name: string, value: string) => `  ${name.padEnd(10)} ${pc.cyan(value)}`
   const auth = `-H 'Authorization: Bearer ${tenant.apiKey}'`
@@ -72,8 +73,24 @@ Try it:
 
   ${pc.dim('# 3. what it cost')}
   curl -s '${apiUrl}/v1/credits' ${auth}
-
+${canRing && tenant.telephone !== null ? telephoneLines(system, tenant.telephone, auth) : ''}
 ${pc.dim('Next: npm run demo plays a whole day. Ctrl-C stops everything; data stays in .data/.')}`)
+}
+
+/** A call as a person with curl makes it. Three seconds of silence are the greeting; 24 s later the caller hangs up. */
+function telephoneLines({ apiUrl, sandbox }: System, number: string, auth: string): string {
+  const calls = `${sandbox.url}/sandbox/carriers/twilio/calls`
+  return `
+  ${pc.dim('# 4. somebody rings, asks, and hangs up after a while (Twilio, as the sandbox plays it)')}
+  curl -s ${calls} -H 'content-type: application/json' \\
+    -d '{"from":"+447700900123","to":"${number}","says":[{"silence_ms":5000},{"text":"Do you repair e-bikes?"}],"hangs_up_after_ms":24000}'
+
+  ${pc.dim('# 5. half a minute later: what both said (tones, a recogniser reads them), as a WAV file')}
+  curl -s "${calls}/$(curl -s ${calls} | grep -o 'CA[0-9a-f]*' | tail -1)/audio" -o call.wav
+
+  ${pc.dim('# 6. the call: how it went, and what it cost')}
+  curl -s '${apiUrl}/v1/calls?limit=1' ${auth}
+`
 }
 
 try {

@@ -6,7 +6,7 @@ import { connectDb, createKeyring, openJson } from '@trunkline/db'
 import { z } from 'zod'
 import { createApi, type Api } from './api-client.ts'
 
-const DemoTenant = z.object({ email: z.string(), password: z.string(), apiKey: z.string(), tenantId: z.string(), whatsappNumber: z.string() })
+const DemoTenant = z.object({ email: z.string(), password: z.string(), apiKey: z.string(), tenantId: z.string(), whatsappNumber: z.string(), /** Null: a tenant of before there were telephones. */ telephone: z.string().nullable().default(null) })
 export type DemoTenant = z.infer<typeof DemoTenant>
 
 /** The tenant that a newcomer plays with: signed up through the API like any other, remembered in the data folder. */
@@ -26,10 +26,12 @@ export async function signUp(api: Api, tenantName: string): Promise<DemoTenant> 
   const password = randomBytes(12).toString('base64url')
   const made = SignedUp.parse(await api.post('/v1/auth/signup', { email, password, name: 'Demo Owner', tenant_name: tenantName }))
   const numbers = Numbers.parse(await api.as(made.api_key.key).get('/v1/phone-numbers'))
-  return { email, password, apiKey: made.api_key.key, tenantId: made.tenant.id, whatsappNumber: numbers.data.find((number) => number.type === 'whatsapp')!.address }
+  const addressOf = (type: string) => numbers.data.find((number) => number.type === type)!.address
+  return { email, password, apiKey: made.api_key.key, tenantId: made.tenant.id, whatsappNumber: addressOf('whatsapp'), telephone: addressOf('voice') }
 }
 
-type Credentials = { access_token: string; app_secret: string; verify_token: string }
+type MetaCredentials = { access_token: string; app_secret: string; verify_token: string }
+type TwilioCredentials = { account_sid: string; auth_token: string }
 
 /** The sandbox forgets when it stops, the database does not: it is told again which numbers there are and where their webhooks are. */
 export async function tellSandbox(sandbox: Sandbox, place: { databaseUrl: string; secret: string; apiUrl: string }): Promise<void> {
@@ -38,16 +40,23 @@ export async function tellSandbox(sandbox: Sandbox, place: { databaseUrl: string
   try {
     const { rows } = await db.system('routing', (tx) =>
       tx.query<{ id: string; tenant_id: string; channel: string; address: string; credentials_sealed: Buffer }>(
-        "SELECT id, tenant_id, channel, address, credentials_sealed FROM phone_numbers WHERE deleted_at IS NULL AND channel IN ('whatsapp', 'instagram')",
+        `SELECT id, tenant_id, channel, address, credentials_sealed FROM phone_numbers
+         WHERE deleted_at IS NULL AND (channel IN ('whatsapp', 'instagram') OR (channel = 'voice' AND settings ->> 'carrier' = 'twilio'))`,
       ),
     )
-    for (const row of rows) {
-      const credentials = openJson(keyring, row.credentials_sealed, row.tenant_id) as Credentials
-      const known = { access_token: credentials.access_token, app_secret: credentials.app_secret, verify_token: credentials.verify_token, webhook_url: `${place.apiUrl}/webhooks/${row.channel}/${row.id}` }
-      if (row.channel === 'whatsapp') sandbox.whatsapp.register({ phone_number_id: row.address, ...known })
-      else sandbox.instagram.register({ ig_id: row.address, ...known })
-    }
+    for (const row of rows) tellOne(sandbox, row, `${place.apiUrl}/webhooks/${row.channel}/${row.id}`, openJson(keyring, row.credentials_sealed, row.tenant_id))
   } finally {
     await db.close()
   }
+}
+
+function tellOne(sandbox: Sandbox, { channel, address }: { channel: string; address: string }, webhookUrl: string, credentials: unknown): void {
+  if (channel === 'voice') {
+    const { account_sid, auth_token } = credentials as TwilioCredentials
+    return void sandbox.carriers.twilio.register({ number: address, account_sid, auth_token, voice_url: webhookUrl, status_url: webhookUrl })
+  }
+  const { access_token, app_secret, verify_token } = credentials as MetaCredentials
+  const known = { access_token, app_secret, verify_token, webhook_url: webhookUrl }
+  if (channel === 'whatsapp') sandbox.whatsapp.register({ phone_number_id: address, ...known })
+  else sandbox.instagram.register({ ig_id: address, ...known })
 }

@@ -15,13 +15,16 @@ export const RingInput = CallOptions.extend({
   to: z.string().min(1).max(255),
   /** Said once the call is answered, in order. Without it the described person's own words are, if there is one. */
   says: z.array(Utterance).max(100).optional(),
+  /** After the answer. Without it the described person's patience counts, if there is one. */
+  hangs_up_after_ms: z.number().int().min(0).max(3_600_000).optional(),
 })
 export type RingInput = z.input<typeof RingInput>
 
 export function ringUp(world: CarrierWorld, carrier: CarrierName, input: RingInput): CallHandle {
-  const { from, to, says, ...options } = RingInput.parse(input)
+  const { from, to, says, hangs_up_after_ms: patienceMs, ...options } = RingInput.parse(input)
   const call = carrier === 'twilio' ? receiveTwilio(world, from, to, options).call : receiveTelnyx(world, from, to, options)
   if (says) call.once('answered', () => says.forEach((utterance) => call.say(utterance)))
+  if (patienceMs !== undefined) call.once('answered', () => void world.wheel.after(patienceMs, () => call.end('completed', 'person')))
   return handleOf(world.calls.get(call.id)!)
 }
 

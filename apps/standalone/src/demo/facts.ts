@@ -1,8 +1,10 @@
 import { formatCredits } from '@trunkline/core'
 import { z } from 'zod'
+import { readCall, type CallFacts } from './call-facts.ts'
 import type { Town } from './town.ts'
 
 export type DayFacts = {
+  call: CallFacts
   conversations: { id: string; contact: string; channel: string; handler: string; messages: { direction: string; author: string; status: string; text: string }[] }[]
   leads: { fields: Record<string, string>; evidence: number; extractedBy: string }[]
   ledger: { lines: { memo: string; what: string; credits: string }[]; available: string; balanced: boolean }
@@ -22,8 +24,9 @@ const Transfers = z.object({
 })
 const Credits = z.object({ available: z.object({ micros: z.string() }), held: z.object({ micros: z.string() }), spent: z.object({ micros: z.string() }) })
 
-/** Reads the day through the public API, as its owner would, and checks what was promised. */
-export async function readDay(town: Town): Promise<DayFacts> {
+/** Reads the day through the public API, as its owner would, and checks what was promised. `recordingPath`: where the call's recording goes. */
+export async function readDay(town: Town, recordingPath: string): Promise<DayFacts> {
+  const call = await readCall(town, recordingPath)
   const conversations = await readConversations(town)
   const leads = await readLeads(town)
   const { ledger, charged, moneyFaults } = await readLedger(town)
@@ -39,20 +42,26 @@ export async function readDay(town: Town): Promise<DayFacts> {
     leads: leads.length,
     charges: charged,
     mails: town.sandbox.mail.list().length,
+    calls: 1,
+    turns: call.turns.length,
+    interruptions: call.said.filter((said) => said.cut).length,
+    recording_seconds: Math.round(call.recording.seconds),
   }
   const faults = [
     ...moneyFaults,
+    ...call.faults,
     ...(doubled > 0 ? [`${doubled} messages were sent twice`] : []),
     ...(counts.unanswered > 0 ? [`${counts.unanswered} messages were not handled`] : []),
     ...(counts.leads === 0 ? ['no lead was found'] : []),
     ...(counts.mails === 0 ? ['no verification mail arrived'] : []),
   ]
-  return { conversations, leads, ledger, counts, faults }
+  return { call, conversations, leads, ledger, counts, faults }
 }
 
 async function readConversations(town: Town): Promise<DayFacts['conversations']> {
   const { data } = Conversations.parse(await town.api.get('/v1/conversations?limit=50'))
-  const read = data.map(async (conversation) => {
+  // A call's is shown on its own: with times, and with what was not heard.
+  const read = data.filter(({ channel }) => channel !== 'voice').map(async (conversation) => {
     const { data: messages } = Messages.parse(await town.api.get(`/v1/conversations/${conversation.id}/messages?limit=100`))
     return {
       id: conversation.id,

@@ -1,7 +1,8 @@
 import pc from 'picocolors'
+import { printCall } from './call-report.ts'
 import type { DayFacts } from './facts.ts'
+import { heading, SIDE, WIDTH, wrap } from './page.ts'
 
-const WIDTH = 78
 const MARKS: Record<string, string> = { read: '✓✓', delivered: '✓✓', sent: '✓', answered: '', failed: '✗', unknown: '?', parked: '⏸' }
 
 /** The day on one page, for people. */
@@ -11,10 +12,11 @@ export function printReport(facts: DayFacts): void {
     console.log(`\n${pc.bold(conversation.contact)} ${pc.dim(`on ${conversation.channel}${conversation.handler === 'human' ? ', now with a person' : ''}`)}`)
     for (const message of conversation.messages) printMessage(message)
   }
+  printCall(facts.call)
   heading(facts.leads.length === 1 ? 'Lead' : 'Leads')
   for (const lead of facts.leads) {
     console.log('')
-    for (const [name, value] of Object.entries(lead.fields)) console.log(`  ${pc.dim(name.padEnd(20))}${value}`)
+    for (const [name, value] of Object.entries(lead.fields)) wrap(value, WIDTH - 22).forEach((line, index) => console.log(`  ${pc.dim((index === 0 ? name : '').padEnd(20))}${line}`))
     console.log(`  ${pc.dim('evidence'.padEnd(20))}${lead.evidence} messages, found by ${lead.extractedBy}`)
   }
   heading('Ledger')
@@ -31,36 +33,16 @@ const sixDigits = (credits: string) => {
   return `${whole}.${fraction.padEnd(6, '0')}`
 }
 
-function heading(text: string): void {
-  console.log(`\n${pc.bold(pc.cyan(`── ${text} ${'─'.repeat(WIDTH - text.length - 4)}`))}`)
-}
-
 type Message = DayFacts['conversations'][number]['messages'][number]
 
 /** Customers on the left, the business on the right. */
 function printMessage(message: Message): void {
   const inbound = message.direction === 'inbound'
-  const lines = wrap(message.text, 50)
-  const indent = inbound ? '  ' : ' '.repeat(WIDTH - 52)
+  const lines = wrap(message.text, SIDE)
+  const indent = inbound ? '  ' : ' '.repeat(WIDTH - SIDE)
   const paint = inbound ? pc.white : message.author === 'human' ? pc.yellow : pc.green
   lines.forEach((line, index) => {
     const mark = index === lines.length - 1 ? (MARKS[message.status] ?? message.status) : ''
     console.log(`${indent}${paint(line)}${mark === '' ? '' : pc.dim(` ${mark}`)}`)
   })
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = []
-  for (const paragraph of text.split('\n')) {
-    let line = ''
-    for (const word of paragraph.split(' ')) {
-      if (line !== '' && line.length + 1 + word.length > width) {
-        lines.push(line)
-        line = ''
-      }
-      line = line === '' ? word : `${line} ${word}`
-    }
-    lines.push(line)
-  }
-  return lines
 }

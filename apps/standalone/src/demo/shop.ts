@@ -22,9 +22,19 @@ export const SHOP_PROMPT = {
   rules: { greeting: 'Hello and welcome to Harbour Bikes!', business_name: 'Harbour Bikes' },
 } as const
 
+/** How the shop's telephone answers. The sandbox's voices spell in tones; a little quicker than usual they still are understood. */
+export const TELEPHONE_SETTINGS = {
+  carrier: 'twilio',
+  greeting: 'Harbour Bikes, how can we help?',
+  voice: { language: 'en-GB', speed: 1.5 },
+  recording: { enabled: true, announcement: 'This call is recorded.' },
+} as const
+
 /** The shop's own page; the only one that may open its web chat. */
 export const SHOP_ORIGIN = 'https://harbour-bikes.example'
 
 export const ADA = { waId: '4915112345678', name: 'Ada Berger' }
 export const BRUNO = { waId: '33612345678', name: 'Bruno Petit' }
 export const CARLA = { igsid: '178414001234567', name: 'Carla Rossi' }
+/** Of the numbers that Ofcom keeps for fiction. */
+export const EMMA = { phone: '+447700900123', name: 'Emma Clarke' }

@@ -5,13 +5,13 @@ import type { Api } from '../api-client.ts'
 import { createApi } from '../api-client.ts'
 import { signUp, type DemoTenant } from '../seed.ts'
 import type { System } from '../system.ts'
-import { SHOP_ORIGIN, SHOP_PROMPT } from './shop.ts'
+import { SHOP_ORIGIN, SHOP_PROMPT, TELEPHONE_SETTINGS } from './shop.ts'
 
 const Numbers = z.object({ data: z.array(z.object({ id: z.string(), type: z.string(), address: z.string() })) })
 const Named = z.object({ id: z.string() })
 const Prompts = z.object({ data: z.array(z.object({ id: z.string(), current_version: z.number() })) })
 
-/** Everything the story needs: a signed-up business with a WhatsApp number, an Instagram account and a web chat. */
+/** Everything the story needs: a signed-up business with a WhatsApp number, an Instagram account, a web chat and a telephone. */
 export type Town = {
   tenant: DemoTenant
   api: Api
@@ -20,6 +20,7 @@ export type Town = {
   whatsapp: { id: string; address: string }
   instagram: { id: string; address: string }
   webchat: { id: string }
+  telephone: { id: string; address: string }
   verificationMail: string
 }
 
@@ -38,9 +39,10 @@ export async function buildTown(system: System): Promise<Town> {
   await api.post(`/v1/prompts/${prompt.id}/versions`, { content: SHOP_PROMPT, note: 'What Harbour Bikes offers' })
   const instagram = await connectInstagram(api, sandbox, apiUrl, prompt.id)
   const numbers = Numbers.parse(await api.get('/v1/phone-numbers')).data
-  const [whatsapp, webchat] = ['whatsapp', 'webchat'].map((type) => numbers.find((number) => number.type === type)!)
+  const [whatsapp, webchat, telephone] = ['whatsapp', 'webchat', 'voice'].map((type) => numbers.find((number) => number.type === type)!)
+  await api.patch(`/v1/phone-numbers/${telephone!.id}`, { settings: TELEPHONE_SETTINGS })
   await api.patch(`/v1/phone-numbers/${webchat!.id}`, { settings: { title: 'Harbour Bikes', allowed_origins: [SHOP_ORIGIN] } })
-  return { tenant, api, sandbox, apiUrl, whatsapp: whatsapp!, webchat: webchat!, instagram, verificationMail: mail.text ?? '' }
+  return { tenant, api, sandbox, apiUrl, whatsapp: whatsapp!, webchat: webchat!, telephone: telephone!, instagram, verificationMail: mail.text ?? '' }
 }
 
 /** As a business does it: the account exists at the supplier, is connected here, and its webhook is entered there. */

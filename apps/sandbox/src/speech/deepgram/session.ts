@@ -6,7 +6,7 @@ import type { ListenQuery } from './query.ts'
 type Flags = { isFinal: boolean; speechFinal: boolean; fromFinalize?: boolean }
 export type SessionFacts = { requestId: string; query: ListenQuery; hearing: Hearing; say: (json: string, isFinal: boolean) => void }
 
-/** Speech that goes on is made final in portions of about this length (Deepgram docs, "interim results": 3-5 s). */
+/** Speech that goes on is made final in portions of about this length (Deepgram docs, "interim results": 3-5 s). Silence before it does not count: a first word is no portion. */
 const PORTION_MS = 4_000
 /** No result, not even from `Finalize`, for less sound than this ("noticeable amount of audio buffered", Deepgram docs). */
 const NOTICEABLE_MS = 20
@@ -39,7 +39,7 @@ export class ListenSession {
     if (words.length > 0) this.#speech(words)
     const pauseMs = query.endpointingMs
     if (words.length > 0 && pauseMs !== null && hearing.silenceMs >= Math.max(pauseMs, 10)) return this.#final({ isFinal: true, speechFinal: true })
-    if (words.length > 0 && hearing.nowMs - this.#fromMs >= PORTION_MS && hearing.silenceMs > 0) return this.#final({ isFinal: true, speechFinal: false })
+    if (words.length > 0 && hearing.nowMs - Math.max(this.#fromMs, words[0]!.startMs) >= PORTION_MS && hearing.silenceMs > 0) return this.#final({ isFinal: true, speechFinal: false })
     this.#silence()
   }
 
