@@ -20,6 +20,8 @@ export const POLICY: RefusalPolicy = {
     '20002': credentials,
     '20100': { code: 'upstream_rejected', message: 'The Telnyx account has no funds.' },
     '90015': unknown,
+    // What comes twice (an event that is told again) starts one stream.
+    '90061': { code: 'invalid_state', message: 'A stream runs on this call already.' },
     '90034': { code: 'invalid_state', message: 'The call is not answered yet.' },
   },
   over: new Set(['90018']),

@@ -4,6 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { ApiApp, ApiDeps } from '../deps.ts'
 import { decodeIdCursor, fromWire, IdParams, pageOf, PageQuery, Time } from '../wire.ts'
+import { registerCallCommands } from './calls-commands.ts'
 import { registerCallEvents } from './calls-events.ts'
 import { registerCallRecording } from './calls-recording.ts'
 import { registerCallTranscript } from './calls-transcript.ts'
@@ -31,7 +32,7 @@ const read = { access: { scope: 'calls:read' } } as const
 const date = (text: string | undefined): Date | undefined => (text === undefined ? undefined : new Date(text))
 
 /** The call of the caller's project; everything else does not exist. */
-export const findCall = async (tx: Tx, request: FastifyRequest, id: Id): Promise<calls.Call> => inProject(request.auth, await calls.get(tx, id))
+const findCall = async (tx: Tx, request: FastifyRequest, id: Id): Promise<calls.Call> => inProject(request.auth, await calls.get(tx, id))
 
 /** `/v1/calls`: telephone calls, live and over. */
 export function registerCalls(app: ApiApp, deps: ApiDeps): void {
@@ -39,6 +40,7 @@ export function registerCalls(app: ApiApp, deps: ApiDeps): void {
   registerCallTranscript(app, deps, findCall)
   registerCallEvents(app, deps, findCall)
   registerCallRecording(app, deps, findCall)
+  registerCallCommands(app, deps, findCall)
 }
 
 function registerReads(app: ApiApp, deps: ApiDeps): void {

@@ -1,11 +1,12 @@
 import { historyItem } from '@trunkline/agents'
 import { carryingPrice } from '@trunkline/billing'
 import { carriers, isMediaToken, parseMediaPath, type MediaAddress } from '@trunkline/channels'
-import { AppError, newId, VoiceSettings, type Id, type SpeechUsage } from '@trunkline/core'
+import { AppError, briefingOf, newId, settingsOfCall, VoiceSettings, type Id, type SpeechUsage } from '@trunkline/core'
 import { calls, contacts, openJson, type NumberRouting, type RoutedNumber } from '@trunkline/db'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
+import { BriefingCall } from './briefing-call.ts'
 import { LiveCall, type CallSpeech, type LiveCallDeps, type LiveCallFacts } from './live-call.ts'
 import type { Recordings } from './recordings.ts'
 
@@ -14,8 +15,6 @@ export type CallsDeps = LiveCallDeps & {
   recordings: Recordings
   /** Newest first. */
   mediaKeys: readonly Uint8Array[]
-  /** As carriers know it, `wss:` in the open: signatures are over it. */
-  mediaUrl: string
   /** Null: nobody here can recognise speech. */
   speechFor: (settings: VoiceSettings['voice'], onUsage: (usage: SpeechUsage) => void) => CallSpeech | null
   callsMax: number
@@ -39,12 +38,14 @@ export type Calls = {
 /** The phone calls of one process: who has which, that it is still here, and what became of those whose process is gone. */
 export function createCalls(deps: CallsDeps): Calls {
   const owner = newId()
-  const live = new Map<Id, LiveCall>()
+  const live = new Map<Id, LiveCall | BriefingCall>()
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false })
   let closing = false
 
   async function upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
     const { address, number } = await admit(request, deps)
+    // Its line is gone for good, and the next one is here before everything of it is written: they are the same call, one after the other.
+    if (live.get(address.callId)?.isOver) await live.get(address.callId)!.done
     const running = live.get(address.callId)
     if (!running && (closing || live.size >= deps.callsMax)) throw new AppError('unavailable', { message: 'No more calls here.', retryAfterMs: 1_000 })
     const socket = await opened(sockets, request, stream, head)
@@ -60,15 +61,20 @@ export function createCalls(deps: CallsDeps): Calls {
     held.release()
   }
 
-  async function start(callId: Id, number: RoutedNumber): Promise<LiveCall | null> {
+  async function start(callId: Id, number: RoutedNumber): Promise<LiveCall | BriefingCall | null> {
     const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, LEASE_MS))
     if (!claimed) return null
-    const facts = await factsOf(deps, callId, number, claimed)
-    if (!deps.speechFor(facts.settings.voice, () => {})) {
-      await refuse(deps, facts)
+    const settings = VoiceSettings.parse(number.settings)
+    const speechFor = (onUsage: (usage: SpeechUsage) => void) => deps.speechFor(settings.voice, onUsage)
+    const kept = await deps.db.tenant(number.tenantId, (tx) => calls.get(tx, callId))
+    if (!speechFor(() => {})) {
+      await refuse(deps, kept, claimed.epoch, number)
       return null
     }
-    const call = new LiveCall(facts, (onUsage) => deps.speechFor(facts.settings.voice, onUsage)!, deps)
+    const briefing = briefingOf(kept.options)
+    const call = briefing
+      ? new BriefingCall({ call: kept, epoch: claimed.epoch, carrier: carriers[kept.carrier], config: configOf(number, settings), settings, briefing }, (onUsage) => speechFor(onUsage)!, deps)
+      : new LiveCall(await factsOf(deps, kept, number, claimed), (onUsage) => speechFor(onUsage)!, deps)
     live.set(callId, call)
     void call.done.then(async (how) => {
       live.delete(callId)
@@ -112,7 +118,7 @@ const opened = (sockets: WebSocketServer, request: IncomingMessage, stream: Dupl
   new Promise((resolve) => sockets.handleUpgrade(request, stream, head, resolve))
 
 /** Whoever comes to a call's media socket shows its token, and the carrier's signature where it signs sockets. */
-async function admit(request: IncomingMessage, { db, routing, mediaKeys, mediaUrl }: CallsDeps): Promise<{ address: MediaAddress; number: RoutedNumber }> {
+async function admit(request: IncomingMessage, { db, routing, mediaKeys, addresses: { mediaUrl } }: CallsDeps): Promise<{ address: MediaAddress; number: RoutedNumber }> {
   const path = (request.url ?? '').split('?')[0]!
   const address = parseMediaPath(path)
   if (!address || !isMediaToken(mediaKeys, address.callId, address.token)) throw new AppError('not_found', { message: 'There is no such call.' })
@@ -120,34 +126,33 @@ async function admit(request: IncomingMessage, { db, routing, mediaKeys, mediaUr
   const number = call && !call.endedAt && call.carrier === address.carrier ? await routing.numberForRouting(call.numberId) : null
   if (!number) throw new AppError('not_found', { message: 'There is no such call.' })
   const carrier = carriers[call!.carrier]
-  const config = { credentials: number.credentials, settings: VoiceSettings.parse(number.settings).carrier_settings }
+  const config = configOf(number, VoiceSettings.parse(number.settings))
   const signs = carrier.can.signsSockets
   if (signs && !carrier.verifySocket({ headers: request.headers as Record<string, string | undefined> }, config, `${mediaUrl}${path}`)) throw new AppError('signature_invalid')
   return { address, number }
 }
 
-async function factsOf(deps: CallsDeps, callId: Id, number: RoutedNumber, { epoch, isFirst }: { epoch: number; isFirst: boolean }): Promise<LiveCallFacts> {
-  const settings = VoiceSettings.parse(number.settings)
-  const { call, rows, contact } = await deps.db.tenant(number.tenantId, async (tx) => {
-    const call = await calls.get(tx, callId)
-    return { call, rows: await calls.history(tx, call.conversationId!), contact: await contacts.get(tx, call.contactId!) }
-  })
+async function factsOf(deps: CallsDeps, call: calls.Call, number: RoutedNumber, { epoch, isFirst, after }: calls.Claimed): Promise<LiveCallFacts> {
+  const { rows, contact } = await deps.db.tenant(number.tenantId, async (tx) => ({ rows: await calls.history(tx, call.conversationId!), contact: await contacts.get(tx, call.contactId!) }))
   if (!number.agent) throw new AppError('invalid_state', { message: 'Nobody answers on this number any more.' })
   const history = rows.map((row) => historyItem({ ...row, content: openJson(deps.keyring, row.contentSealed, number.tenantId) }))
+  const settings = settingsOfCall(VoiceSettings.parse(number.settings), call.options)
   const known = Object.fromEntries(Object.entries(contact.fields).filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
   return {
-    call, epoch, isFirst, settings, history, prompt: number.agent.content, carrier: carriers[call.carrier],
-    config: { credentials: number.credentials, settings: settings.carrier_settings },
+    call, epoch, isFirst, after, settings, history, prompt: number.agent.content, carrier: carriers[call.carrier],
+    config: configOf(number, settings),
     contact: { id: contact.id, ...(contact.name === null ? {} : { name: contact.name }), known },
     recording: settings.recording.enabled ? await deps.recordings.open(call, epoch) : null,
   }
 }
 
+const configOf = (number: RoutedNumber, settings: VoiceSettings) => ({ credentials: number.credentials, settings: settings.carrier_settings })
+
 /** Nobody here understands speech: the call ends before a word is lost on anybody. */
-async function refuse(deps: CallsDeps, { call, epoch, config }: LiveCallFacts): Promise<void> {
+async function refuse(deps: CallsDeps, call: calls.Call, epoch: number, number: RoutedNumber): Promise<void> {
   deps.log.error({ callId: call.id }, 'a call came and no recogniser of speech is set up (DEEPGRAM_API_KEY, OPENAI_API_KEY, ...)')
   await deps.db.system('calls', (tx) => calls.end(tx, { callId: call.id, epoch, status: 'failed', reason: 'no_recogniser', at: new Date(deps.clock.nowMs()), carrying: carryingPrice }))
-  await deps.carrierClients[call.carrier].hangUp(config, call.carrierCallId!, AbortSignal.timeout(HEARTBEAT_MS)).catch(() => {})
+  await deps.carrierClients[call.carrier].hangUp(configOf(number, VoiceSettings.parse(number.settings)), call.carrierCallId!, AbortSignal.timeout(HEARTBEAT_MS)).catch(() => {})
 }
 
 /** Calls whose process is gone are ended and charged for what was written; recordings of ended calls are taken into the store. */

@@ -1,6 +1,6 @@
 import type { HistoryItem, HttpToolPort, TurnDeps } from '@trunkline/agents'
 import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/billing'
-import type { Carrier, CarrierClient, CarrierConfig } from '@trunkline/channels'
+import { stepUrl, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
 import { newId, wordSpans, type Breakers, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
 import type { PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SttEngine, TtsEngine, Vad } from '@trunkline/media'
@@ -9,6 +9,7 @@ import { CallJournal, type JournalDeps } from './journal.ts'
 import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
 import { phrasesFor, type Phrases } from './phrases.ts'
 import { createReplier } from './replier.ts'
+import { callColleague, type Errand } from './warm-transfer.ts'
 
 export type LiveCallDeps = JournalDeps & {
   db: Db
@@ -21,8 +22,7 @@ export type LiveCallDeps = JournalDeps & {
   breakers: Breakers
   vendors: TurnDeps['vendors']
   carrierClients: Record<CarrierId, CarrierClient>
-  /** Of webhooks. */
-  publicUrl: string
+  addresses: VoiceAddresses
   /** For live views: what is being said. */
   onSaying: (call: calls.Call, saying: Saying) => void
   onCharged: (tenantId: Id) => void
@@ -36,6 +36,8 @@ export type LiveCallFacts = {
   epoch: number
   /** False: it goes on after it was elsewhere (another process, a transfer that came to nothing). */
   isFirst: boolean
+  /** What its sound was away for: keys were pressed, or a transfer came to nothing. */
+  after: calls.Claimed['after']
   carrier: Carrier
   config: CarrierConfig
   settings: VoiceSettings
@@ -47,7 +49,7 @@ export type LiveCallFacts = {
 }
 
 /** `released`: it goes on without us. `lost`: somebody else has it, or it could not be written. */
-type Gone = 'ended' | 'released' | 'lost'
+export type Gone = 'ended' | 'released' | 'lost'
 type Ending = { status: EndedCallStatus; reason: CallEndReason }
 
 const COMMAND_TIMEOUT_MS = 8_000
@@ -56,6 +58,8 @@ const CREDIT_CHECK_MS = 20_000
 const CREDIT_AHEAD_MS = 60_000
 const MINUTES_MORE = 2
 const MINUTE_MS = 60_000
+/** Beyond the ringing: listening, and saying yes. */
+const BRIEFED_WITHIN_SECONDS = 90
 const PARTIAL_EVERY_MS = 250
 /** Reserved when the call was opened. */
 const FIRST_MINUTES = 2
@@ -76,6 +80,10 @@ export class LiveCall {
   #credit: NodeJS.Timeout | null = null
   #ending: Ending | null = null
   #lost = false
+  #over = false
+  /** A colleague who is being called. */
+  #errand: Errand | null = null
+  #patience: NodeJS.Timeout | null = null
   /** Of what the caller is saying now: its parts and its final have the same. */
   #utteranceId = newId()
   #toldMs = 0
@@ -120,7 +128,7 @@ export class LiveCall {
   #dial(isFirst: boolean): PhoneCall {
     const { settings, prompt, call, contact, recording } = this.facts
     const { vad, stt, tts } = this.#speech
-    const greeting = isFirst ? [recording ? settings.recording.announcement : null, settings.greeting].filter((text) => text !== null).join(' ') : this.#phrases.line_back
+    const greeting = isFirst ? [recording ? settings.recording.announcement : null, settings.greeting].filter((text) => text !== null).join(' ') : this.#back
     return new PhoneCall({
       wheel: this.#deps.wheel, vad, echoGate: true, stt, tts, recording, phrases: this.#phrases, lineBack: this.#phrases.line_back,
       // Which voice each engine has is the chain's to know.
@@ -144,6 +152,17 @@ export class LiveCall {
       onEvent: (event) => this.#event(event),
       onEnded: (report) => void this.#finish(report),
     })
+  }
+
+  /** Keys that were pressed interrupt nobody. */
+  get #back(): string {
+    const { after } = this.facts
+    return after === null ? this.#phrases.line_back : after === 'return' ? this.#phrases.transfer_failed : ''
+  }
+
+  /** Its line is gone for good; what is left is to be written. */
+  get isOver(): boolean {
+    return this.#phone.isOver
   }
 
   // ── What happens ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -209,8 +228,9 @@ export class LiveCall {
   }
 
   #hear(word: string): void {
-    const news = JSON.parse(word) as { ended?: string; machine?: string; phase?: string; recording?: 'pause' | 'resume' }
+    const news = JSON.parse(word) as { colleague?: string; ended?: string; machine?: string; phase?: string; recording?: 'pause' | 'resume' }
     if (news.recording !== undefined && this.#phone.record(news.recording === 'resume')) this.#journal.event('recording', null, { state: news.recording === 'resume' ? 'resumed' : 'paused' })
+    if (news.colleague !== undefined) this.#backFromHold(news.colleague)
     // The carrier says that it is over; a line that has not heard it yet is given a moment to say so itself.
     if (news.ended !== undefined) setTimeout(() => this.#phone.hangUp(), 1_000).unref()
   }
@@ -247,7 +267,7 @@ export class LiveCall {
   // ── The end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
   #spokenOut(reason: Extract<PipelineEvent, { type: 'ended' }>['reason']): void {
     const { transfer_to: to } = this.facts.settings
-    if (reason === 'transfer' && to !== null) return void this.#transfer(to)
+    if (reason === 'transfer' && to !== null) return void (this.facts.settings.transfer_mode === 'warm' ? this.#transferWarm() : this.#transfer(to))
     this.hangUp({ status: 'completed', reason: reason === 'silence' ? 'silence' : reason === 'max_duration' ? 'max_duration' : 'agent_hung_up' })
   }
 
@@ -256,10 +276,36 @@ export class LiveCall {
     const { call, config, settings } = this.facts
     this.#journal.event('transfer', null, { outcome: 'asked' })
     await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'transfer'))
-    const transfer = { to, from: call.direction === 'inbound' ? call.to : call.from, timeoutSeconds: settings.transfer_timeout_seconds, resultUrl: this.#stepUrl('transferred') }
+    const transfer = { to, from: call.direction === 'inbound' ? call.to : call.from, timeoutSeconds: settings.transfer_timeout_seconds, resultUrl: stepUrl(this.#deps.addresses, call.numberId, 'transferred', call.id) }
     await this.#deps.carrierClients[call.carrier]
       .transfer(config, call.carrierCallId!, transfer, { key: `transfer:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
       .catch((error: unknown) => this.#transferFailed(error))
+  }
+
+  /** The caller waits with music while a colleague is told what it is about. */
+  async #transferWarm(): Promise<void> {
+    const { call, carrier, config, settings, prompt } = this.facts
+    this.#journal.event('transfer', null, { outcome: 'asked', mode: 'warm' })
+    this.#phone.hold()
+    // The colleague's process tells how it went; should nobody ever hear that, the caller does not wait for ever.
+    this.#patience = setTimeout(() => this.#backFromHold('no_answer'), (settings.transfer_timeout_seconds + BRIEFED_WITHIN_SECONDS) * 1_000)
+    try {
+      this.#errand = await callColleague(this.#deps, { call, carrier, config, settings, prompt, history: this.#history })
+      if (!this.#errand) this.#backFromHold('unreachable')
+      else if (this.#over) await this.#errand.cancel()
+    } catch (error) {
+      this.#deps.log.warn({ error, callId: call.id }, 'a colleague could not be called')
+      this.#backFromHold('failed')
+    }
+  }
+
+  #backFromHold(outcome: string): void {
+    if (this.#patience === null) return
+    clearTimeout(this.#patience)
+    this.#patience = null
+    this.#errand = null
+    this.#journal.event('transfer', null, { outcome, mode: 'warm' })
+    this.#phone.unhold(this.#phrases.transfer_failed)
   }
 
   async #transferFailed(error: unknown): Promise<void> {
@@ -267,10 +313,6 @@ export class LiveCall {
     this.#journal.event('transfer', null, { outcome: 'failed' })
     await this.#deps.db.system('calls', (tx) => calls.unwish(tx, this.facts.call.id))
     this.#phone.say(this.#phrases.transfer_failed)
-  }
-
-  #stepUrl(step: string): string {
-    return `${this.#deps.publicUrl}/webhooks/voice/${this.facts.call.numberId}/${step}/${this.facts.call.id}`
   }
 
   /** The carrier is told before the socket closes: what it is to do afterwards is nothing. */
@@ -284,6 +326,8 @@ export class LiveCall {
   async #finish(report: PhoneCallReport): Promise<void> {
     if (this.#credit) clearInterval(this.#credit)
     this.#unlisten()
+    this.#over = true
+    if (this.#patience) clearTimeout(this.#patience)
     let how: Gone = 'lost'
     try {
       if (report.recording) this.#journal.event('recording', null, { duration_ms: report.recording.durationMs, lost_ms: report.recording.lostMs, dropped_ms: report.recording.droppedMs })
@@ -302,10 +346,10 @@ export class LiveCall {
     const held = { callId: call.id, epoch }
     const ended = await this.#deps.db.system('calls', async (tx) => {
       const now = await calls.get(tx, call.id)
-      if (this.#ending === null && now.wish === 'transfer') {
-        await calls.release(tx, held)
-        return null
-      }
+      const isHandedOver = this.#ending === null && now.wish !== null && calls.HANDOVERS.includes(now.wish)
+      // Refused when the carrier has said meanwhile that the call is over.
+      if (isHandedOver && (await calls.release(tx, held))) return null
+      if (this.#errand) void this.#errand.cancel()
       return calls.end(tx, { ...held, ...(this.#ending ?? endingOf(report, now)), at: new Date(this.#deps.clock.nowMs()), carrying: carryingPrice })
     })
     if (ended === null) return 'released'

@@ -1,5 +1,5 @@
 import type { MediaStart, MediaWire } from '@trunkline/channels'
-import { CallPipeline, monotonicClock, openRecorder, type CallRecorder, type PipelineOptions, type PlayoutWire, type RecordingSink, type RecordingSummary } from '@trunkline/media'
+import { CallPipeline, holdMusic, monotonicClock, openRecorder, type CallRecorder, type PipelineOptions, type PlayoutWire, type RecordingSink, type RecordingSummary } from '@trunkline/media'
 import type { WebSocket } from 'ws'
 import { CarrierLine, type LineEnd } from './line.ts'
 
@@ -71,6 +71,15 @@ export class PhoneCall {
     this.#pipeline?.say(text)
   }
 
+  /** Music until `unhold`. */
+  hold(): void {
+    if (this.#pipeline && this.#line) this.#pipeline.hold(holdMusic(this.#line.sampleRateHz))
+  }
+
+  unhold(text: string): void {
+    this.#pipeline?.unhold(text)
+  }
+
   /** From now on nothing is recorded, or again. False: there is no recording. */
   record(on: boolean): boolean {
     if (!this.#recorder) return false
@@ -83,6 +92,10 @@ export class PhoneCall {
   hangUp(): void {
     this.#line?.close('hung_up')
     this.#end('hung_up')
+  }
+
+  get isOver(): boolean {
+    return this.#over
   }
 
   get stats(): CallPipeline['stats'] | null {
