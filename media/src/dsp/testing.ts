@@ -26,6 +26,17 @@ export function noise(samples: number, rms: number, seed = 1): Pcm {
 export const rmsOf = (pcm: Pcm): number => Math.sqrt(pcm.reduce((sum, sample) => sum + sample * sample, 0) / Math.max(1, pcm.length))
 export const gainOf = (db: number): number => 10 ** (db / 20)
 
+/** Share of one frequency in a sound, 0 to 1. */
+export function shareOf(pcm: Pcm, hz: number, sampleRateHz: number): number {
+  let [re, im, energy] = [0, 0, 0]
+  for (const [n, sample] of pcm.entries()) {
+    re += sample * Math.cos((2 * Math.PI * hz * n) / sampleRateHz)
+    im += sample * Math.sin((2 * Math.PI * hz * n) / sampleRateHz)
+    energy += sample * sample
+  }
+  return (2 * (re ** 2 + im ** 2)) / (pcm.length * energy)
+}
+
 /** Sums sounds, each from its sample on and so loud, as long as the first. */
 export function mix(samples: number, ...parts: readonly { pcm: Pcm; at?: number; gain?: number }[]): Pcm {
   const sum = new Float64Array(samples)

@@ -2,14 +2,13 @@ import { createHash, randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Pcm, SampleRateHz } from '../../frame.ts'
+import { telephoneSignal } from '../../hold/signals.ts'
 import { wavBytes, wavPcm } from '../container.ts'
 import type { TtsEngine } from '../contract.ts'
 import { joinPcm, synthesise } from '../one-shot.ts'
 import { MESSAGE_KEYS, messageText, type MessageKey } from './messages.ts'
-import { signal as telephoneSignal } from './tones.ts'
 
 export { MESSAGE_LANGUAGES, type MessageKey } from './messages.ts'
-export { comfortNoise, holdMusic, signal, type SignalName } from './tones.ts'
 
 export type PrerecordedOptions = {
   /** Where the sounds are kept; made when it is not there. */
