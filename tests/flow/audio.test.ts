@@ -52,7 +52,8 @@ async function refused(doing: Promise<unknown>): Promise<APIError> {
 type Spent = { micros: string; of: string; quantity: number }
 const SPENT = "SELECT amount_micros::text AS micros, details->'lines'->0->>'of' AS of, (details->'lines'->0->>'quantity')::int AS quantity FROM transfers WHERE tenant_id = $1 AND kind = 'settle' AND memo = 'audio' ORDER BY id"
 const spent = (tenantId = business.tenantId) => town.rows<Spent>(SPENT, [tenantId])
-const openHolds = (tenantId: string) => town.rows<{ id: string }>("SELECT id FROM holds WHERE tenant_id = $1 AND state = 'held'", [tenantId])
+const OPEN_HOLDS = "SELECT id FROM holds WHERE tenant_id = $1 AND state = 'held'"
+const openHolds = (tenantId: string) => town.rows<{ id: string }>(OPEN_HOLDS, [tenantId])
 
 describe('a file is written down, with the official client', { timeout: 30_000 }, () => {
   it('as JSON, and is charged by its length with the engine that heard it', async () => {
@@ -108,6 +109,22 @@ describe('a file is written down, with the official client', { timeout: 30_000 }
     expect(await refused(client.audio.transcriptions.create({ file: await recording(), model: 'whisper-1' }))).toMatchObject({ status: 502, code: 'upstream_rejected' })
     expect((await spent()).length).toBe(before)
     expect(await openHolds(business.tenantId)).toEqual([])
+  })
+
+  it('a client that goes away while it waits: the work ends, and its credit is free again', async () => {
+    Object.assign(town.sandbox.speech.pace, { finalMs: 60_000 })
+    try {
+      const stop = new AbortController()
+      const asked = town.sandbox.journal.count({ target: 'openai.audio.transcriptions' })
+      const answer = client.audio.transcriptions.create({ file: await recording(), model: 'whisper-1' }, { signal: stop.signal })
+      await town.sandbox.waitForCount(({ target }) => target === 'openai.audio.transcriptions', asked + 1)
+      expect(await openHolds(business.tenantId)).toHaveLength(1)
+      stop.abort()
+      await expect(answer).rejects.toThrow()
+      await town.until(OPEN_HOLDS, [business.tenantId], (rows) => rows.length === 0)
+    } finally {
+      Object.assign(town.sandbox.speech.pace, { finalMs: 0 })
+    }
   })
 
   it.each([

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import type { ApiApp } from '../deps.ts'
 import { chooseVoice } from './choice.ts'
 import { asAppError, speechError } from './failure.ts'
+import { createGate } from './gate.ts'
 import { goneSignal } from './gone.ts'
 import type { AudioDeps } from './deps.ts'
 import { holdForSpeech, type Ticket } from './purse.ts'
@@ -15,6 +16,8 @@ import { eventOf, failedEvent } from './stream.ts'
 const CHARACTERS_MAX = 4_096
 /** Five minutes of sound, for a client that plays as it reads. */
 const DEADLINE_MS = 600_000
+/** Of one process. */
+const AT_ONCE = { all: 200, tenant: 50 }
 const RATE_HZ = 24_000
 /** Encoded at once: longer would keep the event loop from the next request. */
 const SLICE = RATE_HZ / 10
@@ -47,8 +50,12 @@ const schema = {
 }
 
 export function registerSpeech(app: ApiApp, deps: AudioDeps): void {
+  const gate = createGate(AT_ONCE)
   // Not idempotent by key: the answer is streamed and not kept.
-  app.post('/v1/audio/speech', { config: { access: { scope: 'audio:write' }, idempotent: false }, schema }, async (request, reply) => speak(deps, request, reply, request.body))
+  app.post('/v1/audio/speech', { config: { access: { scope: 'audio:write' }, idempotent: false }, schema }, async (request, reply) => {
+    gate(request, reply)
+    return speak(deps, request, reply, request.body)
+  })
 }
 
 async function speak(deps: AudioDeps, request: FastifyRequest, reply: FastifyReply, body: Body): Promise<FastifyReply> {

@@ -7,6 +7,7 @@ import type { ApiApp } from '../deps.ts'
 import { chooseEars } from './choice.ts'
 import { asAppError } from './failure.ts'
 import { BODY_BYTES_MAX, readForm, TranscriptionFields, type TranscriptionForm } from './form.ts'
+import { createGate } from './gate.ts'
 import { goneSignal } from './gone.ts'
 import type { AudioDeps } from './deps.ts'
 import { holdForSpeech, type Ticket } from './purse.ts'
@@ -15,8 +16,8 @@ import { srtOf, usageOf, verboseOf, vttOf, type Heard } from './transcript.ts'
 
 /** As OpenAI's models. A minute is 2 MB of sound in memory. */
 const FILE_MS_MAX = 1_500_000
-/** Of one process. Each holds its file and its sound. */
-const AT_ONCE_MAX = 16
+/** Of one process. Each holds its file and its sound, 150 MB at most. */
+const AT_ONCE = { all: 16, tenant: 8 }
 const DEADLINE_MS = 600_000
 /** Streamed, the first words come after so much sound. */
 const STREAM_PART_MS = 30_000
@@ -49,13 +50,10 @@ const validatorCompiler = () => (value: unknown) => ({ value })
 export function registerTranscriptions(app: ApiApp, deps: AudioDeps): void {
   const sounds = new SoundReader()
   app.addHook('onClose', () => sounds.close())
-  let running = 0
+  const gate = createGate(AT_ONCE)
   // Not idempotent by key: the fingerprint of a request does not cover a streamed file. Nothing is kept of it, so it may be sent again.
   app.post('/v1/audio/transcriptions', { config: { access: { scope: 'audio:write' }, idempotent: false }, bodyLimit: BODY_BYTES_MAX, schema, validatorCompiler }, async (request, reply) => {
-    if (running >= AT_ONCE_MAX) throw new AppError('unavailable', { message: 'Too many files are being heard here at the moment.', retryAfterMs: 2_000 })
-    running++
-    const done = () => void running--
-    reply.raw.once('close', done)
+    gate(request, reply)
     const signal = goneSignal(reply, DEADLINE_MS)
     const form = await readForm(request)
     // Before the work of decoding: without anybody who hears there is none.
