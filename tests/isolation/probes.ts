@@ -22,6 +22,8 @@ export type Probe = {
   headers?: () => Record<string, string>
   /** What another tenant hears when it names the owner's things; 404 unless the route has a reason. */
   refusal?: 403 | 404
+  /** A WebSocket: it has no answer of HTTP but refusals, and what it tells is probed beside its code. */
+  socket?: true
   /** The path's parameters are no ids (a vendor, a name): the other tenant has things of its own under the same names. */
   perTenantNames?: true
 }
@@ -98,6 +100,9 @@ const access: Record<string, Probe> = {
   'PUT /v1/admin/tool-secrets/:name': { own: toolSecret, perTenantNames: true, body: () => ({ value: 'Bearer test' }) },
   'DELETE /v1/admin/tool-secrets/:name': { own: toolSecret, perTenantNames: true },
 }
+
+/** What happens, as it happens: apps/api/src/events/socket.test.ts listens as two tenants. */
+const news: Record<string, Probe> = { 'GET /v1/events': { socket: true } }
 
 /** Money. The wallet is the caller's own tenant's: no route names another. */
 const money: Record<string, Probe> = {
@@ -327,4 +332,4 @@ const speech: Record<string, Probe> = {
   'POST /v1/audio/transcriptions': { headers: form, body: soundForm },
 }
 
-export const PROBES: Record<string, Probe> = { ...access, ...money, ...speech, ...business, ...telephony, ...realtimeSessions }
+export const PROBES: Record<string, Probe> = { ...access, ...news, ...money, ...speech, ...business, ...telephony, ...realtimeSessions }

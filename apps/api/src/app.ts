@@ -5,6 +5,7 @@ import fastify from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { registerAuth } from './auth.ts'
 import type { ApiApp, ApiDeps } from './deps.ts'
+import { registerEvents } from './events/index.ts'
 import { registerAccessLog } from './plugins/access-log.ts'
 import { registerDepthLimit } from './plugins/depth.ts'
 import { refusePath, registerErrors } from './plugins/errors.ts'
@@ -12,6 +13,7 @@ import { registerIdempotency } from './plugins/idempotency.ts'
 import { registerOpenApi } from './plugins/openapi.ts'
 import { registerRateLimit } from './plugins/rate-limit.ts'
 import { registerRouteTable } from './plugins/route-table.ts'
+import { registerSockets } from './plugins/sockets.ts'
 import { registerRoutes } from './routes/index.ts'
 import { isVisitorPath, registerWebchat } from './webchat/index.ts'
 import { buildWebhookApp, isWebhook } from './webhook-app.ts'
@@ -58,7 +60,7 @@ export async function buildApp(deps: ApiDeps): Promise<ApiApp> {
   registerAccessLog(app, deps)
   await registerOpenApi(app, config.publicUrl)
   registerRoutes(app, deps)
-  registerWebchat(app, deps)
+  registerSockets(app, deps.log, [registerWebchat(app, deps), registerEvents(deps)])
   app.addHook('onClose', () => webhooks.close())
   app.addHook('preClose', async () => endConnectionsAsTheyFallIdle(app.server))
   await app.ready()

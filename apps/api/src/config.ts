@@ -1,3 +1,4 @@
+import type { Limits as EventLimits } from './events/limits.ts'
 import type { Limits } from './webchat/limits.ts'
 
 /** Plain values from env.ts; tests write them by hand. */
@@ -22,4 +23,6 @@ export type ApiConfig = {
   voiceUrl?: string | undefined
   /** Limits of web chats that differ from the usual ones. */
   webchat?: Partial<Limits>
+  /** The same for sockets of live events. */
+  events?: Partial<EventLimits>
 }

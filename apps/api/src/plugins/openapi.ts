@@ -3,6 +3,7 @@ import scalar from '@scalar/fastify-api-reference'
 import { createJsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
 import type { RouteOptions } from 'fastify'
 import { z } from 'zod'
+import { needs } from '../auth.ts'
 import type { ApiApp } from '../deps.ts'
 import { ErrorResponse } from '../wire.ts'
 import { addExamples, type OpenApi } from './examples.ts'
@@ -69,7 +70,7 @@ function document(route: RouteOptions): void {
     operationId: schema.operationId ?? operationId(route),
     response: { ...described, ...(schema.response ?? fileAnswer(schema.produces)) },
     security: isPublic ? [] : [{ bearer: [] }, { apiKey: [] }],
-    ...(config.access === 'public' ? {} : { 'x-scope': config.access.scope }),
+    ...(config.access === 'public' ? {} : { 'x-scope': needs(config.access) }),
     ...(config.idempotent ? { 'x-idempotent': true } : {}),
   } as RouteOptions['schema']
 }

@@ -8,7 +8,7 @@ import { decodeCursor, decodeIdCursor, encodeCursor, fromWire, IdParams, pageOf,
 import { inProject, projectFilter } from './caller.ts'
 import { ContactView, contactView } from './contact-view.ts'
 import { ConversationView, conversationView } from './conversation-view.ts'
-import { writeAsHuman } from './human-message.ts'
+import { tellHandler, writeAsHuman } from './human-message.ts'
 import { messageView, MessageView } from './message-view.ts'
 import { wirePage, wireSchema } from './wire-schema.ts'
 
@@ -80,6 +80,7 @@ function registerHands(app: ApiApp, deps: ApiDeps): void {
       const after = await work(tx)
       const changes = { handler: [before.handler, after.handler], status: [before.status, after.status] }
       await audit(tx, request, { action, target: { kind: 'conversation', id }, changes })
+      tellHandler(tx, before, after)
       return view(after)
     })
   const response = { 200: ConversationView }

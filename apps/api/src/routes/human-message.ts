@@ -1,5 +1,5 @@
 import { AppError, messageChannel, type Channel, type Id, type OutboundContent } from '@trunkline/core'
-import { contacts, conversations, media, messages, numbers, sealJson, type Tx } from '@trunkline/db'
+import { contacts, conversations, happened, media, messages, numbers, sealJson, type Tx } from '@trunkline/db'
 import type { ApiDeps } from '../deps.ts'
 import { windowOpen } from './conversation-view.ts'
 import { signedFile } from './media-link.ts'
@@ -11,8 +11,9 @@ type HumanMessage = { conversationId: Id; content: OutboundContent; replyToMessa
  * outbox, in one transaction. The caller wakes the direct lane after the commit.
  */
 export async function writeAsHuman(tx: Tx, deps: ApiDeps, wish: HumanMessage): Promise<messages.Message> {
-  await conversations.reopen(tx, wish.conversationId)
+  const before = await conversations.reopen(tx, wish.conversationId)
   const conversation = await conversations.setHandler(tx, wish.conversationId, 'human')
+  tellHandler(tx, before, conversation)
   const channel = deps.channels[messageChannel(conversation.channel)]
   await assertSendable(tx, deps, conversation, channel, wish.content)
   const replyTo = wish.replyToMessageId === undefined ? null : await quoted(tx, conversation.id, wish.replyToMessageId)
@@ -32,6 +33,11 @@ export async function writeAsHuman(tx: Tx, deps: ApiDeps, wish: HumanMessage): P
   const stored = requests.map((request) => sealJson(deps.keyring, { request, to: conversation.replyTo.value, identity: conversation.replyTo }, conversation.tenantId))
   await messages.queueParts(tx, message, stored)
   return message
+}
+
+/** Live news of a change of hands. */
+export function tellHandler(tx: Tx, before: conversations.Conversation, { id, tenantId, projectId, handler }: conversations.Conversation): void {
+  if (before.handler !== handler) happened(tx, tenantId, { type: 'conversation.handler_changed', projectId, data: { conversation_id: id, handler, was: before.handler } })
 }
 
 async function assertSendable(tx: Tx, deps: ApiDeps, conversation: conversations.Conversation, channel: Channel, content: OutboundContent): Promise<void> {

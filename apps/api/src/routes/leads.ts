@@ -1,5 +1,5 @@
 import { Id } from '@trunkline/core'
-import { leads, messages, type Tx } from '@trunkline/db'
+import { happened, leads, messages, type Tx } from '@trunkline/db'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
@@ -15,7 +15,7 @@ const EXPORT_PAGE = 500
 
 const Status = z.enum(leads.LEAD_STATUSES)
 const text = z.string().nullable()
-const LeadView = z
+export const LeadView = z
   .object({
     id: Id, project_id: Id, conversation_id: Id, number_id: Id, contact_id: Id, status: Status,
     name: text, email: text, phone: text, company: text, intent: text, urgency: text, budget: text, fit: text, engagement: text,
@@ -50,7 +50,7 @@ const tags = ['leads']
 const read = { access: { scope: 'leads:read' } } as const
 const write = { access: { scope: 'leads:write' } } as const
 
-const leadView = ({ tenantId: _tenant, ...row }: leads.Lead) => toWire(row)
+export const leadView = ({ tenantId: _tenant, ...row }: leads.Lead) => toWire(row)
 const find = async (tx: Tx, request: FastifyRequest, id: Id): Promise<leads.Lead> => inProject(request.auth, await leads.get(tx, id))
 
 function filterOf(auth: FastifyRequest['auth'], query: z.infer<typeof Filter>): leads.LeadFilter {
@@ -89,6 +89,7 @@ export function registerLeads(app: ApiApp, deps: ApiDeps): void {
       const before = await find(tx, request, id)
       const lead = await leads.setStatus(tx, id, request.body.status)
       await audit(tx, request, { action: 'lead.status_changed', target: { kind: 'lead', id }, changes: { status: [before.status, lead.status] } })
+      if (before.status !== lead.status) happened(tx, lead.tenantId, { type: 'lead.updated', projectId: lead.projectId, data: { lead_id: id } })
       return leadView(lead)
     })
   })

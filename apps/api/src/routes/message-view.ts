@@ -39,10 +39,10 @@ export const MessageView = z
   })
   .meta({ id: 'Message' })
 
-export const mayRead = (auth: Auth): boolean => auth.scopes.has('messages:read')
+export const mayRead = (auth: Pick<Auth, 'scopes'>): boolean => auth.scopes.has('messages:read')
 
 /** Opens the content for those who may read it. */
-export function messageView(keyring: Keyring, auth: Auth, message: messages.Message): z.infer<typeof MessageView> {
+export function messageView(keyring: Keyring, auth: Pick<Auth, 'scopes'>, message: messages.Message): z.infer<typeof MessageView> {
   const { tenantId, projectId: _project, contentSealed, details, ...row } = message
   const content = mayRead(auth) ? contentToWire(openJson(keyring, contentSealed, tenantId) as Record<string, unknown>) : null
   const degradations = (details?.['degradations'] as z.infer<typeof Degradation>[] | undefined) ?? []

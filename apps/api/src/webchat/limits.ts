@@ -1,7 +1,5 @@
 /** What one visitor, one address and one socket may use. Tests shorten the times. */
 export const LIMITS = {
-  /** Two messages at full length fit. */
-  frameBytesMax: 131_072,
   /** What a reader may leave unread in our memory; who leaves it there for `slowMs` is sent away. */
   unreadBytesMax: 1_048_576,
   slowMs: 15_000,

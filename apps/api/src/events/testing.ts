@@ -1,0 +1,140 @@
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { newId, silentLogger, systemClock } from '@trunkline/core'
+import { connectRedis, createEventBus, createKeyring, redisReady, type EventBus, type EventLimits, type NewEvent } from '@trunkline/db'
+import { WebSocket } from 'ws'
+import { TEST_SECRET } from '../../../../tests/harness/database.ts'
+import { createWorld, TEST_CONFIG, type TestTenant, type World } from '../../../../tests/isolation/world.ts'
+import type { Limits } from './limits.ts'
+
+export type Heard = { type: string; id?: string; tenant_id?: string; project_id?: string | null; last_event_id?: string; resumed?: boolean; types?: string[] | null; data: Record<string, never> & { text?: string; reason?: string; message?: Record<string, unknown>; lead?: Record<string, unknown>; conversation?: Record<string, unknown> }; error?: { code: string; param: string | null; message: string } }
+
+/** The API over real sockets, and the bus that a worker would publish on. */
+export type EventWorld = World & {
+  url: string
+  tenant: TestTenant
+  /** Says something in a call of the tenant, in its own project unless another is named. */
+  say(tenant: TestTenant, text: string, options?: { projectId?: string; conversationId?: string }): void
+  /** As soon as everything published so far lies in Redis. */
+  told(): Promise<void>
+  listen(credential: string | Handshake, query?: Record<string, string>): Promise<Client>
+  /** What a handshake that is refused is answered. The connection is then closed by the server. */
+  refusal(credential: string | Handshake, query?: Record<string, string>): Promise<{ status: number; code: string; param: string | null }>
+}
+export type Handshake = { headers?: Record<string, string>; protocols?: string[]; query?: Record<string, string> }
+
+export async function openEventWorld(limits: Partial<Limits> = {}): Promise<EventWorld> {
+  const world = await createWorld({ config: { ...TEST_CONFIG, events: { settleMs: 20, ...limits } } })
+  await world.deps.events.ready(5_000)
+  const url = await world.app.listen({ host: '127.0.0.1', port: 0 })
+  const dial = (credential: string | Handshake, query: Record<string, string> = {}): WebSocket => {
+    const { headers, protocols, query: more } = typeof credential === 'string' ? { headers: { authorization: `Bearer ${credential}` } } : credential
+    const address = `${url.replace('http', 'ws')}/v1/events?${new URLSearchParams({ ...query, ...more }).toString()}`
+    return new WebSocket(address, protocols ?? [], { headers: headers ?? {} })
+  }
+  return {
+    ...world,
+    url,
+    tenant: await world.newTenant('Harbour Bikes'),
+    say: (tenant, text, options = {}) => world.deps.events.publish(tenant.id, [saying(text, { projectId: tenant.projectId, ...options })]),
+    told: () => world.deps.events.idle(),
+    async listen(credential, query) {
+      const client = new Client(dial(credential, query))
+      await client.frame('ready')
+      return client
+    },
+    async refusal(credential, query) {
+      const socket = dial(credential, query)
+      socket.on('error', () => {})
+      const [, response] = (await once(socket, 'unexpected-response')) as [unknown, IncomingMessage]
+      const closed = once(response.socket, 'close')
+      const chunks: Buffer[] = []
+      for await (const chunk of response) chunks.push(chunk as Buffer)
+      await closed
+      const { error } = JSON.parse(Buffer.concat(chunks).toString()) as { error: { code: string; param: string | null } }
+      return { status: response.statusCode!, code: error.code, param: error.param }
+    },
+  }
+}
+
+export function saying(text: string, { projectId, conversationId }: { projectId: string; conversationId?: string }): NewEvent {
+  const data = { call_id: newId(), number_id: newId(), conversation_id: conversationId ?? null, utterance_id: newId(), by: 'customer', text, start_ms: 0, end_ms: 10, interrupted: false, is_final: true } as const
+  return { type: 'call.transcript', projectId, data }
+}
+
+/** The bus of another process. */
+export async function otherProcess(place: { url: string; prefix: string }, limits: Partial<EventLimits> = {}): Promise<{ bus: EventBus; close(): Promise<void> }> {
+  const redis = connectRedis(place)
+  await redisReady(redis, 5_000)
+  const bus = createEventBus({ redis, keyring: createKeyring([TEST_SECRET]), clock: systemClock, log: silentLogger }, limits)
+  await bus.ready(5_000)
+  return { bus, close: () => bus.close().finally(() => redis.disconnect()) }
+}
+
+/** A listener's end of a socket. */
+export class Client {
+  readonly socket: WebSocket
+  readonly frames: Heard[] = []
+  readonly closed: Promise<number>
+  readonly #waiting = new Set<() => void>()
+
+  constructor(socket: WebSocket) {
+    this.socket = socket
+    socket.on('message', (data: Buffer) => {
+      this.frames.push(JSON.parse(data.toString()) as Heard)
+      for (const look of this.#waiting) look()
+    })
+    socket.on('error', () => {})
+    this.closed = new Promise((resolve) => {
+      socket.once('close', (code) => resolve(code))
+    })
+  }
+
+  send(frame: unknown): void {
+    this.socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame))
+  }
+
+  /** What is news, and not the socket's own talk. */
+  get events(): Heard[] {
+    return this.frames.filter(({ type }) => type.includes('.'))
+  }
+
+  get texts(): (string | undefined)[] {
+    return this.events.map(({ type, data }) => data.text ?? type)
+  }
+
+  /** The place to go on after. */
+  get lastId(): string {
+    return this.frames.flatMap(({ id, last_event_id }) => id ?? last_event_id ?? []).at(-1)!
+  }
+
+  /** Resolves as soon as what has come satisfies the test. */
+  until(check: (frames: Heard[]) => boolean, timeoutMs = 5_000): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (!check(this.frames)) return
+        clearTimeout(timer)
+        this.#waiting.delete(look)
+        resolve()
+      }
+      const timer = setTimeout(() => reject(new Error(`not within ${timeoutMs} ms; came: ${JSON.stringify(this.frames).slice(0, 1_500)}`)), timeoutMs)
+      this.#waiting.add(look)
+      look()
+    })
+  }
+
+  async frame(type: string): Promise<Heard> {
+    await this.until((frames) => frames.some((frame) => frame.type === type))
+    return this.frames.find((frame) => frame.type === type)!
+  }
+
+  /** Resolves when so many events have come. */
+  heard(count: number): Promise<void> {
+    return this.until(() => this.events.length >= count)
+  }
+
+  async end(): Promise<void> {
+    this.socket.terminate()
+    await this.closed
+  }
+}
