@@ -10,8 +10,9 @@ export type Sighting = {
   spokenMs?: number
   /** The first frame of the answer came. */
   answerMs?: number
-  /** A question that interrupts: its first frame left; the last `clear` came, and the last sound before the answer. */
+  /** A question that interrupts: its first frame left; the first `clear` came (the voice becomes softer), the last one, and the last sound before the answer. */
   interruptMs?: number
+  duckMs?: number
   clearMs?: number
   soundMs?: number
 }
@@ -122,7 +123,10 @@ export class Line {
   }
 
   #clear(nowMs: number): void {
-    if (this.#phase === 'asking' || this.#phase === 'waiting') this.#plan.see(this.#key, 'clearMs', nowMs)
+    if (this.#phase === 'asking' || this.#phase === 'waiting') {
+      this.#plan.see(this.#key, 'duckMs', nowMs)
+      this.#plan.see(this.#key, 'clearMs', nowMs)
+    }
     this.#listener.clear(nowMs)
     for (const mark of this.#marks) mark.dueMs = nowMs
     this.#returnMarks(nowMs)

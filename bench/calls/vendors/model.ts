@@ -1,10 +1,8 @@
+import { Chunker } from '@trunkline/media'
 import type { ServerResponse } from 'node:http'
 import { sharedMs } from '../clock.ts'
 import { answerTo, KEY, PACE } from '../script.ts'
 import type { Note } from './notes.ts'
-
-/** The first text may be spoken from here on: what the voice waits for (the first twenty characters). */
-const PIECE_CHARS = 20
 
 /** `POST /v1/responses`, streamed: answers the last question of the input, token by token, in the events of OpenAI's Responses API that are read. */
 export function answer(body: string, reply: ServerResponse, note: Note): void {
@@ -15,13 +13,15 @@ export function answer(body: string, reply: ServerResponse, note: Note): void {
   const response = { id: `resp_${key}`, object: 'response', status: 'in_progress', output: [], usage: null }
   const say = (type: string, fields: object) => reply.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`)
   say('response.created', { response })
+  // Knows when there is text enough for a voice to begin.
+  const chunker = new Chunker({ language: null })
   let at = 0
   let timer: NodeJS.Timeout
   const token = (): void => {
     const delta = text.slice(at, at + PACE.tokenChars)
     at += delta.length
     note('token', key, sharedMs())
-    if (at >= PIECE_CHARS) note('piece', key, sharedMs())
+    if (chunker.write(delta).length > 0) note('piece', key, sharedMs())
     say('response.output_text.delta', { item_id: 'msg', output_index: 0, content_index: 0, delta, logprobs: [] })
     if (at < text.length) return
     clearInterval(timer)

@@ -35,11 +35,9 @@ export class Recogniser {
 
   #hear(frame: Buffer): void {
     this.#frames += 1
-    if (this.#call === null) {
-      this.#call = identityOf(frame)
-      return
-    }
-    if (isLoud(frame)) this.#loud()
+    const identity = identityOf(frame)
+    this.#call ??= identity
+    if (identity === null && isLoud(frame)) this.#loud()
     if (this.#spokeSince === null) return
     const spokenMs = (this.#frames - this.#spokeSince) * FRAME_MS
     const quietMs = (this.#frames - this.#loudFrame) * FRAME_MS
