@@ -6,13 +6,13 @@ import { get, type Contact } from './contacts.ts'
 import { type Page, type PageRequest, pageOf } from './page.ts'
 
 /** Every row that changed its owner, and what the receiving contact took over. */
-type Moved = { identityIds: Id[]; conversationIds: Id[]; leadIds: Id[]; closedIds: Id[]; tookName: boolean; tookOptOut: boolean }
+type Moved = { identityIds: Id[]; conversationIds: Id[]; leadIds: Id[]; /** Merges of before there were calls have none. */ callIds?: Id[]; closedIds: Id[]; tookName: boolean; tookOptOut: boolean }
 
 /** Two contacts that turned out to be one person. The giving contact stays, empty, so that the merge can be taken back. */
 export type ContactMerge = { id: Id; tenantId: Id; fromId: Id; intoId: Id; moved: Moved; mergedBy: string; createdAt: Date; undoneAt: Date | null }
 
 /**
- * Moves identities, conversations and leads. Where both have an open conversation on one number, that of the giving contact
+ * Moves identities, conversations, calls and leads. Where both have an open conversation on one number, that of the giving contact
  * is closed: a contact has one open conversation on a number. An opt-out of either holds for both.
  * Throws AppError `not_found`, `invalid_request` (the same contact) or `invalid_state` (one has been merged away).
  */
@@ -25,6 +25,7 @@ export async function merge(tx: Tx, wish: { fromId: Id; intoId: Id; actor: strin
     identityIds: await move(tx, 'contact_identities', fromId, intoId),
     conversationIds: await move(tx, 'conversations', fromId, intoId),
     leadIds: await move(tx, 'leads', fromId, intoId),
+    callIds: await move(tx, 'calls', fromId, intoId),
     closedIds,
     tookName: into.name === null && from.name !== null,
     tookOptOut: into.optedOutAt === null && from.optedOutAt !== null,
@@ -57,7 +58,7 @@ async function closeTwins(tx: Tx, fromId: Id, intoId: Id): Promise<Id[]> {
   return rows.map((row) => row.id)
 }
 
-type Owned = 'contact_identities' | 'conversations' | 'leads'
+type Owned = 'contact_identities' | 'conversations' | 'leads' | 'calls'
 
 async function move(tx: Tx, table: Owned, fromId: Id, intoId: Id): Promise<Id[]> {
   const { rows } = await tx.query<{ id: Id }>(`UPDATE ${table} SET contact_id = $2 WHERE contact_id = $1 RETURNING id`, [fromId, intoId])
@@ -93,7 +94,7 @@ async function giveBack(tx: Tx, { fromId, intoId, moved, createdAt }: ContactMer
     [fromId, intoId, moved.conversationIds, moved.identityIds, createdAt],
   )
   const conversationIds = rows.map((row) => row.id)
-  await tx.query('UPDATE leads SET contact_id = $1 WHERE contact_id = $2 AND conversation_id = ANY ($3::uuid[])', [fromId, intoId, conversationIds])
+  for (const table of ['leads', 'calls'] as const) await tx.query(`UPDATE ${table} SET contact_id = $1 WHERE contact_id = $2 AND conversation_id = ANY ($3::uuid[])`, [fromId, intoId, conversationIds])
 }
 
 /** Merges into this contact, newest first. */

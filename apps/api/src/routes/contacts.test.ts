@@ -1,3 +1,5 @@
+import { newId } from '@trunkline/core'
+import { calls } from '@trunkline/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openOffice, type Json, type Office, type Tenant } from '../../../../tests/harness/office.ts'
 
@@ -69,7 +71,7 @@ describe('contacts that are one person', () => {
     const [kept, other] = [await office.conversation(ours, number), await office.conversation(ours, elsewhere)]
     const before = [await state(kept.contactId), await state(other.contactId), (await get(`/v1/contacts/${other.contactId}`)).body.identities]
     const { status, body } = await merge(kept.contactId, other.contactId)
-    expect([status, body.moved]).toEqual([201, { identities: 1, conversations: 1, leads: 0, closed: 0 }])
+    expect([status, body.moved]).toEqual([201, { identities: 1, conversations: 1, leads: 0, calls: 0, closed: 0 }])
     expect((await get(`/v1/contacts/${kept.contactId}`)).body.identities).toHaveLength(2)
     expect((await get(`/v1/conversations/${other.id}`)).body.contact_id).toBe(kept.contactId)
     expect((await get(`/v1/contacts/${other.contactId}`)).body).toMatchObject({ merged_into: kept.contactId, identities: [] })
@@ -78,6 +80,22 @@ describe('contacts that are one person', () => {
     expect((await undo(kept.contactId, body.id)).body.undone_at).not.toBeNull()
     expect([await state(kept.contactId), await state(other.contactId), (await get(`/v1/contacts/${other.contactId}`)).body.identities]).toEqual(before)
     expect((await undo(kept.contactId, body.id)).body.error.code).toBe('invalid_state')
+  })
+
+  it('keep their telephone calls, and give them back', async () => {
+    const line = await office.number(ours, 'voice')
+    const called = async (from: string) => {
+      const wish = { callId: newId(), tenantId: ours.tenantId, numberId: line.id, direction: 'inbound', carrier: 'twilio', carrierCallId: newId(), from, to: '+4722334455', contact: { identity: { kind: 'phone', value: from } }, holdMicros: 0n, holdUntil: new Date(Date.now() + 60_000), limits: { number: 10, tenant: 10 } } as const
+      return (await office.db.system('test', (tx) => calls.open(tx, wish))).call
+    }
+    const [kept, moved] = [await called('+4799100001'), await called('+4799100002')]
+    const callsOf = async (contactId: string | null) => (await get(`/v1/calls?contact_id=${contactId}`)).body.data.map((call: Json) => call.id)
+    const { body } = await merge(kept.contactId!, moved.contactId!)
+    expect(body.moved).toMatchObject({ conversations: 1, calls: 1 })
+    expect(await callsOf(kept.contactId)).toEqual([moved.id, kept.id])
+    expect((await get(`/v1/calls/${moved.id}`)).body.contact_id).toBe(kept.contactId)
+    await undo(kept.contactId!, body.id)
+    expect([await callsOf(kept.contactId), await callsOf(moved.contactId)]).toEqual([[kept.id], [moved.id]])
   })
 
   it('keep one open conversation on a number', async () => {
