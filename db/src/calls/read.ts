@@ -1,4 +1,4 @@
-import { AppError, type CallDirection, type CallEventKind, type CallStatus, type Id } from '@trunkline/core'
+import { AppError, type CallDirection, type CallEventKind, type CallStatus, type CarrierId, type Id } from '@trunkline/core'
 import { and, asc, desc, eq, gt, gte, isNotNull, isNull, lt, or, type SQL } from 'drizzle-orm'
 import { callEvents, calls, messages } from '../tables/schema.ts'
 import type { Tx } from '../tenancy.ts'
@@ -61,6 +61,16 @@ export async function find(tx: Tx, id: Id): Promise<Call | null> {
 export async function findByCarrier(tx: Tx, numberId: Id, carrierCallId: string): Promise<Call | null> {
   const [row] = await tx.orm.select().from(calls).where(and(eq(calls.numberId, numberId), eq(calls.carrierCallId, carrierCallId)))
   return row ? callOf(row) : null
+}
+
+/** The number of the call that a carrier names, whichever of the tenant's it is at. Null for a call that we do not know. */
+export async function numberOf(tx: Tx, carrier: CarrierId, carrierCallId: string): Promise<Id | null> {
+  const { rows } = await tx.query<{ number_id: Id }>(
+    `SELECT c.number_id FROM phone_numbers n JOIN calls c ON c.number_id = n.id AND c.carrier_call_id = $2 WHERE n.channel = 'voice' AND c.carrier = $1 LIMIT 1`,
+    [carrier, carrierCallId],
+    'calls_number_of',
+  )
+  return rows[0]?.number_id ?? null
 }
 
 export type TranscriptRow = { id: Id; seq: number; author: 'customer' | 'agent'; contentSealed: Buffer; details: Record<string, unknown> | null; createdAt: Date }

@@ -1,10 +1,12 @@
+import type { CallEvent } from '@trunkline/channels'
 import { AppError, Id, type RawWebhook } from '@trunkline/core'
+import { calls } from '@trunkline/db'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ApiDeps } from '../deps.ts'
 import { tellCall, voiceNumber, type Told, type VoiceDeps, type VoiceNumber } from './events.ts'
 import type { VoiceStep } from './instructions.ts'
 
-export type VoiceWebhookDeps = VoiceDeps & { ports: Pick<ApiDeps['ports'], 'routing'> }
+export type VoiceWebhookDeps = VoiceDeps & { ports: Pick<ApiDeps['ports'], 'routing' | 'numberByAddress'> }
 
 const BODY_LIMIT_BYTES = 1024 * 1024
 const STEPS: ReadonlySet<string> = new Set<VoiceStep>(['status', 'next', 'transferred'])
@@ -30,8 +32,22 @@ async function tell(request: FastifyRequest, deps: VoiceWebhookDeps): Promise<To
   const raw: RawWebhook = { headers: request.headers as RawWebhook['headers'], body, query: request.query as RawWebhook['query'] }
   if (!place.carrier.verify(raw, place.config, `${deps.addresses.publicUrl}${request.url}`)) throw new AppError('signature_invalid')
   let told: Told = null
-  for (const event of place.carrier.normaliseCall(place.carrier.readBody(raw), deps.clock.nowMs())) told = (await tellCall(deps, place, step, event)) ?? told
+  for (const event of place.carrier.normaliseCall(place.carrier.readBody(raw), deps.clock.nowMs())) told = (await tellCall(deps, step === null ? await ownerOf(deps, place, event) : place, step, event)) ?? told
   return told
+}
+
+/**
+ * All numbers of an application of Telnyx ring at one address, that of the number which was connected last: an event is the number's that it
+ * names, or that its call is at. One that names none of the tenant's is left to the address's own.
+ */
+async function ownerOf(deps: VoiceWebhookDeps, place: VoiceNumber, event: CallEvent): Promise<VoiceNumber> {
+  const { number, settings } = place
+  const isNew = event.kind === 'call.initiated' && event.direction === 'inbound'
+  if (isNew && event.to === number.address) return place
+  const id = isNew ? await deps.ports.numberByAddress(number.tenantId, 'voice', event.to) : await deps.db.tenant(number.tenantId, (tx) => calls.numberOf(tx, settings.carrier, event.carrierCallId))
+  const owner = id === null || id === number.id ? null : await deps.ports.routing.numberForRouting(id)
+  const other = owner && voiceNumber(owner)
+  return other?.settings.carrier === settings.carrier ? other : place
 }
 
 async function placeOf(request: FastifyRequest, deps: VoiceWebhookDeps): Promise<{ place: VoiceNumber; step: { name: VoiceStep; callId: Id } | null }> {
