@@ -104,6 +104,8 @@ export const VoiceSettings = z.strictObject({
   /** Who takes over when the agent hands over to a person; null: the agent says goodbye and a person calls back. */
   transfer_to: z.string().max(255).regex(/^(\+[1-9]\d{4,17}|sips?:[^\s<>"]{3,240})$/, 'a number in E.164 (+4722334455) or a sip: address').nullable().default(null),
   transfer_timeout_seconds: z.number().int().min(5).max(120).default(30),
+  /** `cold`: the caller hears it ring, and we are out. `warm`: the caller waits with music while whoever takes over is told what it is about, and says yes. */
+  transfer_mode: z.enum(['cold', 'warm']).default('cold'),
 })
 export type VoiceSettings = z.infer<typeof VoiceSettings>
 
@@ -119,3 +121,10 @@ export function settingsOfCall(settings: VoiceSettings, options: Record<string, 
   const { greeting, max_duration_seconds: longest } = CallOptions.parse(options)
   return { ...settings, ...(greeting === undefined ? {} : { greeting }), ...(longest === undefined ? {} : { max_duration_seconds: longest }) }
 }
+
+/** What a call is for that prepares another one's transfer: who waits, and what is said about them (sealed, base64). */
+export const Briefing = z.object({ call_id: z.string(), sealed: z.string() })
+export type Briefing = z.infer<typeof Briefing>
+
+/** Null: an ordinary call. `options` as they were kept with it. */
+export const briefingOf = (options: Record<string, unknown>): Briefing | null => Briefing.safeParse(options['briefing']).data ?? null

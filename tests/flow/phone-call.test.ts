@@ -126,6 +126,43 @@ describe.concurrent('a call that comes in', { timeout: 60_000 }, () => {
     expect(await balanced()).toEqual([])
   })
 
+  it.each(['twilio', 'telnyx'] as const)('is put through warmly (%s): the caller waits with music, the colleague is told and says yes, and both are connected', async (carrier) => {
+    const colleague = `+1415555${carrier === 'twilio' ? '0801' : '0802'}`
+    const telephone = await town.telephone(business, { carrier, settings: { greeting: GREETING, transfer_to: colleague, transfer_mode: 'warm' }, prompt: { tools: [{ type: 'builtin', name: 'handover_to_human' }] } })
+    const phone = town.ring(telephone)
+    await hears(phone, /harbour bikes/)
+    await kept(town, telephone, 1)
+    phone.say('I want to speak to a human about my blue bike.')
+    const other = await town.called(carrier, colleague)
+    await hears(other, /blue bike/)
+    other.press('1')
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND wish = 'transfer' AND lease_until IS NULL", [telephone.id], (rows) => rows.length === 2)
+    phone.hangUp()
+    other.hangUp()
+    const rows = await town.until<{ call: Json }>('SELECT to_jsonb(c) AS call FROM calls c WHERE number_id = $1 AND ended_at IS NOT NULL ORDER BY id', [telephone.id], (found) => found.length === 2)
+    expect(rows.map(({ call }) => [call.direction, call.end_reason])).toEqual([['inbound', 'transferred'], ['outbound', 'transferred']])
+    expect(rows[1]!.call).toMatchObject({ conversation_id: null, contact_id: null })
+    expect(await balanced()).toEqual([])
+  })
+
+  it('comes back to the agent when the colleague says no', async () => {
+    const colleague = '+14155550803'
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING, transfer_to: colleague, transfer_mode: 'warm' }, prompt: { tools: [{ type: 'builtin', name: 'handover_to_human' }] } })
+    const phone = town.ring(telephone)
+    await hears(phone, /harbour bikes/)
+    await kept(town, telephone, 1)
+    phone.say('I want to speak to a human.')
+    const other = await town.called('twilio', colleague)
+    await hears(other, /caller for you/)
+    other.press('2')
+    await hears(phone, /nobody is there/)
+    phone.say('When do you open?')
+    await hears(phone, /nine/)
+    phone.hangUp()
+    await town.until('SELECT 1 FROM calls WHERE number_id = $1 AND ended_at IS NULL', [telephone.id], (rows) => rows.length === 0)
+    expect(await town.rows("SELECT end_reason FROM calls WHERE number_id = $1 ORDER BY id", [telephone.id])).toEqual([{ end_reason: 'caller_hung_up' }, { end_reason: 'agent_hung_up' }])
+  })
+
   it('is not answered when the number has all the calls it may have, and the refusal is kept', async () => {
     const telephone = await town.telephone(business, { settings: { greeting: GREETING, concurrency_limit: 1 } })
     const first = town.ring(telephone)

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { TELNYX_CONNECTION_ID, TELNYX_PUBLIC_KEY, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, type CallHandle } from '@trunkline/app-sandbox'
 import { composeVoice, readEnv, type Voice } from '@trunkline/app-voice'
 import { silentLogger, type CarrierId } from '@trunkline/core'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
 import type { Business, Json } from './business.ts'
 import { openTown, type Town } from './town.ts'
@@ -16,6 +16,8 @@ export type PhoneTown = Town & {
   anotherVoice(settings?: Record<string, string>): Promise<Voice>
   /** A telephone number of this business with an agent, known to the carrier. */
   telephone(business: Business, wish?: TelephoneWish): Promise<Telephone>
+  /** The phone that we ring, once it does. */
+  called(carrier: CarrierId, address: string): Promise<CallHandle>
   /** A person rings the number. */
   ring(telephone: Telephone, from?: string): CallHandle
 }
@@ -47,6 +49,10 @@ export async function openPhoneTown(settings: Record<string, string> = {}): Prom
   return {
     ...town, voice, voiceUrl, anotherVoice,
     telephone: (business, wish = {}) => telephone(town, business, wish),
+    async called(carrier, address) {
+      const [row] = await town.until<{ id: string }>('SELECT carrier_call_id AS id FROM calls WHERE to_address = $1 AND carrier_call_id IS NOT NULL', [address], (rows) => rows.length > 0)
+      return town.sandbox.carriers[carrier].call(row!.id)!
+    },
     ring: ({ carrier, address }, from = '+14155550100') => town.sandbox.carriers[carrier].ring({ from, to: address, says: [] }),
     async close() {
       await Promise.all(voices.map((each) => each.close()))
@@ -77,7 +83,7 @@ async function freePort(): Promise<number> {
 
 /** Resolves when the person at the phone has heard words that fit, as they were played. */
 export async function hears(phone: CallHandle, fits: RegExp): Promise<void> {
-  await expect.poll(() => wordsOf(phone.agentPcm()), { timeout: 20_000, interval: 100 }).toMatch(fits)
+  await vi.waitFor(() => expect(wordsOf(phone.agentPcm())).toMatch(fits), { timeout: 20_000, interval: 100 })
 }
 
 /** The row of the number's latest call, as the API tells it, once it is as asked. */

@@ -111,13 +111,14 @@ export async function record(tx: Tx, { callId, epoch }: HeldCall, { said = [], e
   )
   const place = rows[0]
   if (!place) return false
-  if (said.length > 0) await insertSaid(tx, callId, place, said, leadIdleMs)
+  // What is said to colleagues is nobody's conversation.
+  if (said.length > 0 && place.conversation_id !== null) await insertSaid(tx, callId, place, said, leadIdleMs)
   await insertEvents(tx, place.tenant_id, callId, events)
   await insertUsed(tx, callId, place, used)
   return true
 }
 
-type CallPlace = { tenant_id: Id; project_id: Id; number_id: Id; agent_id: Id | null; prompt_id: Id | null; prompt_version: number | null; conversation_id: Id }
+type CallPlace = { tenant_id: Id; project_id: Id; number_id: Id; agent_id: Id | null; prompt_id: Id | null; prompt_version: number | null; conversation_id: Id | null }
 
 async function insertSaid(tx: Tx, callId: Id, place: CallPlace, said: readonly CallUtterance[], leadIdleMs: number): Promise<void> {
   const { rows } = await tx.query<{ last_seq: string }>(

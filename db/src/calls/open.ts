@@ -29,6 +29,8 @@ export type OpenCall = {
   metadata?: Record<string, unknown>
   options?: Record<string, unknown>
   placedBy?: string
+  /** Somebody of the business is called, not a customer: no contact, no conversation. */
+  internal?: boolean
 }
 
 /** `isNew` false: the carrier told it before. A refused call is kept, too: it comes back ended, with its reason. */
@@ -51,7 +53,7 @@ export async function open(tx: Tx, wish: OpenCall): Promise<OpenedCall> {
   await lockWallets(tx, [wish.tenantId])
   const holdId = wish.holdMicros > 0n ? newId() : null
   if (holdId && !(await held(tx, wish, holdId))) return { call: await insert(tx, wish, binding, { refusal: 'insufficient_credit' }), isNew: true }
-  const place = await joinConversation(tx, wish, binding)
+  const place = wish.internal ? { contactId: null, conversationId: null } : await joinConversation(tx, wish, binding)
   return { call: await insert(tx, wish, binding, { ...place, holdIds: holdId ? [holdId] : [] }), isNew: true }
 }
 
@@ -121,7 +123,7 @@ async function joinConversation(tx: Tx, wish: OpenCall, binding: Binding): Promi
   return { contactId, conversationId: rows[0]!.id }
 }
 
-type Fate = { refusal: Refusal } | (Place & { holdIds: Id[] })
+type Fate = { refusal: Refusal } | ((Place | { contactId: null; conversationId: null }) & { holdIds: Id[] })
 
 const REFUSED_AS: Record<Refusal, Extract<CallStatus, 'failed' | 'busy'>> = {
   tenant_suspended: 'failed', number_inactive: 'failed', no_agent: 'failed', insufficient_credit: 'failed', number_busy: 'busy', tenant_busy: 'busy',

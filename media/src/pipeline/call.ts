@@ -38,6 +38,7 @@ export class CallPipeline {
   #times: TurnTimes | null = null
   #ending: ReplyEnd | 'silence' | 'max_duration' | null = null
   #closed = false
+  #onHold = false
 
   constructor(options: PipelineOptions) {
     this.#options = options
@@ -57,7 +58,7 @@ export class CallPipeline {
 
   /** 20 ms of the caller, in order. */
   frame(pcm: Pcm): void {
-    if (!this.#closed) this.#ears.frame(pcm)
+    if (!this.#closed && !this.#onHold) this.#ears.frame(pcm)
   }
 
   markReturned(name: string): void {
@@ -73,6 +74,24 @@ export class CallPipeline {
   /** Says something outside a turn: an announcement, a briefing. */
   say(text: string): void {
     if (!this.#closed) this.#sayText('say', text)
+  }
+
+  /** The caller waits: music instead of a conversation, and nothing that is said meanwhile is answered. Sound at the rate of the line. */
+  hold(music: Pcm): void {
+    if (this.#closed) return
+    this.#silence()
+    this.#onHold = true
+    this.#setTimer()
+    this.#player.background({ pcm: music, gainDb: 0 })
+  }
+
+  /** The wait is over; the conversation goes on with these words. */
+  unhold(text: string): void {
+    if (this.#closed || !this.#onHold) return
+    this.#player.background(null)
+    this.#onHold = false
+    this.#sayText('say', text)
+    this.#setTimer()
   }
 
   /** Nobody hears us: what is being said ends here, and the next word is for when the line is back. */
@@ -130,7 +149,7 @@ export class CallPipeline {
 
   /** One event into the machine, its effects out. Effects may bring news at once: they are taken after these. */
   #take(event: Event): void {
-    if (this.#closed) return
+    if (this.#closed || (this.#onHold && event.type !== 'hung_up')) return
     const { state, effects } = step(this.#turns, { ...event, nowMs: this.#nowMs() })
     this.#turns = state
     for (const effect of effects) this.#do(effect)
@@ -139,7 +158,7 @@ export class CallPipeline {
 
   #setTimer(): void {
     if (this.#timer) clearTimeout(this.#timer)
-    const dueMs = this.#closed ? null : nextDueMs(this.#turns)
+    const dueMs = this.#closed || this.#onHold ? null : nextDueMs(this.#turns)
     this.#timer = dueMs === null ? null : setTimeout(() => this.#take({ type: 'timer' }), Math.max(0, Math.ceil(dueMs - monotonicClock.nowMs())))
   }
 

@@ -1,6 +1,6 @@
 import { carryingPrice, holdForCall } from '@trunkline/billing'
 import { carriers, type Answer, type CallEvent, type Carrier, type CallInstructionInput, type CarrierClient, type CarrierConfig } from '@trunkline/channels'
-import { AppError, E164, newId, VoiceSettings, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Identity, type Logger, type Micros } from '@trunkline/core'
+import { AppError, briefingOf, E164, newId, VoiceSettings, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Identity, type Logger, type Micros } from '@trunkline/core'
 import { calls, type Bell, type Db, type RoutedNumber } from '@trunkline/db'
 import { streamCall, type VoiceAddresses, type VoiceStep } from './instructions.ts'
 
@@ -157,6 +157,9 @@ async function ended(deps: VoiceDeps, call: calls.Call, event: Ended): Promise<T
     if (ending.outcome === 'fenced') await calls.unwish(tx, call.id, calls.HANDOVERS)
     return ending
   })
+  // Whoever was to be told about a caller was not reached: the caller waits, and is to hear it.
+  const briefing = briefingOf(call.options)
+  if (result.outcome === 'ended' && briefing) deps.bell.ring(`call:${briefing.call_id}`, JSON.stringify({ colleague: event.cause }))
   if (result.outcome === 'fenced') deps.bell.ring(`call:${call.id}`, JSON.stringify({ ended: event.cause, by: event.endedBy ?? null }))
   return null
 }

@@ -6,11 +6,11 @@ import { calls, contacts, openJson, type NumberRouting, type RoutedNumber } from
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { BriefingCall } from './briefing-call.ts'
+import { BriefingCall, type BriefingDeps } from './briefing-call.ts'
 import { LiveCall, type CallSpeech, type LiveCallDeps, type LiveCallFacts } from './live-call.ts'
 import type { Recordings } from './recordings.ts'
 
-export type CallsDeps = LiveCallDeps & {
+export type CallsDeps = LiveCallDeps & BriefingDeps & {
   routing: NumberRouting
   recordings: Recordings
   /** Newest first. */
@@ -78,7 +78,7 @@ export function createCalls(deps: CallsDeps): Calls {
     live.set(callId, call)
     void call.done.then(async (how) => {
       live.delete(callId)
-      if (how === 'ended') await deps.recordings.store(facts.call.tenantId, callId)
+      if (how === 'ended') await deps.recordings.store(number.tenantId, callId)
     })
     return call
   }

@@ -1,5 +1,5 @@
 import { createHttpTools, type GuardedNetwork, type VendorDirectory } from '@trunkline/agents'
-import { carriers, type CarrierClient } from '@trunkline/channels'
+import { carriers, socketUrl, type CarrierClient } from '@trunkline/channels'
 import { Breakers, type CarrierId, type Clock, type Logger, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { createBell, createFolderStore, createNumberRouting, ledger, openToolSecrets, transcriptNews, type Cache, type Db, type EventBus, type Keyring, type Redis } from '@trunkline/db'
 import { PlayoutClock, type SpeechHouse } from '@trunkline/media'
@@ -39,8 +39,7 @@ export function composeCalls({ env, db, redis, cache, keyring, vendors, network,
     routing: createNumberRouting({ db, redis, cache, keyring, clock }),
     recordings: createRecordings({ db, store: createFolderStore(env.MEDIA_DIR), folder: join(env.MEDIA_DIR, 'calls'), log }),
     mediaKeys: keyring.deriveAll('call media'),
-    mediaUrl: env.VOICE_PUBLIC_URL.replace(/^http/, 'ws'),
-    publicUrl: env.PUBLIC_URL,
+    addresses: { publicUrl: env.PUBLIC_URL, mediaUrl: socketUrl(env.VOICE_PUBLIC_URL), mediaKey: keyring.derive('call media') },
     leadIdleMs: env.LEAD_QUIET_MS,
     callsMax: env.CALLS_MAX,
     speechFor: (voice, onUsage) => speechFor(speech, voice, onUsage),

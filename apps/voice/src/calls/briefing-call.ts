@@ -1,0 +1,137 @@
+import { carryingPrice, rateSpeech } from '@trunkline/billing'
+import type { Carrier, CarrierConfig } from '@trunkline/channels'
+import type { Briefing, CallEndReason, EndedCallStatus, SpeechUsage, VoiceSettings } from '@trunkline/core'
+import { calls, openJson, type Bell } from '@trunkline/db'
+import type { Replier } from '@trunkline/media'
+import type { WebSocket } from 'ws'
+import { CallJournal } from './journal.ts'
+import type { CallSpeech, Gone, LiveCallDeps } from './live-call.ts'
+import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
+import { phrasesFor, type Phrases } from './phrases.ts'
+import { connect } from './warm-transfer.ts'
+
+export type BriefingFacts = { call: calls.Call; epoch: number; carrier: Carrier; config: CarrierConfig; settings: VoiceSettings; briefing: Briefing }
+export type BriefingDeps = LiveCallDeps & { bell: Pick<Bell, 'listen' | 'ring'> }
+
+const YES = /^\W*(?:1\b|yes|yeah|sure|okay|ok\b|ja\b|gerne|sí|si\b|claro|oui|d'accord|greit)/i
+const NO = /^\W*(?:2\b|no\b|nope|not now|nein|non\b|nei\b|ahora no)/i
+const MAX_MS = 120_000
+const COMMAND_TIMEOUT_MS = 8_000
+
+/** The leg to a colleague who is to take over: told what it is about, asked, and connected with the caller who waits. */
+export class BriefingCall {
+  readonly facts: BriefingFacts
+  readonly #deps: BriefingDeps
+  readonly #journal: CallJournal
+  readonly #phone: PhoneCall
+  readonly #phrases: Phrases
+  readonly #done = Promise.withResolvers<Gone>()
+  #answer: 'yes' | 'no' | null = null
+  #lost = false
+
+  constructor(facts: BriefingFacts, speechFor: (onUsage: (usage: SpeechUsage) => void) => CallSpeech, deps: BriefingDeps) {
+    this.facts = facts
+    this.#deps = deps
+    const { call, epoch, settings, briefing } = facts
+    this.#phrases = phrasesFor(settings.voice.language)
+    this.#journal = new CallJournal(deps, { callId: call.id, epoch }, () => this.lose())
+    const { vad, stt, tts } = speechFor((usage) => this.#journal.used({ kind: 'speech', usage, costMicros: rateSpeech(usage, { atMs: call.createdAt.getTime() })?.amountMicros ?? 0n }))
+    const { text } = openJson(deps.keyring, Buffer.from(briefing.sealed, 'base64'), call.tenantId) as { text: string }
+    this.#phone = new PhoneCall({
+      wheel: deps.wheel, vad, stt, tts, recording: null, phrases: this.#phrases, lineBack: this.#phrases.line_back,
+      voice: { id: '', speed: settings.voice.speed, language: settings.voice.language },
+      greeting: `${this.#phrases.briefing} ${text} ${this.#phrases.take_it}`,
+      settings: { maxDurationMs: MAX_MS },
+      replier: this.#replier,
+      onLine: () => {},
+      onKey: () => {},
+      onEvent: (event) => event.type === 'ended' && this.#decided(event.reason === 'transfer' ? 'yes' : 'no'),
+      onEnded: (report) => void this.#finish(report),
+    })
+  }
+
+  get done(): Promise<Gone> {
+    return this.#done.promise
+  }
+
+  get isOver(): boolean {
+    return this.#phone.isOver
+  }
+
+  attach(socket: WebSocket): void {
+    this.#phone.attach(socket, this.facts.carrier.mediaWire(this.facts.config))
+  }
+
+  lose(): void {
+    this.#lost = true
+    this.#phone.hangUp()
+  }
+
+  hangUp(_ending: { status: EndedCallStatus; reason: CallEndReason }): void {
+    this.#decided('no')
+  }
+
+  /** No model: yes, no, or once more. */
+  readonly #replier: Replier = async ({ text, onText }) => {
+    if (YES.test(text)) {
+      onText(this.#phrases.transfer)
+      return 'transfer'
+    }
+    if (NO.test(text)) {
+      onText(this.#phrases.goodbye)
+      return 'hang_up'
+    }
+    onText(this.#phrases.take_it)
+    return 'listen'
+  }
+
+  #decided(answer: 'yes' | 'no'): void {
+    if (this.#answer) return
+    this.#answer = answer
+    void (answer === 'yes' ? this.#connect() : this.#leave())
+  }
+
+  async #connect(): Promise<void> {
+    const { call, config, briefing } = this.facts
+    const first = await this.#deps.db.system('calls', (tx) => calls.find(tx, briefing.call_id))
+    try {
+      if (!first || first.endedAt) throw new Error('the caller has gone')
+      await connect(this.#deps, first, call, config)
+    } catch (error) {
+      this.#deps.log.warn({ error, callId: call.id }, 'a caller could not be connected with a colleague')
+      this.#answer = 'no'
+      await this.#deps.db.system('calls', async (tx) => {
+        await calls.unwish(tx, call.id)
+        await calls.unwish(tx, briefing.call_id)
+      })
+      await this.#leave()
+    }
+  }
+
+  async #leave(): Promise<void> {
+    const { call, config } = this.facts
+    await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'hang_up')).catch(() => false)
+    await this.#deps.carrierClients[call.carrier].hangUp(config, call.carrierCallId!, AbortSignal.timeout(COMMAND_TIMEOUT_MS)).catch((error: unknown) => this.#deps.log.warn({ error, callId: call.id }, 'the carrier could not be told to hang up'))
+    this.#phone.hangUp()
+  }
+
+  async #finish(_report: PhoneCallReport): Promise<void> {
+    const { call, epoch, briefing } = this.facts
+    let how: Gone = 'lost'
+    try {
+      if (!this.#lost) await this.#journal.settle()
+      if (!this.#lost) {
+        how = await this.#deps.db.system('calls', async (tx) => {
+          if (this.#answer === 'yes') return (await calls.release(tx, { callId: call.id, epoch })) ? 'released' : 'lost'
+          const { outcome } = await calls.end(tx, { callId: call.id, epoch, status: 'completed', reason: 'agent_hung_up', at: new Date(this.#deps.clock.nowMs()), carrying: carryingPrice })
+          return outcome === 'fenced' ? 'lost' : 'ended'
+        })
+      }
+      if (this.#answer !== 'yes') this.#deps.bell.ring(`call:${briefing.call_id}`, JSON.stringify({ colleague: 'declined' }))
+    } catch (error) {
+      this.#deps.log.error({ error, callId: call.id }, 'a call to a colleague could not be ended')
+    } finally {
+      this.#done.resolve(how)
+    }
+  }
+}

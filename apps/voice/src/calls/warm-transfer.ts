@@ -1,0 +1,82 @@
+import { summarise, type HistoryItem } from '@trunkline/agents'
+import { carryingPrice, holdForCall } from '@trunkline/billing'
+import { stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
+import { newId, type Breakers, type CarrierId, type Clock, type Id, type Logger, type PromptContent, type VoiceSettings } from '@trunkline/core'
+import type { TurnDeps } from '@trunkline/agents'
+import { calls, sealJson, type Db, type Keyring } from '@trunkline/db'
+
+export type WarmTransferDeps = {
+  db: Db
+  keyring: Keyring
+  clock: Clock
+  log: Logger
+  breakers: Breakers
+  vendors: TurnDeps['vendors']
+  carrierClients: Record<CarrierId, CarrierClient>
+  addresses: VoiceAddresses
+}
+
+export type WaitingCall = { call: calls.Call; carrier: Carrier; config: CarrierConfig; settings: VoiceSettings; prompt: PromptContent; history: readonly HistoryItem[] }
+
+/** A colleague is called for a caller who waits. `null`: nobody could be called. */
+export type Errand = { callId: Id; cancel(): Promise<void> }
+
+const COMMAND_TIMEOUT_MS = 8_000
+const BRIEFING_MS = 6_000
+/** The colleague listens to some sentences and says yes. */
+const MINUTES = 2
+const NO_LIMIT = 10_000
+
+/** Rings the person who is to take over. What they are told is written before, while it rings nobody waits for it. */
+export async function callColleague(deps: WarmTransferDeps, waiting: WaitingCall): Promise<Errand | null> {
+  const { call: first, carrier, config, settings } = waiting
+  const briefing = await briefingFor(deps, waiting)
+  const callId = newId()
+  const sealed = sealJson(deps.keyring, { text: briefing }, first.tenantId).toString('base64')
+  const ours = first.direction === 'inbound' ? first.to : first.from
+  const { call } = await deps.db.system('calls', (tx) =>
+    calls.open(tx, {
+      callId, tenantId: first.tenantId, numberId: first.numberId, direction: 'outbound', carrier: first.carrier, carrierCallId: null, from: ours, to: settings.transfer_to!,
+      contact: { identity: { kind: 'sip', value: `colleague:${callId}` } }, internal: true, options: { briefing: { call_id: first.id, sealed } }, placedBy: `call:${first.id}`,
+      holdMicros: holdForCall({ atMs: deps.clock.nowMs(), carrier: first.carrier, direction: 'outbound', minutes: MINUTES, models: [] }), holdUntil: new Date(deps.clock.nowMs() + 4 * 3_600_000),
+      // The caller has a place already; the colleague's leg takes none away from other callers.
+      limits: { number: NO_LIMIT, tenant: NO_LIMIT },
+    }))
+  if (call.endedAt) return null
+  const placed = await deps.carrierClients[first.carrier].place(config, {
+    to: settings.transfer_to!, from: ours, instructions: streamCall(deps.addresses, carrier, call), statusUrl: stepUrl(deps.addresses, first.numberId, 'status', call.id),
+    reference: call.id, timeoutSeconds: settings.transfer_timeout_seconds,
+  }, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+  if (placed.status === 'rejected') {
+    await endUnreached(deps, call)
+    return null
+  }
+  if (placed.status === 'accepted') await deps.db.system('calls', (tx) => calls.placed(tx, call.id, placed.carrierCallId))
+  return { callId, cancel: () => cancel(deps, call.id, first.carrier, config) }
+}
+
+async function briefingFor(deps: WarmTransferDeps, { call, prompt, history }: WaitingCall): Promise<string> {
+  const vendor = prompt.vendor === 'rules' ? null : await deps.vendors(prompt.vendor, call.tenantId)
+  const signal = AbortSignal.timeout(BRIEFING_MS)
+  const made = await summarise(history, vendor ? { vendor, model: prompt.model } : null, deps, signal).catch(() => summarise(history, null, deps, new AbortController().signal))
+  return made.text
+}
+
+const endUnreached = ({ db, clock }: WarmTransferDeps, { id }: calls.Call) =>
+  db.system('calls', (tx) => calls.end(tx, { callId: id, epoch: 'any', status: 'failed', reason: 'unreachable', at: new Date(clock.nowMs()), carrying: carryingPrice }))
+
+/** The caller has gone: the colleague's phone stops ringing. */
+async function cancel({ db, carrierClients, log }: WarmTransferDeps, callId: Id, carrier: CarrierId, config: CarrierConfig): Promise<void> {
+  const call = await db.system('calls', async (tx) => ((await calls.wish(tx, callId, 'hang_up')) ? calls.get(tx, callId) : null))
+  if (!call?.carrierCallId) return
+  await carrierClients[carrier].hangUp(config, call.carrierCallId, AbortSignal.timeout(COMMAND_TIMEOUT_MS)).catch((error: unknown) => log.warn({ error, callId }, 'a colleague could not be told that the caller has gone'))
+}
+
+/** Both hear each other now, and we are out of both calls. */
+export async function connect(deps: Pick<WarmTransferDeps, 'db' | 'carrierClients'>, first: calls.Call, second: calls.Call, config: CarrierConfig): Promise<void> {
+  await deps.db.system('calls', async (tx) => {
+    await calls.wish(tx, first.id, 'transfer')
+    await calls.wish(tx, second.id, 'transfer')
+  })
+  await deps.carrierClients[first.carrier].bridge(config, first.carrierCallId!, second.carrierCallId!, { key: `bridge:${second.id}`, reference: first.id }, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+}
