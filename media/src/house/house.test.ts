@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Ear, speak, startSandbox, type Sandbox } from '@trunkline/app-sandbox'
+import { ACCESS_KEY_ID, Ear, SECRET_ACCESS_KEY, speak, startSandbox, type Sandbox } from '@trunkline/app-sandbox'
 import { silentLogger, systemClock } from '@trunkline/core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -107,6 +107,36 @@ describe('a house of speech', { timeout: 20_000 }, () => {
     expect(first!.body).toMatchObject({ model: 'gpt-4o-mini-tts', instructions: 'Whisper.' })
     expect(second!.body).toMatchObject({ model: 'tts-1' })
     expect(second!.body).not.toHaveProperty('instructions')
+  })
+})
+
+describe('every engine, by its environment alone', { timeout: 20_000 }, () => {
+  const environment = () => ({
+    OPENAI_API_KEY: 'k', OPENAI_BASE_URL: `${sandbox.url}/v1`, DEEPGRAM_API_KEY: 'k', DEEPGRAM_BASE_URL: `${sandbox.url}/deepgram`, ELEVENLABS_API_KEY: 'k', ELEVENLABS_BASE_URL: `${sandbox.url}/elevenlabs`,
+    GOOGLE_SPEECH_API_KEY: 'k', GOOGLE_STT_BASE_URL: `${sandbox.url}/google`, GOOGLE_TTS_BASE_URL: `${sandbox.url}/google`, STT_COMPATIBLE_BASE_URL: `${sandbox.url}/compatible/v1`, STT_COMPATIBLE_MODEL: 'any/whisper',
+    POLLY_REGION: 'eu-central-1', POLLY_BASE_URL: `${sandbox.url}/polly`, POLLY_ACCESS_KEY_ID: ACCESS_KEY_ID, POLLY_SECRET_ACCESS_KEY: SECRET_ACCESS_KEY,
+    WHISPER_DIR: join(folder, 'no-whisper'), KOKORO_DIR: join(folder, 'no-kokoro'), PIPER_DIR: join(folder, 'no-piper'),
+  })
+  const full = () => house({ ...speechSettings(z.object(speechEnv).parse(environment())), vad: 'energy' })
+
+  it('hears', async () => {
+    const rich = await full()
+    const pcm = speak(SAID, { sampleRateHz: RATE_HZ }).pcm
+    for (const engine of ['openai', 'deepgram', 'google', 'compatible'] as const) expect((await rich.stt([engine])!.transcribe(pcm, hearing)).text, engine).toBe(SAID)
+    await expect(rich.stt(['whisper'])!.transcribe(pcm, hearing)).rejects.toMatchObject({ failure: { code: 'model_missing' } })
+  })
+
+  it('speaks', async () => {
+    const rich = await full()
+    for (const engine of ['openai', 'elevenlabs', 'google', 'polly'] as const) expect(heardIn((await synthesise(rich.tts([{ engine, voice_id: null }]), SAID, { ...options, language: 'en' })).pcm), engine).toBe(SAID)
+  })
+
+  it('models that are not where they should be: the embedded voice speaks', async () => {
+    const rich = await full()
+    const used: SpeechUsage[] = []
+    const order = [{ engine: 'kokoro', voice_id: null }, { engine: 'piper', voice_id: null }] as const
+    expect((await synthesise(rich.tts(order, { onUsage: (usage) => used.push(usage) }), SAID, options)).pcm.length).toBeGreaterThan(RATE_HZ / 2)
+    expect(used.map(({ engine, outcome }) => `${engine} ${outcome}`)).toEqual(['kokoro failed', 'piper failed', 'espeak ok'])
   })
 })
 
