@@ -1,17 +1,17 @@
 import type { Decoder } from '../../codec/index.ts'
 import { frameSamples } from '../../frame.ts'
 import type { Pcm } from '../../frame.ts'
-import { sequenceAhead, timestampAhead } from './rtp.ts'
+import { JitterBuffer } from '../../jitter/buffer.ts'
+import type { JitterOptions } from '../../jitter/buffer.ts'
+import { timestampAhead } from './rtp.ts'
 import type { RtpPacket } from './rtp.ts'
 
-/** So many packets wait for one that is missing: 60 ms at 20 ms a packet. Who asks for it again? Nobody; it is late or lost. */
-const REORDER_DEPTH = 3
+/** RTP counts packets with 16 bits. A packet that is missing is waited for as long as they have lately taken, between one frame and six. */
+const ORDER: JitterOptions = { modulo: 65_536, minDelayMs: 20, initialDelayMs: 60, maxDelayMs: 120 }
 /** Jitter of a radio network stays under this; a longer pause is filled with silence as it passes, so that a pause is heard as one. */
 const FILL_AFTER_MS = 200
 /** A longer hole in the timestamps is a new beginning (the peer's clock jumped), not sound that was lost. */
 const MAX_GAP_MS = 1_000
-/** So far from what is awaited that it belongs to a stream that began anew. */
-const RESTART_AHEAD = 1_000
 /** A peer sends at most 100 packets a second (10 ms each). What comes beyond is a flood and is not decoded. */
 const MAX_PACKETS_PER_SECOND = 250
 
@@ -25,18 +25,18 @@ export type InboundOptions = {
   onFrame(pcm: Pcm): void
 }
 
-/** RTP packets, as a network delivers them, to frames of 20 ms without a hole. */
+/** RTP packets, as a network delivers them, to frames of 20 ms without a hole. The numbers of packets put them in order, their timestamps say how long a hole is. */
 export class Inbound {
-  readonly stats: InboundStats = { packets: 0, late: 0, lostFrames: 0, malformed: 0, flooded: 0 }
+  readonly #counts = { packets: 0, late: 0, lostFrames: 0, malformed: 0, flooded: 0 }
   readonly #options: InboundOptions
   readonly #frame: Pcm
   /** RTP clock ticks per sample of ours. */
   readonly #ticksPerSample: number
-  readonly #waiting: RtpPacket[] = []
+  #order = new JitterBuffer<RtpPacket>(ORDER)
   #filled = 0
   #ssrc: number | null = null
-  #nextSequence = 0
-  #nextTimestamp = 0
+  /** Null: the next packet is a beginning. */
+  #nextTimestamp: number | null = null
   #arrivedAtMs = 0
   #budgetUntilMs = 0
   #budget = 0
@@ -48,23 +48,26 @@ export class Inbound {
     this.#ticksPerSample = options.clockRateHz / sampleRateHz
   }
 
+  get stats(): InboundStats {
+    return { ...this.#counts }
+  }
+
   packet(packet: RtpPacket, nowMs: number): void {
-    if (this.#isFlood(nowMs)) return void this.stats.flooded++
+    if (this.#isFlood(nowMs)) return void this.#counts.flooded++
     // Padding and what was not agreed upon: they carry no sound for us.
     if (packet.payloadType !== this.#options.payloadType) return
-    this.stats.packets++
+    this.#counts.packets++
     this.#arrivedAtMs = nowMs
-    const ahead = sequenceAhead(packet.sequence, this.#nextSequence)
-    if (packet.ssrc !== this.#ssrc || Math.abs(ahead) > RESTART_AHEAD) return this.#restart(packet)
-    if (ahead < 0) return void this.stats.late++
-    this.#keep(packet)
-    this.#drain()
+    if (packet.ssrc !== this.#ssrc) this.#beginAnew(packet.ssrc)
+    const verdict = this.#order.push(packet.sequence, (packet.timestamp / this.#options.clockRateHz) * 1_000, packet, nowMs)
+    if (verdict === 'late' || verdict === 'duplicate') this.#counts.late++
+    this.#release(nowMs)
   }
 
   /** Every 20 ms. */
   tick(nowMs: number): void {
-    if (this.#ssrc === null || nowMs - this.#arrivedAtMs < FILL_AFTER_MS) return
-    this.#flushWaiting()
+    this.#release(nowMs)
+    if (this.#nextTimestamp === null || nowMs - this.#arrivedAtMs < FILL_AFTER_MS) return
     this.#emit(new Int16Array(this.#frame.length))
     this.#nextTimestamp = (this.#nextTimestamp + this.#frame.length * this.#ticksPerSample) >>> 0
   }
@@ -81,44 +84,29 @@ export class Inbound {
     return this.#budget-- <= 0
   }
 
-  #restart(packet: RtpPacket): void {
-    this.#flushWaiting()
-    this.#ssrc = packet.ssrc
-    this.#nextSequence = packet.sequence
-    this.#nextTimestamp = packet.timestamp
-    this.#play(packet)
+  /** Another source: what still waits of the old one is not heard. */
+  #beginAnew(ssrc: number): void {
+    this.#order = new JitterBuffer<RtpPacket>(ORDER)
+    this.#ssrc = ssrc
+    this.#nextTimestamp = null
   }
 
-  /** In order of sequence; a repeat is dropped. */
-  #keep(packet: RtpPacket): void {
-    const waiting = this.#waiting
-    let at = waiting.length
-    while (at > 0 && sequenceAhead(waiting[at - 1]!.sequence, packet.sequence) > 0) at--
-    if (at > 0 && waiting[at - 1]!.sequence === packet.sequence) return void this.stats.late++
-    waiting.splice(at, 0, packet)
-  }
-
-  #drain(): void {
-    while (this.#waiting.length > 0) {
-      const isNext = this.#waiting[0]!.sequence === this.#nextSequence
-      if (!isNext && this.#waiting.length <= REORDER_DEPTH) return
-      this.#play(this.#waiting.shift()!)
+  #release(nowMs: number): void {
+    for (let released = this.#order.pull(nowMs); released; released = this.#order.pull(nowMs)) {
+      if (released.kind === 'restart') this.#nextTimestamp = null
+      // A packet that was given up leaves a hole in the timestamps, which the next one fills.
+      else if (released.kind === 'frame') this.#play(released.payload)
     }
   }
 
-  #flushWaiting(): void {
-    for (const packet of this.#waiting.splice(0)) this.#play(packet)
-  }
-
   #play(packet: RtpPacket): void {
-    this.#nextSequence = (packet.sequence + 1) & 0xffff
     if (packet.payload.length === 0) return // A probe of the network.
-    const gap = timestampAhead(packet.timestamp, this.#nextTimestamp)
+    const gap = this.#nextTimestamp === null ? 0 : timestampAhead(packet.timestamp, this.#nextTimestamp)
     if (gap > 0) this.#fillGap(gap, packet.payload)
     const pcm = this.#decode(packet.payload)
     const ticks = pcm.length * this.#ticksPerSample
     // Its time was filled with silence while it was on its way. Of half a frame nobody need be deprived.
-    if (gap < 0 && -gap >= ticks && -gap <= this.#ticksOf(MAX_GAP_MS)) return void this.stats.late++
+    if (gap < 0 && -gap >= ticks && -gap <= this.#ticksOf(MAX_GAP_MS)) return void this.#counts.late++
     this.#emit(pcm)
     this.#nextTimestamp = (packet.timestamp + ticks) >>> 0
   }
@@ -126,7 +114,7 @@ export class Inbound {
   #fillGap(gap: number, following: Buffer): void {
     if (gap > this.#ticksOf(MAX_GAP_MS)) return
     const samples = Math.round(gap / this.#ticksPerSample)
-    this.stats.lostFrames += Math.ceil(samples / this.#frame.length)
+    this.#counts.lostFrames += Math.ceil(samples / this.#frame.length)
     this.#emit(this.#options.decoder.conceal(samples, following))
   }
 
@@ -135,7 +123,7 @@ export class Inbound {
     try {
       return this.#options.decoder.decode(payload)
     } catch {
-      this.stats.malformed++
+      this.#counts.malformed++
       return this.#options.decoder.conceal(this.#frame.length)
     }
   }
@@ -159,4 +147,3 @@ export class Inbound {
     }
   }
 }
-

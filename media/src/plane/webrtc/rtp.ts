@@ -33,6 +33,5 @@ export function writeRtpHeader(out: Buffer, { payloadType, marker, sequence, tim
   out.writeUInt32BE(ssrc >>> 0, 8)
 }
 
-/** How far `a` is ahead of `b`, on counters of 16 and 32 bits that turn over; negative when behind. */
-export const sequenceAhead = (a: number, b: number): number => ((a - b) << 16) >> 16
+/** How far `a` is ahead of `b`, on a counter of 32 bits that turns over; negative when behind. */
 export const timestampAhead = (a: number, b: number): number => (a - b) | 0
