@@ -41,7 +41,7 @@ async function runOne(bench: Bench, options: BenchOptions): Promise<Figure[]> {
   for (const table of report.tables) options.say(drawTable(table))
   options.say(drawTable({ title: 'Figures', head: ['figure', 'value', 'unit', 'baseline', 'ratio', 'floor', 'goal', ''], rows: figures.map(rowOf) }))
   for (const note of report.notes) options.say(`  ${note}`)
-  if (!options.quick) {
+  if (!options.quick && figures.length > 0) {
     keepResult(bench.name, machine, figures, report)
     refreshReadme()
   }
