@@ -1,4 +1,4 @@
-import type { CallDirection, CarrierId, CallCost, Micros, ModelUsage, SpeechUsage, VendorId } from '@trunkline/core'
+import { isSimulated, type CallDirection, type CarrierId, type CallCost, type Micros, type ModelUsage, type SpeechUsage, type VendorId } from '@trunkline/core'
 import { cardAt, speechPriceOf, type RateCard } from './card.ts'
 import { line, MILLION, sum, type ChargeLine } from './line.ts'
 import { estimateModels, rateModels, type TurnBounds } from './rate.ts'
@@ -27,9 +27,9 @@ export function rateCarrying(leg: CallLeg & { answeredMs: number }, cards?: read
   return line('call_seconds', `${leg.carrier}/${leg.direction}`, Math.ceil(Math.max(0, leg.answeredMs) / 1_000), minuteMicros[leg.carrier][leg.direction], MINUTE_SECONDS)
 }
 
-/** The same for a call as it is kept. */
-export const carryingPrice = ({ createdAt, carrier, direction }: Omit<CallLeg, 'atMs'> & { createdAt: Date }, answeredMs: number): Micros =>
-  rateCarrying({ atMs: createdAt.getTime(), carrier, direction, answeredMs }).amountMicros
+/** The same for a call as it is kept. A simulated caller has no carrier. */
+export const carryingPrice = ({ createdAt, carrier, direction, placedBy }: Omit<CallLeg, 'atMs'> & { createdAt: Date; placedBy: string }, answeredMs: number): Micros =>
+  isSimulated({ placedBy }) ? 0n : rateCarrying({ atMs: createdAt.getTime(), carrier, direction, answeredMs }).amountMicros
 
 /** One measured use of an engine; null: it costs nothing (it failed, or heard and said nothing). */
 export function rateSpeech(usage: SpeechUsage, { atMs, ownEngines }: Pick<CallLeg, 'atMs'> & OwnEngines, cards?: readonly RateCard[]): ChargeLine | null {

@@ -1,4 +1,4 @@
-import type { CallCost, CallEndReason, EndedCallStatus, Id, Micros } from '@trunkline/core'
+import { isSimulated, type CallCost, type CallEndReason, type EndedCallStatus, type Id, type Micros } from '@trunkline/core'
 import { eq } from 'drizzle-orm'
 import { callNews } from '../events/calls.ts'
 import { happened } from '../events/notes.ts'
@@ -40,12 +40,12 @@ export async function end(tx: Tx, wish: EndCall): Promise<EndedCall> {
   await charge(tx, call, cost)
   await tx.query(
     `UPDATE calls SET status = $2, end_reason = $3, end_detail = $4, ended_at = $5, lease_owner = NULL, lease_until = NULL,
-       summary_due_at = CASE WHEN EXISTS (SELECT 1 FROM messages WHERE call_id = $1) THEN now() END, cost_carrier_micros = $6, cost_stt_micros = $7, cost_tts_micros = $8, cost_model_micros = $9 WHERE id = $1`,
-    [call.id, wish.status, wish.reason, wish.detail?.slice(0, 255) ?? null, at, ...[cost.carrier, cost.stt, cost.tts, cost.model].map(String)],
+       summary_due_at = CASE WHEN $10 AND EXISTS (SELECT 1 FROM messages WHERE call_id = $1) THEN now() END, cost_carrier_micros = $6, cost_stt_micros = $7, cost_tts_micros = $8, cost_model_micros = $9 WHERE id = $1`,
+    [call.id, wish.status, wish.reason, wish.detail?.slice(0, 255) ?? null, at, ...[cost.carrier, cost.stt, cost.tts, cost.model].map(String), !isSimulated(call)],
     'calls_end',
   )
   await tx.query(`INSERT INTO call_events (tenant_id, call_id, kind, data) VALUES ($1, $2, 'status', $3)`, [call.tenantId, call.id, storableJson({ status: wish.status, reason: wish.reason })], 'calls_end_event')
-  if (call.conversationId) await extractSoon(tx, call.conversationId)
+  if (call.conversationId && !isSimulated(call)) await extractSoon(tx, call.conversationId)
   const [ended] = await tx.orm.select().from(calls).where(eq(calls.id, wish.callId))
   const over = callOf(ended!)
   happened(tx, over.tenantId, callNews(over))

@@ -102,8 +102,8 @@ export async function note(tx: Tx, callId: Id, events: readonly CallEvent[]): Pr
 
 export type CallNews = { said?: readonly CallUtterance[]; events?: readonly CallEvent[]; used?: readonly CallUse[] }
 
-/** What happened since the last time, in one transaction. False: the call is over or not this process's any more, and nothing was written: an ended call is charged. */
-export async function record(tx: Tx, { callId, epoch }: HeldCall, { said = [], events = [], used = [] }: CallNews, leadIdleMs: number): Promise<boolean> {
+/** What happened since the last time, in one transaction. False: the call is over or not this process's any more, and nothing was written: an ended call is charged. `leadIdleMs` null: no lead is looked for. */
+export async function record(tx: Tx, { callId, epoch }: HeldCall, { said = [], events = [], used = [] }: CallNews, leadIdleMs: number | null): Promise<boolean> {
   const { rows } = await tx.query<CallPlace>(
     'SELECT tenant_id, project_id, number_id, agent_id, prompt_id, prompt_version, conversation_id FROM calls WHERE id = $1 AND epoch = $2 AND ended_at IS NULL FOR NO KEY UPDATE',
     [callId, epoch],
@@ -120,10 +120,11 @@ export async function record(tx: Tx, { callId, epoch }: HeldCall, { said = [], e
 
 type CallPlace = { tenant_id: Id; project_id: Id; number_id: Id; agent_id: Id | null; prompt_id: Id | null; prompt_version: number | null; conversation_id: Id | null }
 
-async function insertSaid(tx: Tx, callId: Id, place: CallPlace, said: readonly CallUtterance[], leadIdleMs: number): Promise<void> {
+async function insertSaid(tx: Tx, callId: Id, place: CallPlace, said: readonly CallUtterance[], leadIdleMs: number | null): Promise<void> {
   const { rows } = await tx.query<{ last_seq: string }>(
     `UPDATE conversations SET last_seq = last_seq + $2, last_message_at = now(), last_inbound_at = CASE WHEN $3 THEN now() ELSE last_inbound_at END,
-       first_unextracted_at = coalesce(first_unextracted_at, now()), extraction_due_at = coalesce(extraction_due_at, now() + make_interval(secs => $4::float8 / 1000))
+       first_unextracted_at = CASE WHEN $4::float8 IS NULL THEN first_unextracted_at ELSE coalesce(first_unextracted_at, now()) END,
+       extraction_due_at = coalesce(extraction_due_at, now() + make_interval(secs => $4::float8 / 1000))
      WHERE id = $1 RETURNING last_seq`,
     [place.conversation_id, said.length, said.some(({ by }) => by === 'customer'), leadIdleMs],
     'calls_conversation_grows',

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm'
 import { bigint, boolean, customType, integer, jsonb, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 
 export * from './calls.ts'
+export * from './simulations.ts'
 export * from './people.ts'
 
 // Columns as the migrations made them (a test compares the two). Keys, policies and checks live in the migrations only.
