@@ -6,6 +6,7 @@ import type { AwsCredentials } from '../tts/polly/index.ts'
 import type { PollySettings } from '../tts/polly/index.ts'
 import type { TtsEngine, Voice } from '../tts/contract.ts'
 import type { Device } from '../tts/onnx/runner.ts'
+import type { SmartTurn } from '../turn/smart/index.ts'
 import type { Vad } from '../vad/contract.ts'
 
 export type SttName = z.infer<typeof SttEngineId>
@@ -25,6 +26,8 @@ export type SpeechHouseSettings = {
   polly?: { region: string; credentials: AwsCredentials; endpoint?: string; model?: NonNullable<PollySettings['model']> }
   /** Folders of models on this machine. */
   whisperDir?: string
+  /** Path of smart-turn-v3*.onnx. */
+  smartTurnModel?: string
   kokoroDir?: string
   piperDir?: string
   /** Who tells speech from other sound: the model (default), or loudness, for whoever hears no people (an API, the voices of a sandbox). */
@@ -64,6 +67,8 @@ export type TtsWish = Watch & {
  */
 export type SpeechHouse = {
   vad: Vad
+  /** Null: no model is set up. */
+  smartTurn: SmartTurn | null
   /** Engines that are not set up are skipped; empty or none: the installation's order. null: nobody of these can hear. */
   stt(order?: readonly SttName[], wish?: SttWish): SttEngine | null
   /** espeak comes last in every order, so somebody can always speak. A voice asked of an engine that lacks it is its own of the language. */

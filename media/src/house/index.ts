@@ -1,9 +1,10 @@
-import { Breakers } from '@trunkline/core'
+import { Breakers, type Logger } from '@trunkline/core'
 import { createSttChain } from '../chain/stt.ts'
 import { createTtsChain, type VoiceLink } from '../chain/tts.ts'
 import type { SttEngine } from '../stt/contract.ts'
 import type { TtsEngine } from '../tts/contract.ts'
 import { MESSAGE_LANGUAGES, Prerecorded } from '../tts/prerecorded/index.ts'
+import { createSmartTurn, type SmartTurn } from '../turn/smart/index.ts'
 import { createEnergyVad } from '../vad/energy.ts'
 import { openVad } from '../vad/silero/index.ts'
 import { VoiceCatalogue } from './catalogue.ts'
@@ -32,6 +33,7 @@ export async function openSpeechHouse(settings: SpeechHouseSettings, deps: Speec
   const catalogue = new VoiceCatalogue(new Map(orders.tts.map((name) => [name, voices.engines.get(name)!])), { clock, log })
   const messages = settings.messagesDir ? new Prerecorded({ directory: settings.messagesDir, engine: voices.engines.get('espeak')! }) : null
   const vad = settings.vad === 'energy' ? createEnergyVad() : await openVad({ log })
+  const smartTurn = settings.smartTurnModel ? await melodyOf(settings.smartTurnModel, log) : null
   const chain = { breakers, clock, log }
 
   function stt(order: readonly SttName[] = [], { onUsage, onFailover, ...wish }: SttWish = {}): SttEngine | null {
@@ -63,15 +65,25 @@ export async function openSpeechHouse(settings: SpeechHouseSettings, deps: Speec
   }
 
   return {
-    vad, stt, tts, warm,
+    vad, smartTurn, stt, tts, warm,
     voices: () => catalogue.all(),
     engines: () => ({ stt: orders.stt.map((engine) => ({ engine, model: ears.engines.get(engine)!.model })), tts: orders.tts.map((engine) => ({ engine, model: voices.engines.get(engine)!.model })) }),
     async close() {
       voices.espeak.close()
-      await Promise.all([vad.close(), ears.whisper?.close(), voices.runner?.close()])
+      await Promise.all([vad.close(), smartTurn?.close(), ears.whisper?.close(), voices.runner?.close()])
     },
   }
 }
 
 /** Optional fields of a chain are absent, never undefined. */
 const watching = ({ onUsage, onFailover }: Pick<SttWish & TtsWish, 'onUsage' | 'onFailover'>) => ({ ...(onUsage ? { onUsage } : {}), ...(onFailover ? { onFailover } : {}) })
+
+/** A model that cannot be used is said, and pauses are waited out as without it. */
+async function melodyOf(modelPath: string, log: Logger): Promise<SmartTurn | null> {
+  try {
+    return await createSmartTurn({ modelPath, log })
+  } catch (error) {
+    log.error({ error }, 'SMART_TURN_MODEL cannot be used: the end of a turn is told by words and pauses')
+    return null
+  }
+}

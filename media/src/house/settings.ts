@@ -47,6 +47,8 @@ export const speechEnv = {
   PIPER_DIR: text,
   /** Who tells speech from other sound: a model, or loudness. The sandbox's voices are tones: by loudness only. */
   VAD: z.enum(['silero', 'energy']).default('silero'),
+  /** Path of smart-turn-v3*.onnx, which hears by the melody whether a caller is done; without it words and pauses tell. */
+  SMART_TURN_MODEL: text,
   SPEECH_DEVICE: z.enum(['cpu', 'cuda']).default('cpu'),
   /** Where the messages for "no voice works" are kept; made when it is not there. */
   SPEECH_DIR: z.string().min(1).default('.data/speech'),
@@ -76,6 +78,7 @@ export function speechSettings(env: SpeechEnv): SpeechHouseSettings {
     elevenlabs: env.ELEVENLABS_API_KEY && defined({ apiKey: env.ELEVENLABS_API_KEY, baseUrl: env.ELEVENLABS_BASE_URL, model: env.ELEVENLABS_MODEL }),
     polly: pollyOf(env),
     whisperDir: env.WHISPER_DIR,
+    smartTurnModel: env.SMART_TURN_MODEL,
     kokoroDir: env.KOKORO_DIR,
     piperDir: env.PIPER_DIR,
     vad: env.VAD,

@@ -51,7 +51,7 @@ export class CallPipeline {
       onFault: () => this.close(),
     })
     this.#turns = openTurns({ language: voice.language, sttFinalP99Ms: stt.finalP99Ms, ...settings }, this.#nowMs())
-    this.#ears = new Ears({ sampleRateHz, vad, stt, language: voice.language, keyterms, signal: this.#stop.signal, onEdge: (edge) => this.#edge(edge), onWords: (event) => this.#words(event) })
+    this.#ears = new Ears({ sampleRateHz, vad, stt, language: voice.language, keyterms, signal: this.#stop.signal, onEdge: (edge) => this.#edge(edge), onWords: (event) => this.#words(event), smartTurn: options.smartTurn ?? null, onVerdict: (probability) => this.#take({ type: 'turn_model', probability }) })
     if (options.greeting !== null) this.#sayText('greeting', options.greeting)
     this.#setTimer()
   }
@@ -166,7 +166,9 @@ export class CallPipeline {
   #do(effect: TurnEffect): void {
     switch (effect.do) {
       case 'finish_stt': return this.#ears.finish()
-      case 'reply': return this.#startReply(effect.turn, effect.text)
+      case 'reply':
+        this.#ears.turnEnded()
+        return this.#startReply(effect.turn, effect.text)
       case 'prepare':
         this.#prepared = this.#newReply(effect.turn, effect.text, false)
         return

@@ -4,6 +4,7 @@ import type { SampleRateHz } from '../frame.ts'
 import type { SpeechFailure, SttEngine, WordTime } from '../stt/contract.ts'
 import type { TtsEngine } from '../tts/contract.ts'
 import type { Stage, TurnSettings, Utterance } from '../turn/contract.ts'
+import type { SmartTurn } from '../turn/smart/index.ts'
 import type { Vad } from '../vad/contract.ts'
 
 /** Who thinks of the answers. Text goes out as it comes; a rejection is a reply that failed. After the signal fired nothing is listened to. */
@@ -68,6 +69,8 @@ export type PipelineOptions = {
   /** Our own voice, come back by a loudspeaker, is no interruption. */
   echoGate?: boolean
   stt: SttEngine
+  /** A model of the melody that tells a pause from an end. */
+  smartTurn?: SmartTurn | null
   tts: TtsEngine
   voice: { id: string; speed: number; language: string | null }
   keyterms?: readonly string[]

@@ -1,6 +1,7 @@
 import type { Pcm, SampleRateHz } from '../frame.ts'
 import { createResampler, type Resampler } from '../resample/resampler.ts'
 import type { SttEngine, SttEvent, SttStream } from '../stt/contract.ts'
+import type { SmartTurn, SmartTurnStream } from '../turn/smart/index.ts'
 import type { Vad, VadStream } from '../vad/contract.ts'
 import { SpeechEdges, type SpeechEdge } from '../vad/speech-edges.ts'
 
@@ -11,11 +12,15 @@ export type EarsOptions = {
   sampleRateHz: SampleRateHz
   vad: Vad
   stt: SttEngine
+  /** Null: pauses are judged by words and time alone. */
+  smartTurn: SmartTurn | null
   language: string | null
   keyterms: readonly string[]
   signal: AbortSignal
   onEdge: (edge: SpeechEdge) => void
   onWords: (event: SttEvent) => void
+  /** By the melody of what was said: how probable it is that the caller is done. */
+  onVerdict: (probability: number) => void
 }
 
 /** What the caller's sound says: where speech begins and ends, and its words. */
@@ -24,13 +29,15 @@ export class Ears {
   readonly #vad: VadStream
   readonly #stt: SttStream
   readonly #edges = new SpeechEdges()
+  readonly #smart: SmartTurnStream | null
   #closed = false
 
   constructor(options: EarsOptions) {
-    const { sampleRateHz, vad, stt, language, keyterms, signal, onEdge, onWords } = options
+    const { sampleRateHz, vad, stt, language, keyterms, signal, onEdge, onWords, smartTurn, onVerdict } = options
     const rateHz = LISTEN_HZ[sampleRateHz]
     this.#resampler = rateHz === sampleRateHz ? null : createResampler({ fromHz: sampleRateHz, toHz: rateHz })
-    this.#vad = vad.open({ sampleRateHz: rateHz, onProbability: (probability, endMs) => this.#edges.push(probability, endMs).forEach(onEdge) })
+    this.#vad = vad.open({ sampleRateHz: rateHz, onProbability: (probability, endMs) => this.#edges.push(probability, endMs).forEach((edge) => this.#edge(edge, onEdge)) })
+    this.#smart = smartTurn?.open({ sampleRateHz: rateHz, onVerdict }) ?? null
     this.#stt = stt.open({ sampleRateHz: rateHz, language, keyterms, signal })
     void this.#listen(onWords)
   }
@@ -39,7 +46,19 @@ export class Ears {
     if (this.#closed) return
     const heard = this.#resampler ? this.#resampler.process(pcm) : pcm
     this.#vad.push(heard)
+    this.#smart?.push(heard)
     this.#stt.push(heard)
+  }
+
+  /** The caller was answered: what comes next is another turn. */
+  turnEnded(): void {
+    this.#smart?.turnEnded()
+  }
+
+  #edge(edge: SpeechEdge, onEdge: EarsOptions['onEdge']): void {
+    if (edge.type === 'start') this.#smart?.speechStarted()
+    else this.#smart?.speechStopped()
+    onEdge(edge)
   }
 
   finish(): void {
@@ -52,6 +71,7 @@ export class Ears {
     this.#closed = true
     this.#vad.close()
     this.#stt.close()
+    this.#smart?.close()
     this.#resampler?.close()
   }
 

@@ -72,16 +72,17 @@ export class BriefingCall {
   }
 
   /** No model: yes, no, or once more. */
-  readonly #replier: Replier = async ({ text, onText }) => {
+  readonly #replier: Replier = async (run) => {
+    const { text } = run
     if (YES.test(text)) {
-      onText(this.#phrases.transfer)
+      run.onText(this.#phrases.transfer)
       return 'transfer'
     }
     if (NO.test(text)) {
-      onText(this.#phrases.goodbye)
+      run.onText(this.#phrases.goodbye)
       return 'hang_up'
     }
-    onText(this.#phrases.take_it)
+    run.onText(this.#phrases.take_it)
     return 'listen'
   }
 

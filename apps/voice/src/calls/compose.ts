@@ -74,5 +74,5 @@ function speechFor(house: SpeechHouse, { stt: ears, tts: voices }: VoiceSettings
   if (!stt) return null
   const all = house.engines()
   const among = <Info extends { engine: string }>(engines: Info[], names: readonly string[]): Info[] => (names.length > 0 ? engines.filter(({ engine }) => names.includes(engine)) : engines)
-  return { vad: house.vad, stt, tts: house.tts(voices, { onUsage }), engines: { stt: among(all.stt, ears), tts: among(all.tts, voices.map(({ engine }) => engine)) } }
+  return { vad: house.vad, smartTurn: house.smartTurn, stt, tts: house.tts(voices, { onUsage }), engines: { stt: among(all.stt, ears), tts: among(all.tts, voices.map(({ engine }) => engine)) } }
 }

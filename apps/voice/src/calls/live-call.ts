@@ -3,7 +3,7 @@ import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/b
 import { stepUrl, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
 import { newId, wordSpans, type Breakers, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
-import type { PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SttEngine, TtsEngine, Vad } from '@trunkline/media'
+import type { PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SmartTurn, SttEngine, TtsEngine, Vad } from '@trunkline/media'
 import type { WebSocket } from 'ws'
 import { CallJournal, type JournalDeps } from './journal.ts'
 import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
@@ -28,7 +28,7 @@ export type LiveCallDeps = JournalDeps & {
   onCharged: (tenantId: Id) => void
 }
 
-export type CallSpeech = { vad: Vad; stt: SttEngine; tts: TtsEngine; /** For holds. */ engines: { stt: { engine: string; model: string }[]; tts: { engine: string; model: string }[] } }
+export type CallSpeech = { vad: Vad; smartTurn: SmartTurn | null; stt: SttEngine; tts: TtsEngine; /** For holds. */ engines: { stt: { engine: string; model: string }[]; tts: { engine: string; model: string }[] } }
 
 /** Everything about one call that does not change while it lives. */
 export type LiveCallFacts = {
@@ -127,10 +127,10 @@ export class LiveCall {
 
   #dial(isFirst: boolean): PhoneCall {
     const { settings, prompt, call, contact, recording } = this.facts
-    const { vad, stt, tts } = this.#speech
+    const { vad, smartTurn, stt, tts } = this.#speech
     const greeting = isFirst ? [recording ? settings.recording.announcement : null, settings.greeting].filter((text) => text !== null).join(' ') : this.#back
     return new PhoneCall({
-      wheel: this.#deps.wheel, vad, echoGate: true, stt, tts, recording, phrases: this.#phrases, lineBack: this.#phrases.line_back,
+      wheel: this.#deps.wheel, vad, echoGate: true, smartTurn, stt, tts, recording, phrases: this.#phrases, lineBack: this.#phrases.line_back,
       // Which voice each engine has is the chain's to know.
       voice: { id: '', speed: settings.voice.speed, language: settings.voice.language },
       greeting: greeting === '' ? null : greeting,
