@@ -1,27 +1,18 @@
 import { z } from 'zod'
+import type { Pcm } from '../../frame.ts'
 import type { TtsEngine, TtsOptions, Voice } from '../contract.ts'
-import { ttsEngine, type EngineSettings } from '../engine.ts'
-import { harmless } from '../espeak/index.ts'
-import { phonemesOf } from '../espeak/phonemes.ts'
-import type { EspeakPool } from '../espeak/pool.ts'
+import { ttsEngine } from '../engine.ts'
 import { speechError } from '../failure.ts'
-import { ModelDirectory, fileName } from '../onnx/directory.ts'
-import { localPart } from '../onnx/part.ts'
-import type { Device, OnnxRunner, TensorValue } from '../onnx/runner.ts'
-import { SPOKEN_PAUSES, type Deadlines, type Piece, type Said, type VoicePart } from '../part.ts'
+import { fileName } from '../onnx/directory.ts'
+import { LocalVoice, type LocalVoiceSettings } from '../onnx/local-voice.ts'
+import type { TensorValue } from '../onnx/runner.ts'
+import { SPOKEN_PAUSES } from '../part.ts'
 import { STYLE_SIZE, styleOf, tokensOf, type Vocabulary } from './tokens.ts'
 
-export type KokoroSettings = {
-  /** As published: `onnx/model.onnx` (or `model.onnx`), `tokenizer.json` (or `config.json`), `voices/<voice>.bin`. */
-  directory: string
+/** `directory` as published: `onnx/model.onnx` (or `model.onnx`), `tokenizer.json` (or `config.json`), `voices/<voice>.bin`. */
+export type KokoroSettings = LocalVoiceSettings & {
   /** Another file of the same folder, such as `onnx/model_quantized.onnx`. */
   modelFile?: string
-  runner: OnnxRunner
-  /** Reads the text: Kokoro is fed espeak's phonemes. */
-  espeak: EspeakPool
-  device?: Device
-  deadlines?: Partial<Deadlines>
-  engine?: Partial<EngineSettings>
 }
 
 const ID = 'kokoro'
@@ -50,24 +41,17 @@ export function kokoroVoice(settings: KokoroSettings): TtsEngine {
   return ttsEngine(new Kokoro(settings), settings.engine)
 }
 
-class Kokoro implements VoicePart {
+class Kokoro extends LocalVoice {
   readonly id = ID
   readonly model = 'kokoro'
-  readonly maxChars = 200
-  readonly ahead = localPart.ahead
-  readonly spokenForm = localPart.spokenForm
-  readonly failure = localPart.failure
   readonly pauses = { sentenceMs: SPOKEN_PAUSES.sentenceMs / 2, clauseMs: 0 }
-  readonly deadlines: Deadlines
-  readonly #settings: KokoroSettings
-  readonly #directory: ModelDirectory
+  readonly #modelFiles: readonly string[]
   readonly #styles = new Map<string, Float32Array>()
   #vocabulary: Vocabulary | null = null
 
   constructor(settings: KokoroSettings) {
-    this.#settings = settings
-    this.#directory = new ModelDirectory(ID, settings.directory)
-    this.deadlines = { ...localPart.deadlines, ...settings.deadlines }
+    super(ID, settings)
+    this.#modelFiles = settings.modelFile ? [settings.modelFile] : ['onnx/model.onnx', 'model.onnx']
   }
 
   sampleRateHz(): number {
@@ -75,25 +59,22 @@ class Kokoro implements VoicePart {
   }
 
   async voices(): Promise<Voice[]> {
-    const names = await this.#directory.list('voices', '.bin')
+    const names = await this.directory.list('voices', '.bin')
     return names.map((id) => ({ id, name: id, language: LANGUAGES[id[0] ?? '']?.tag ?? 'mul', gender: id[1] === 'f' ? 'female' : id[1] === 'm' ? 'male' : null }))
   }
 
-  async *say({ text }: Piece, options: Omit<TtsOptions, 'signal'>, signal: AbortSignal): AsyncGenerator<Said> {
-    const { runner, espeak, device = 'cpu', modelFile } = this.#settings
+  protected async sound(text: string, options: Omit<TtsOptions, 'signal'>, signal: AbortSignal): Promise<Pcm> {
     const voice = fileName(ID, options.voice || DEFAULT_VOICE)
-    const model = await (modelFile ? this.#directory.find(modelFile) : this.#directory.find('onnx/model.onnx', 'model.onnx'))
+    const model = await this.directory.find(...this.#modelFiles)
     const [vocabulary, styles] = [await this.#words(), await this.#style(voice)]
     const language = LANGUAGES[voice[0] ?? ''] ?? LANGUAGES.a!
-    const tokens = tokensOf(await phonemesOf(espeak, harmless(text), language.espeak, signal), vocabulary)
-    const pcm = await runner.run(model, device, inputsOf(tokens, styleOf(styles, tokens.length), options.speed), signal)
-    yield { type: 'open', requestId: null }
-    yield { type: 'audio', pcm }
+    const tokens = tokensOf(await this.phonemes(text, language.espeak, signal), vocabulary)
+    return this.run(model, inputsOf(tokens, styleOf(styles, tokens.length), options.speed), signal)
   }
 
   async #words(): Promise<Vocabulary> {
     if (this.#vocabulary) return this.#vocabulary
-    const file = await this.#directory.json(Tokenizer, 'tokenizer.json', 'config.json')
+    const file = await this.directory.json(Tokenizer, 'tokenizer.json', 'config.json')
     this.#vocabulary = 'model' in file ? file.model.vocab : file.vocab
     return this.#vocabulary
   }
@@ -101,7 +82,7 @@ class Kokoro implements VoicePart {
   async #style(voice: string): Promise<Float32Array> {
     const known = this.#styles.get(voice)
     if (known) return known
-    const styles = await this.#directory.floats(`voices/${voice}.bin`, MAX_VOICE_BYTES)
+    const styles = await this.directory.floats(`voices/${voice}.bin`, MAX_VOICE_BYTES)
     if (styles.length < STYLE_SIZE) throw speechError('unsupported', `${ID}: voices/${voice}.bin holds no style`)
     this.#styles.set(voice, styles)
     return styles

@@ -2,28 +2,16 @@ import { z } from 'zod'
 import type { Pcm } from '../../frame.ts'
 import { createResampler } from '../../resample/resampler.ts'
 import type { TtsEngine, TtsOptions, Voice } from '../contract.ts'
-import { ttsEngine, type EngineSettings } from '../engine.ts'
-import { harmless } from '../espeak/index.ts'
-import { phonemesOf } from '../espeak/phonemes.ts'
-import type { EspeakPool } from '../espeak/pool.ts'
+import { ttsEngine } from '../engine.ts'
 import { speechError } from '../failure.ts'
 import { joinPcm } from '../one-shot.ts'
-import { ModelDirectory, fileName } from '../onnx/directory.ts'
-import { localPart } from '../onnx/part.ts'
-import type { Device, OnnxRunner, TensorValue } from '../onnx/runner.ts'
-import type { Deadlines, Piece, Said, VoicePart } from '../part.ts'
+import { fileName } from '../onnx/directory.ts'
+import { LocalVoice, type LocalVoiceSettings } from '../onnx/local-voice.ts'
+import type { TensorValue } from '../onnx/runner.ts'
 import { phonemeIds } from './phoneme-ids.ts'
 
-export type PiperSettings = {
-  /** With `<voice>.onnx` and `<voice>.onnx.json` for every voice. */
-  directory: string
-  runner: OnnxRunner
-  /** Reads the text: Piper speaks espeak's phonemes. */
-  espeak: EspeakPool
-  device?: Device
-  deadlines?: Partial<Deadlines>
-  engine?: Partial<EngineSettings>
-}
+/** `directory` with `<voice>.onnx` and `<voice>.onnx.json` for every voice. */
+export type PiperSettings = LocalVoiceSettings
 
 const ID = 'piper'
 
@@ -45,24 +33,15 @@ export function piperVoice(settings: PiperSettings): TtsEngine {
   return ttsEngine(new Piper(settings), settings.engine)
 }
 
-class Piper implements VoicePart {
+class Piper extends LocalVoice {
   readonly id = ID
   readonly model = 'piper'
-  readonly maxChars = 200
-  readonly ahead = localPart.ahead
-  readonly spokenForm = localPart.spokenForm
-  readonly failure = localPart.failure
   /** A voice's sound ends with its last phoneme. */
   readonly pauses = { sentenceMs: 200, clauseMs: 0 }
-  readonly deadlines: Deadlines
-  readonly #settings: PiperSettings
-  readonly #directory: ModelDirectory
   readonly #configs = new Map<string, Config>()
 
   constructor(settings: PiperSettings) {
-    this.#settings = settings
-    this.#directory = new ModelDirectory(ID, settings.directory)
-    this.deadlines = { ...localPart.deadlines, ...settings.deadlines }
+    super(ID, settings)
   }
 
   /** Voices have rates of their own (16,000 or 22,050); what is said is brought to one of the house's. */
@@ -71,26 +50,24 @@ class Piper implements VoicePart {
   }
 
   async voices(): Promise<Voice[]> {
-    const names = await this.#directory.list('', '.onnx')
+    const names = await this.directory.list('', '.onnx')
     const voices = await Promise.all(names.map(async (name) => voicesOf(name, await this.#config(name))))
     return voices.flat()
   }
 
-  async *say({ text }: Piece, options: Omit<TtsOptions, 'signal'>, signal: AbortSignal): AsyncGenerator<Said> {
-    const { runner, espeak, device = 'cpu' } = this.#settings
+  protected async sound(text: string, options: Omit<TtsOptions, 'signal'>, signal: AbortSignal): Promise<Pcm> {
     const { name, speaker } = parseVoice(options.voice)
     const config = await this.#config(name)
-    const model = await this.#directory.find(`${name}.onnx`)
-    const ids = phonemeIds(await phonemesOf(espeak, harmless(text), config.espeak.voice, signal), config.phoneme_id_map)
-    const pcm = await runner.run(model, device, inputsOf(ids, config, speakerId(config, speaker), options.speed), signal)
-    yield { type: 'open', requestId: null }
-    yield { type: 'audio', pcm: atRate(pcm, config.audio.sample_rate, options.sampleRateHz) }
+    const model = await this.directory.find(`${name}.onnx`)
+    const ids = phonemeIds(await this.phonemes(text, config.espeak.voice, signal), config.phoneme_id_map)
+    const pcm = await this.run(model, inputsOf(ids, config, speakerId(config, speaker), options.speed), signal)
+    return atRate(pcm, config.audio.sample_rate, options.sampleRateHz)
   }
 
   async #config(name: string): Promise<Config> {
     const known = this.#configs.get(name)
     if (known) return known
-    const config = await this.#directory.json(Config, `${name}.onnx.json`)
+    const config = await this.directory.json(Config, `${name}.onnx.json`)
     if (config.phoneme_type !== 'espeak') throw speechError('unsupported', `${ID}: ${name} wants phonemes of the kind ${config.phoneme_type.slice(0, 32)}, not espeak`)
     this.#configs.set(name, config)
     return config
