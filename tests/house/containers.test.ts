@@ -84,7 +84,7 @@ describe('compose.yaml', () => {
 
   it('opens ports on the machine itself only, unless the owner says otherwise', () => {
     const ports = services.flatMap(([, service]) => service.ports ?? [])
-    expect(ports.filter((port) => !/^(127\.0\.0\.1|\$\{API_ADDRESS:-127\.0\.0\.1\}):/.test(port))).toEqual([])
+    expect(ports.filter((port) => !/^(127\.0\.0\.1|\$\{(API|WEBRTC)_ADDRESS:-127\.0\.0\.1\}):/.test(port))).toEqual([])
   })
 
   it('has no default for a secret: an empty one is refused', () => {
@@ -107,7 +107,8 @@ describe('docker/Dockerfile', () => {
 
   it('builds on the Node that package.json pins', () => {
     expect(dockerfile).toContain(`ARG NODE_IMAGE=node:${manifest.devDependencies.node}-`)
-    expect(dockerfile.match(/^FROM .*$/gm)).toEqual([expect.stringContaining('${NODE_IMAGE} AS dependencies'), expect.stringContaining('${NODE_IMAGE} AS app')])
+    const stages = ['dependencies', 'media-worker', 'app'].map((stage) => expect.stringContaining(`$\{NODE_IMAGE} AS ${stage}`) as string)
+    expect(dockerfile.match(/^FROM .*$/gm)).toEqual(stages)
   })
 
   it('copies only what exists', () => {

@@ -6,6 +6,7 @@ import { composeVoice, readEnv as readVoiceEnv } from '@trunkline/app-voice'
 import { composeWorker, readEnv as readWorkerEnv, startHealthServer } from '@trunkline/app-worker'
 import type { Logger } from '@trunkline/core'
 import { migrate } from '@trunkline/db'
+import { findMediaWorker } from './infra/media-worker.ts'
 import { startPostgres } from './infra/postgres.ts'
 import { startRedis } from './infra/redis.ts'
 import { secretFrom } from './infra/secret-file.ts'
@@ -62,7 +63,8 @@ async function startParts(options: SystemOptions, parts: Part[], stop: () => Pro
   const sandbox = await startSandbox({ port: options.ports.sandbox, mailPort: options.ports.mail, ...options.sandbox })
   parts.push({ name: 'sandbox', stop: () => sandbox.close() })
 
-  const environment = environmentOf(options, servers, secret, sandbox)
+  const mediaWorker = await findMediaWorker()
+  const environment = { ...environmentOf(options, servers, secret, sandbox), ...(mediaWorker === null ? {} : { MEDIASOUP_WORKER_BIN: mediaWorker }) }
   progress('starting the worker')
   const worker = await composeWorker(readWorkerEnv(environment), options.log('worker'))
   parts.push({ name: 'worker', stop: () => worker.stop() })

@@ -29,6 +29,7 @@ export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = sy
   void speech.warm()
   const calls = composeCalls({ env, db, redis, cache: createCache(redis), keyring, vendors, network, speech, news, clock, log })
   const server = createServer((request, response) => {
+    if (realtime.handle(request, response)) return
     void health(request.url ?? '/', async () => {
       await Promise.all([db.ping(), redisReady(redis, 1_000)])
     }).then(({ status, body }) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)))

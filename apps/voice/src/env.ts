@@ -5,6 +5,8 @@ const Url = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$
 const list = z.string().transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
 const Count = (fallback: number, max: number) => z.coerce.number().int().min(1).max(max).default(fallback)
 
+const Ports = z.string().regex(/^\d{4,5}-\d{4,5}$/, 'two ports, as in 40000-40010').transform((text) => ({ min: Number(text.split('-')[0]), max: Number(text.split('-')[1]) })).refine(({ min, max }) => min <= max && max <= 65_535, 'the first port is the smaller one, and 65535 the largest')
+
 const Env = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   REDIS_URL: z.url({ protocol: /^rediss?$/ }),
@@ -33,11 +35,22 @@ const Env = z.object({
   LEAD_QUIET_MS: Count(300_000, 86_400_000),
   /** Phone calls of this process; more are sent on by the carrier's next try. */
   CALLS_MAX: Count(150, 5_000),
+  /** A call whose process gives no sign of life for so long is somebody else's, or over. */
+  CALL_LEASE_MS: Count(15_000, 600_000),
   PRIVATE_ADDRESSES: list.default([]),
   DB_CONNECTIONS: Count(5, 200),
   /** Realtime sessions of this process; more are told to try elsewhere. */
   SESSIONS_MAX: Count(2_000, 20_000),
   SESSION_SECONDS_MAX: Count(3_600, 86_400),
+  /** The media worker of WebRTC: `node scripts/mediasoup-worker.mjs` finds or makes it. Without it there is no WebRTC. */
+  MEDIASOUP_WORKER_BIN: z.string().min(1).optional(),
+  /** Its processes, one per core that WebRTC may take. */
+  WEBRTC_WORKERS: Count(1, 64),
+  /** Where it listens, and what peers are told instead behind a NAT. */
+  WEBRTC_LISTEN_IP: z.string().min(1).default('127.0.0.1'),
+  WEBRTC_ANNOUNCED_ADDRESS: z.string().min(1).optional(),
+  /** One UDP and one TCP port per worker are taken from it, e.g. 40000-40010. */
+  WEBRTC_PORTS: Ports.optional(),
   DRAIN_MS: Count(30_000, 600_000),
   /** Event names of before GA. OpenAI has taken them away (12 May 2026); old clients may need them. */
   REALTIME_BETA: z.stringbool().default(false),

@@ -1,20 +1,22 @@
 import { realtime } from '@trunkline/channels'
 import { AppError, Id, type Clock, type PromptContent } from '@trunkline/core'
 import { findKey, findTenant, promptOfAgent, type Access, type ClientSecrets, type Db, type SessionBook, type Tx } from '@trunkline/db'
-import type { IncomingHttpHeaders } from 'node:http'
 
 /** Who came in and what for, once everything about it has been checked. */
 export type Visit = {
   tenantId: Id
   /** Null: a person's secret, for any project of the tenant. */
   projectId: Id | null
-  connection: realtime.Connection
-  /** A model's name, or the id of an agent. */
+  /** A model's name, or the id of an agent; '' in a session that only writes down. */
   model: string
   /** Named by its id instead of a model: its prompt speaks. */
   agent: PromptContent | null
-  /** What a client secret was made for; null for a key, which may begin any session. */
-  made: Pick<realtime.SecretGrant, 'config' | 'idSeed'> | null
+  /** The session that the client comes back to. */
+  sessionId: string | null
+  /** With what the session begins, where that was said before; null: the defaults. A client secret has also made its id. */
+  made: { config: realtime.SessionConfig; idSeed?: string } | null
+  /** The names of before GA. */
+  beta: boolean
 }
 
 export type DoorDeps = { access: Access; db: Db; secrets: ClientSecrets<realtime.SecretGrant>; book: SessionBook; clock: Clock }
@@ -22,41 +24,69 @@ export type DoorDeps = { access: Access; db: Db; secrets: ClientSecrets<realtime
 const SCOPE = 'realtime:write'
 
 /** Throws AppError; nothing about the credential is in it. A client secret is used up by this, whatever comes of it. */
-export async function admit(url: string, headers: IncomingHttpHeaders, deps: DoorDeps): Promise<Visit> {
-  const parsed = realtime.parseConnection(url, headers)
-  if (!parsed.ok) throw parsed.error
-  const { connection } = parsed
+export async function admit(connection: realtime.Connection, deps: DoorDeps): Promise<Visit> {
   if (connection.target.mode === 'call') throw new AppError('not_found', { message: 'There is no such call.' })
   const { value } = connection.credential
   return value.startsWith('ek_') ? bySecret(value, connection, deps) : byKey(value, connection, deps)
 }
 
-async function byKey(key: string, connection: realtime.Connection, deps: DoorDeps): Promise<Visit> {
-  const { access, db } = deps
-  const { tenantId, projectId, scopes } = await access.keys.check(key)
-  if (!scopes.has(SCOPE)) throw new AppError('permission_denied', { details: { needs: SCOPE } })
-  const wanted = connection.target.mode === 'realtime' ? connection.target.model : ''
-  const model = (await modelOfSession(connection, { tenantId, projectId }, deps)) ?? wanted
-  const agent = await db.tenant(tenantId, (tx) => agentOf(tx, model, projectId))
-  return { tenantId, projectId, connection, model, agent, made: null }
+/** A call over WebRTC: a client secret says what for; a key may say it with the offer. */
+export type CallWish = { credential: string; session: realtime.SessionPatch | null; model: string | null }
+
+export async function admitCall({ credential, session, model }: CallWish, deps: DoorDeps): Promise<Visit> {
+  if (credential.startsWith('ek_')) {
+    if (session) throw new AppError('invalid_request', { message: 'A client secret was made for its session: leave `session` out.', param: 'body.session' })
+    return ofSecret(await grantOf(credential, null, deps), deps)
+  }
+  const { tenantId, projectId } = await ownerOf(credential, deps)
+  if (session?.type === 'transcription') throw new AppError('invalid_request', { message: 'A call talks: its session is of type realtime.', param: 'body.session.type' })
+  const wish = { type: 'realtime' as const, ...session, model: session?.model ?? model ?? realtime.USUAL.model }
+  const agent = await deps.db.tenant(tenantId, (tx) => agentOf(tx, wish.model, projectId))
+  return { tenantId, projectId, model: wish.model, agent, sessionId: null, made: { config: realtime.orderedConfig({ session: wish }, agent?.instructions) }, beta: false }
 }
 
-async function bySecret(secret: string, connection: realtime.Connection, deps: DoorDeps): Promise<Visit> {
-  const { db, secrets, clock } = deps
+/** Whose the key is. Throws AppError. */
+export async function ownerOf(key: string, { access }: Pick<DoorDeps, 'access'>): Promise<Pick<Visit, 'tenantId' | 'projectId'>> {
+  const { tenantId, projectId, scopes } = await access.keys.check(key)
+  if (!scopes.has(SCOPE)) throw new AppError('permission_denied', { details: { needs: SCOPE } })
+  return { tenantId, projectId }
+}
+
+async function byKey(key: string, { target, sessionId, beta }: realtime.Connection, deps: DoorDeps): Promise<Visit> {
+  const owner = await ownerOf(key, deps)
+  const wanted = target.mode === 'realtime' ? target.model : ''
+  const model = (await modelOfSession(sessionId, owner, deps)) ?? wanted
+  const agent = await deps.db.tenant(owner.tenantId, (tx) => agentOf(tx, model, owner.projectId))
+  const made = target.mode === 'transcription' ? { config: realtime.transcriptionDefaults(realtime.USUAL.transcriptionModel) } : null
+  return { ...owner, model, agent, sessionId, made, beta }
+}
+
+async function bySecret(secret: string, { target, sessionId, beta }: realtime.Connection, deps: DoorDeps): Promise<Visit> {
+  const grant = await grantOf(secret, target, deps)
+  const other = await modelOfSession(sessionId, grant, deps)
+  if (other !== null && other !== modelOf(grant)) throw new AppError('permission_denied', { message: 'This client secret was made for another session.' })
+  return { ...(await ofSecret(grant, deps)), sessionId, beta }
+}
+
+async function grantOf(secret: string, target: realtime.Target | null, { secrets, clock }: DoorDeps): Promise<realtime.SecretGrant> {
   const found = realtime.isClientSecret(secret) ? await secrets.take(secret) : null
-  const grant = realtime.redeem(found, connection.target, clock.nowMs())
-  const { tenantId, projectId, config } = grant
-  const model = config.type === 'realtime' ? config.model : ''
-  if (((await modelOfSession(connection, grant, deps)) ?? model) !== model) throw new AppError('permission_denied', { message: 'This client secret was made for another session.' })
+  return realtime.redeem(found, target, clock.nowMs())
+}
+
+async function ofSecret(grant: realtime.SecretGrant, { db, clock }: DoorDeps): Promise<Visit> {
+  const { tenantId, projectId, config, idSeed } = grant
+  const model = modelOf(grant)
   const agent = await db.tenant(tenantId, async (tx) => {
     await stillGood(tx, grant, clock.nowMs())
     return agentOf(tx, model, projectId)
   })
-  return { tenantId, projectId, connection, model, agent, made: grant }
+  return { tenantId, projectId, model, agent, sessionId: null, made: { config, idSeed }, beta: false }
 }
 
+const modelOf = ({ config }: realtime.SecretGrant): string => (config.type === 'realtime' ? config.model : '')
+
 /** Of the session that a client comes back to; null for a new one. Another tenant's or project's does not exist. */
-async function modelOfSession({ sessionId }: realtime.Connection, { tenantId, projectId }: Pick<Visit, 'tenantId' | 'projectId'>, { book, clock }: DoorDeps): Promise<string | null> {
+async function modelOfSession(sessionId: string | null, { tenantId, projectId }: Pick<Visit, 'tenantId' | 'projectId'>, { book, clock }: DoorDeps): Promise<string | null> {
   if (sessionId === null) return null
   const facts = await book.find(sessionId)
   const ours = facts && facts.tenantId === tenantId && (projectId === null || facts.projectId === projectId) && facts.expiresAtMs > clock.nowMs()

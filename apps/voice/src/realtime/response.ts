@@ -1,7 +1,7 @@
 import type { ModelItem, ModelRequest, Vendor } from '@trunkline/agents'
 import type { realtime } from '@trunkline/channels'
 import type { Logger, ModelUsage } from '@trunkline/core'
-import { createEncoder, durationMs, type Encoder, type SpeechUsage, type TtsEngine, type TtsStream } from '@trunkline/media'
+import { createEncoder, durationMs, type Encoder, type Pcm, type SampleRateHz, type SpeechUsage, type TtsEngine, type TtsStream } from '@trunkline/media'
 import { plainFormat } from './input-sound.ts'
 import type { Purse, Ticket } from './purse.ts'
 
@@ -14,6 +14,8 @@ export type ResponseDeps = {
   tell(happening: realtime.Happening): void
   purse: Purse
   log: Logger
+  /** Where we play it ourselves. Resolves when more may come. */
+  play?: ((pcm: Pcm, rateHz: SampleRateHz) => Promise<void>) | undefined
 }
 
 const MAX_TOKENS = 4_096
@@ -126,7 +128,10 @@ export class ResponseRun {
   async #carry(stream: TtsStream, encoder: Encoder): Promise<void> {
     const { responseId } = this.#request
     for await (const event of stream.events) {
-      if (event.type === 'audio') this.#tell({ type: 'speech_audio', responseId, audio: encoder.encode(event.pcm), ms: durationMs(event.pcm, encoder.format.sampleRateHz) })
+      if (event.type === 'audio') {
+        this.#tell({ type: 'speech_audio', responseId, audio: encoder.encode(event.pcm), ms: durationMs(event.pcm, encoder.format.sampleRateHz) })
+        if (!this.#stop.signal.aborted) await this.#deps.play?.(event.pcm, encoder.format.sampleRateHz)
+      }
       else if (event.type === 'spans') this.#tell({ type: 'speech_words', responseId, spans: event.spans.map(({ charEnd, endMs }) => ({ charEnd, endMs })) })
       else if (event.type === 'failed') this.#fault = { type: 'server_error', code: 'speech_failed', message: 'The voice failed.' }
     }

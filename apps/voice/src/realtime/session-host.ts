@@ -3,6 +3,8 @@ import type { Vendor } from '@trunkline/agents'
 import type { Clock, Logger } from '@trunkline/core'
 import { createDecoder, createEncoder, type Pcm, type SampleRateHz, type SttEngine, type TtsEngine, type Vad } from '@trunkline/media'
 import { InputSound, plainFormat } from './input-sound.ts'
+import { LegInput } from './leg-input.ts'
+import { Playout, type PlayoutOptions } from './playout.ts'
 import type { Purse } from './purse.ts'
 import { NO_CREDIT, ResponseRun } from './response.ts'
 
@@ -25,6 +27,8 @@ export type SessionDeps = {
   clock: Clock
   log: Logger
   purse: Purse
+  /** A call: we play what is said, and know what was heard of it. Null: the client does. */
+  playout: PlayoutOptions | null
   /** What another process would need to know is not what it was. */
   changed: (state: realtime.SessionState) => void
 }
@@ -50,6 +54,10 @@ export class SessionHost {
   readonly #items = new Map<string, ItemSound>()
   readonly #transcripts = new Map<string, Promise<void>>()
   readonly #stop = new AbortController()
+  readonly #playout: Playout | null
+  readonly #ear = new LegInput()
+  /** Responses by the items that they say, until the last of each was heard. */
+  readonly #said = new Map<string, string>()
   #state: realtime.SessionState
   #itemsMs = 0
   #cancelIdle: (() => void) | null = null
@@ -64,8 +72,15 @@ export class SessionHost {
     this.#deps = deps
     this.#state = first.state
     this.#sound = new InputSound(deps.vad, first.state.config.audio.input, {
-      speechStarted: (atMs) => this.#tell({ type: 'speech_started', atMs }),
+      speechStarted: (atMs) => {
+        this.#noteHeard()
+        this.#tell({ type: 'speech_started', atMs })
+      },
       speechStopped: (atMs) => this.#tell({ type: 'speech_stopped', atMs }),
+    })
+    this.#playout = deps.playout && new Playout(deps.playout, {
+      started: (itemId) => this.#tell({ type: 'playout_started', responseId: this.#said.get(itemId) ?? '', itemId, contentIndex: 0 }),
+      stopped: (itemId) => this.#stopped(itemId),
     })
     this.#take(first)
   }
@@ -96,6 +111,8 @@ export class SessionHost {
     this.#cancelIdle?.()
     for (const run of this.#runs.values()) run.cancel()
     this.#sound.close()
+    this.#ear.close()
+    this.#playout?.close()
     this.#items.clear()
     await Promise.all(this.#work)
     await this.#deps.purse.close()
@@ -104,7 +121,27 @@ export class SessionHost {
   /** One message of the client. */
   receive(text: string): void {
     if (this.#closed) return
+    this.#noteHeard()
     this.#take(realtime.receiveParsed(this.#state, this.#codec.read(text)))
+  }
+
+  /** 20 ms of the caller, where sound does not come as events. Lent. */
+  hear(pcm: Pcm, rateHz: SampleRateHz): void {
+    if (this.#closed) return
+    const audio = this.#ear.encode(pcm, rateHz, plainFormat(this.#state.config.audio.input.format))
+    this.#take(realtime.step(this.#state, { type: 'client', event: { type: 'input_audio_buffer.append', audio } }))
+  }
+
+  /** What may cut us off must find how much was heard until now. */
+  #noteHeard(): void {
+    const heard = this.#playout?.heard()
+    if (heard) this.#tell({ type: 'playout_heard', responseId: this.#said.get(heard.itemId) ?? '', itemId: heard.itemId, contentIndex: 0, ms: heard.ms })
+  }
+
+  #stopped(itemId: string): void {
+    const responseId = this.#said.get(itemId) ?? ''
+    this.#said.delete(itemId)
+    this.#tell({ type: 'playout_stopped', responseId })
   }
 
   #tell(happening: realtime.Happening): void {
@@ -121,6 +158,8 @@ export class SessionHost {
 
   #send(event: realtime.ServerEvent): void {
     if (this.#closed) return
+    // Who hears it does not read it.
+    if (this.#playout && event.type === 'response.output_audio.delta') return
     const text = this.#codec.write(event)
     if (text !== null) this.#outlet.send(text)
     if (this.#outlet.waitingBytes <= BUFFERED_BYTES_MAX) return
@@ -155,8 +194,10 @@ export class SessionHost {
         const decoder = createDecoder(plainFormat(effect.format))
         return this.#keep(effect.itemId, decoder.decode(effect.audio), decoder.format.sampleRateHz)
       }
-      // The client plays, and tells by truncation what it did not.
       case 'cut_playout':
+        this.#said.clear()
+        return this.#playout?.cut()
+      // The client tells what it did not play, or we know; the item has its words.
       case 'truncate_item':
     }
   }
@@ -205,6 +246,7 @@ export class SessionHost {
     const { vendor, model, tts, purse, log } = this.#deps
     const run = new ResponseRun(request, {
       vendor, model, tts, purse, log,
+      play: this.#playout ? (pcm, rateHz) => this.#play(request.responseId, pcm, rateHz) : undefined,
       view: (wanted) => this.#view(wanted),
       tell: (happening) => {
         if (happening.type.startsWith('response_')) this.#runs.delete(request.responseId)
@@ -213,6 +255,18 @@ export class SessionHost {
     })
     this.#runs.set(request.responseId, run)
     this.#during(run.done)
+    if (this.#playout) void run.done.then(() => this.#endPlayout(request.responseId))
+  }
+
+  async #play(responseId: string, pcm: Pcm, rateHz: SampleRateHz): Promise<void> {
+    const speaking = this.#state.responses.find(({ id }) => id === responseId)?.output.find(({ open, item }) => open && item.type === 'message')
+    if (!speaking) return
+    this.#said.set(speaking.item.id, responseId)
+    await this.#playout!.say(speaking.item.id, pcm, rateHz)
+  }
+
+  #endPlayout(responseId: string): void {
+    for (const [itemId, of] of this.#said) if (of === responseId) this.#playout!.end(itemId)
   }
 
   #during(work: Promise<void>): void {

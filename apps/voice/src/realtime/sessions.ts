@@ -2,9 +2,11 @@ import type { Vendor, VendorDirectory } from '@trunkline/agents'
 import { realtime } from '@trunkline/channels'
 import { AppError, type Clock, type Logger, type PromptContent } from '@trunkline/core'
 import { ledger, type Cache, type Db, type SessionBook, type SessionHold } from '@trunkline/db'
-import type { SpeechHouse } from '@trunkline/media'
+import type { Pcm, SampleRateHz, SpeechHouse } from '@trunkline/media'
 import type { Visit } from './door.ts'
+import { CallSign } from './call-sign.ts'
 import { Keeper } from './keeper.ts'
+import type { PlayoutOptions } from './playout.ts'
 import { createPurse } from './purse.ts'
 import { SessionHost, type Outlet } from './session-host.ts'
 
@@ -28,10 +30,16 @@ export type SessionsDeps = {
 export type Opening = { vendor: Vendor; model: string; config: realtime.SessionConfig; back: Back | null }
 type Back = { hold: SessionHold; state: realtime.SessionState }
 
+/** A call's own: its name, and the way to its caller's ear. */
+export type CallLine = { callId: string; playout: PlayoutOptions }
+
 /** One session of this process with everything that belongs to it. */
 export type LiveSession = {
+  /** Of the session, or of the call. */
   readonly id: string
   receive(text: string): void
+  /** Of a call: 20 ms of its caller; lent. */
+  hear(pcm: Pcm, rateHz: SampleRateHz): void
   /** Its client has gone: it is kept for a while, for whichever process it comes back to. Idempotent. */
   leave(): Promise<void>
 }
@@ -42,7 +50,8 @@ export class Sessions {
   readonly #live = new Map<string, { host: SessionHost; end: (reason: string) => Promise<void> }>()
   /** Those that have ended and are still being paid for. */
   readonly #ending = new Set<Promise<void>>()
-  #stopListening: Promise<() => void>
+  readonly #stopListening: Promise<() => void>
+  #closing = false
 
   constructor(deps: SessionsDeps) {
     this.#deps = deps
@@ -54,35 +63,32 @@ export class Sessions {
   }
 
   /** Takes a session that somebody comes back to: from here on it is this process's. Throws AppError. */
-  async prepare({ tenantId, connection, model, agent, made }: Visit): Promise<Opening> {
+  async prepare({ tenantId, sessionId, model, agent, made }: Visit): Promise<Opening> {
+    if (this.#closing) throw new AppError('unavailable', { message: 'This process goes away. Try again.', retryAfterMs: 1_000 })
     const answers = await this.#answers(tenantId, model, agent)
-    const back = connection.sessionId === null ? null : await this.#takeBack(connection.sessionId, tenantId)
+    const back = sessionId === null ? null : await this.#takeBack(sessionId, tenantId)
     if (back) return { ...answers, config: back.state.config, back }
-    if (made) return { ...answers, config: made.config, back }
-    if (connection.target.mode === 'transcription') return { ...answers, config: realtime.transcriptionDefaults(TRANSCRIPTION_MODEL), back }
-    return { ...answers, config: realtime.realtimeDefaults({ model, voice: VOICE, ...(agent ? { instructions: agent.instructions } : {}) }), back }
+    return { ...answers, config: made?.config ?? realtime.realtimeDefaults({ model, voice: VOICE, ...(agent ? { instructions: agent.instructions } : {}) }), back }
   }
 
-  open({ tenantId, projectId, connection, model, made }: Visit, opening: Opening, outlet: Outlet): LiveSession {
-    const { book, clock, log, limits } = this.#deps
-    const nowMs = clock.nowMs()
-    const first = opening.back
-      ? realtime.resumeRealtimeSession(opening.back.state, { engineLost: true })
-      : realtime.createRealtimeSession({
-          config: opening.config, expiresAtS: Math.floor(nowMs / 1_000) + limits.sessionSecondsMax, transcriptionModel: TRANSCRIPTION_MODEL,
-          playout: 'client', keepsAudio: true, ...(made ? { idSeed: made.idSeed } : {}),
-        })
+  /** `call`: over WebRTC, where sound is no event; its client cannot come back to it, only hang up. */
+  open(visit: Visit, opening: Opening, outlet: Outlet, call: CallLine | null = null): LiveSession {
+    const { book, clock, log } = this.#deps
+    const first = this.#first(visit, opening, call)
     const { sessionId, expiresAtS } = first.state
+    const id = call?.callId ?? sessionId
+    const { tenantId, projectId, model } = visit
     const facts = { tenantId, projectId, model, expiresAtMs: expiresAtS * 1_000 }
-    const keeper = new Keeper({ book, hold: opening.back?.hold ?? { sessionId, epoch: 1 }, facts, clock, log, onTaken: () => void end('the session goes on elsewhere') })
-    const host = new SessionHost(outlet, realtime.realtimeCodec(connection.beta), first, { ...this.#engines(tenantId, opening), changed: (state) => keeper.changed(state) })
-    const cancelExpiry = clock.after(facts.expiresAtMs - nowMs, () => {
+    const hold = opening.back?.hold ?? { sessionId: id, epoch: 1 }
+    const keeper = call ? new CallSign({ book, hold, facts, clock, log }) : new Keeper({ book, hold, facts, clock, log, onTaken: () => void end('the session goes on elsewhere') })
+    const host = new SessionHost(outlet, realtime.realtimeCodec(visit.beta), first, { ...this.#engines(tenantId, opening), playout: call?.playout ?? null, changed: (state) => keeper.changed(state) })
+    const cancelExpiry = clock.after(facts.expiresAtMs - clock.nowMs(), () => {
       host.expire()
       this.#keepUntil(keeper.forget())
     })
     const leave = async () => {
       cancelExpiry()
-      if (this.#live.get(sessionId)?.host === host) this.#live.delete(sessionId)
+      if (this.#live.get(id)?.host === host) this.#live.delete(id)
       this.#keepUntil(host.close())
       await keeper.leave(host.state)
     }
@@ -91,12 +97,32 @@ export class Sessions {
       outlet.close(GOING_AWAY, reason)
     }
     keeper.begin(first.state)
-    this.#live.set(sessionId, { host, end })
-    return { id: sessionId, receive: (text) => host.receive(text), leave }
+    this.#live.set(id, { host, end })
+    return { id, receive: (text) => host.receive(text), hear: (pcm, rateHz) => host.hear(pcm, rateHz), leave }
+  }
+
+  /** Wherever it is. Throws AppError `not_found` for one of another tenant, or of nobody. */
+  async hangUp(callId: string, { tenantId, projectId }: Pick<Visit, 'tenantId' | 'projectId'>): Promise<void> {
+    const { book } = this.#deps
+    const facts = await book.find(callId)
+    if (!facts || facts.tenantId !== tenantId || (projectId !== null && facts.projectId !== projectId)) throw new AppError('not_found', { message: 'There is no such call.', param: 'call_id' })
+    // Its process ends what somebody else takes.
+    const taken = await book.take(callId, tenantId)
+    if (taken) await book.forget(taken.hold)
+  }
+
+  #first({ made }: Visit, { back, config }: Opening, call: CallLine | null): realtime.Step {
+    if (back) return realtime.resumeRealtimeSession(back.state, { engineLost: true })
+    const expiresAtS = Math.floor(this.#deps.clock.nowMs() / 1_000) + this.#deps.limits.sessionSecondsMax
+    return realtime.createRealtimeSession({
+      config, expiresAtS, transcriptionModel: TRANSCRIPTION_MODEL, playout: call ? 'server' : 'client', keepsAudio: true,
+      ...(made?.idSeed === undefined ? {} : { idSeed: made.idSeed }),
+    })
   }
 
   /** Tells everybody, as soon as what they are being told is said, and writes down where they were. */
   async close(): Promise<void> {
+    this.#closing = true
     await Promise.all([...this.#live.values()].map(({ host, end }) => this.#within(host.idle(), FINISH_MS).then(() => end('the server goes away: come back with session_id'))))
     await Promise.all(this.#ending)
     ;(await this.#stopListening)()

@@ -35,9 +35,11 @@ export function serveSockets(deps: SocketsDeps): Sockets {
   async function admitted(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
     try {
       if (closing || sockets.clients.size >= limits.sessionsMax) throw new AppError('unavailable', { message: 'No more sessions here. Try again.', retryAfterMs: 1_000 })
-      const visit = await admit(request.url ?? '', request.headers, deps)
+      const parsed = realtime.parseConnection(request.url ?? '', request.headers)
+      if (!parsed.ok) throw parsed.error
+      const visit = await admit(parsed.connection, deps)
       const opening = await sessions.prepare(visit)
-      if (visit.connection.subprotocolToEcho) echoes.set(request, visit.connection.subprotocolToEcho)
+      if (parsed.connection.subprotocolToEcho) echoes.set(request, parsed.connection.subprotocolToEcho)
       sockets.handleUpgrade(request, stream, head, (socket) => start(socket, visit, opening))
     } catch (error) {
       refuse(stream, error, log)
@@ -45,7 +47,7 @@ export function serveSockets(deps: SocketsDeps): Sockets {
   }
 
   function start(socket: WebSocket, visit: Visit, opening: Opening): void {
-    if (visit.connection.beta && !limits.beta) return refuseBeta(socket)
+    if (visit.beta && !limits.beta) return refuseBeta(socket)
     alive.add(socket)
     const session = sessions.open(visit, opening, {
       send: (text) => socket.send(text),

@@ -92,6 +92,8 @@ export class Caller {
   /** Sequence numbers of what came in, as they came. */
   readonly received: number[] = []
   readonly transceiver: RTCRtpTransceiver
+  /** All that comes in, as it comes. */
+  onHeard: ((pcm: Pcm) => void) | null = null
   readonly #track = new MediaStreamTrack({ kind: 'audio' })
   readonly #mouth: Outbound
   readonly #decoder: Decoder
@@ -129,8 +131,22 @@ export class Caller {
 
   /** Until `hush`. */
   speak(hz: number): void {
+    this.#send(tone(hz, this.rateHz))
+  }
+
+  /** This, and then the silence of an open microphone, until `hush`. */
+  play(pcm: Pcm): void {
+    const size = frameSamples(this.rateHz)
+    let at = 0
+    this.#send(() => {
+      const frame = new Int16Array(size)
+      frame.set(pcm.subarray(at, (at += size)))
+      return frame
+    })
+  }
+
+  #send(next: () => Pcm): void {
     this.hush()
-    const next = tone(hz, this.rateHz)
     const startedAt = performance.now()
     let sent = 0
     this.#speaking = setInterval(() => {
@@ -151,6 +167,8 @@ export class Caller {
   #receive(bytes: Buffer): void {
     const packet = readRtp(bytes)!
     this.received.push(packet.sequence)
-    this.ear.hear(this.#decoder.decode(packet.payload))
+    const pcm = this.#decoder.decode(packet.payload)
+    this.ear.hear(pcm)
+    this.onHeard?.(pcm)
   }
 }

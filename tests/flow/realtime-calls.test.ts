@@ -1,0 +1,147 @@
+import { Ear as WordEar, speak } from '@trunkline/app-sandbox'
+import { composeVoice, readEnv, type Voice } from '@trunkline/app-voice'
+import { silentLogger } from '@trunkline/core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { Caller, findWorker } from '../../media/src/plane/webrtc/testing.ts'
+import { freePort } from '../harness/processes.ts'
+import type { Business, Json } from './business.ts'
+import { openTown, type Town } from './town.ts'
+
+// A browser calls: SDP over the API's address, sound as RTP, events over `oai-events`. The peer is werift.
+
+const worker = findWorker()
+const title = worker.path === null ? `a call over WebRTC (skipped: ${worker.reason})` : 'a call over WebRTC'
+
+let town: Town
+let business: Business
+let voice: Voice
+let bare: Voice
+const callers: Caller[] = []
+beforeAll(async () => {
+  const port = await freePort()
+  town = await openTown({ settings: { VOICE_URL: `http://127.0.0.1:${port}` } })
+  business = await town.business()
+  const environment = { ...town.environment, DEEPGRAM_API_KEY: 'sandbox', DEEPGRAM_BASE_URL: `${town.sandbox.url}/deepgram` }
+  voice = await composeVoice(readEnv({ ...environment, VOICE_PORT: String(port), ...(worker.path === null ? {} : { MEDIASOUP_WORKER_BIN: worker.path }) }), silentLogger)
+  await voice.listen()
+  bare = await composeVoice(readEnv({ ...environment, VOICE_PORT: '0' }), silentLogger)
+})
+afterEach(async () => {
+  await Promise.all(callers.splice(0).map((caller) => caller.close()))
+})
+afterAll(async () => {
+  await Promise.all([voice?.close(), bare?.close()])
+  await town?.close()
+})
+
+type Body = { body: string | FormData; type?: string }
+const post = (path: string, key: string, { body, type }: Body, base = town.apiUrl) =>
+  fetch(`${base}${path}`, { method: 'POST', headers: { authorization: `Bearer ${key}`, ...(type === undefined ? {} : { 'content-type': type }) }, body })
+const secretFor = async (session: object = {}): Promise<string> => (await business.ok('POST', '/v1/realtime/client_secrets', { session: { type: 'realtime', ...session } })).value
+
+/** Rings, and is through to the events. */
+async function ring(make: (offer: string) => Promise<Response>, codec: 'opus' | 'pcmu' = 'opus') {
+  const caller = await Caller.create(codec)
+  callers.push(caller)
+  const channel = caller.openChannel('oai-events')
+  const events: Json[] = []
+  let look = () => {}
+  channel.onMessage.subscribe((data) => {
+    events.push(JSON.parse(data.toString()))
+    look()
+  })
+  const until = (fits: (event: Json) => boolean) =>
+    new Promise<Json>((resolve) => {
+      look = () => {
+        const found = events.find(fits)
+        if (found) resolve(found)
+      }
+      look()
+    })
+  const answer = await make(await caller.offer())
+  expect(answer.status).toBe(201)
+  await caller.accept(await answer.text())
+  await until(({ type }) => type === 'session.created')
+  const words: string[] = []
+  const ear = new WordEar(caller.rateHz, (sound) => void (sound.text !== null && words.push(sound.text)))
+  caller.onHeard = (pcm) => ear.push(pcm.slice())
+  return { caller, events, until, words, location: answer.headers.get('location')!, send: (event: object) => channel.send(JSON.stringify(event)), channel }
+}
+
+const say = (text: string) => ({ type: 'conversation.item.create', item: { type: 'message', role: 'user', content: [{ type: 'input_text', text }] } })
+const typeIs = (type: string) => (event: Json) => event.type === type
+
+describe('without a media worker', () => {
+  it('a call is refused, and it is said what is missing', async () => {
+    const url = await bare.listen()
+    const answer = await post('/v1/realtime/calls', await secretFor(), { body: 'v=0', type: 'application/sdp' }, url)
+    expect(answer.status).toBe(503)
+    expect(await answer.json()).toMatchObject({ error: { code: 'unavailable', message: expect.stringContaining('MEDIASOUP_WORKER_BIN') } })
+  })
+})
+
+describe.skipIf(worker.path === null)(title, { timeout: 40_000 }, () => {
+  it.each(['opus', 'pcmu'] as const)('speaks and is spoken to in %s, with a client secret', async (codec) => {
+    const secret = await secretFor({ instructions: 'The shop opens at nine.', audio: { input: { turn_detection: { type: 'server_vad', silence_duration_ms: 300 } } } })
+    const call = await ring((offer) => post('/v1/realtime/calls', secret, { body: offer, type: 'application/sdp' }), codec)
+    expect(call.events[0]).toMatchObject({ type: 'session.created', session: { instructions: 'The shop opens at nine.' } })
+    expect(call.location).toMatch(/^\/v1\/realtime\/calls\/rtc_/)
+    call.caller.play(speak('When do you open?', { sampleRateHz: call.caller.rateHz }).pcm)
+    const done = await call.until(typeIs('response.done'))
+    expect(done.response.status).toBe('completed')
+    await call.until(typeIs('output_audio_buffer.stopped'))
+    const types = call.events.map(({ type }) => type)
+    expect(types).not.toContain('response.output_audio.delta')
+    expect(types.filter((type) => /speech_st|committed|^output_audio_buffer/.test(type))).toEqual(['input_audio_buffer.speech_started', 'input_audio_buffer.speech_stopped', 'input_audio_buffer.committed', 'output_audio_buffer.started', 'output_audio_buffer.stopped'])
+    expect(call.words.length).toBeGreaterThan(0)
+    const again = await post('/v1/realtime/calls', secret, { body: await call.caller.offer(), type: 'application/sdp' })
+    expect(again.status).toBe(401)
+  })
+
+  it('takes an API key with the session in a form, and ends with a hang-up from outside', async () => {
+    const form = (offer: string) => {
+      const body = new FormData()
+      body.set('sdp', offer)
+      body.set('session', JSON.stringify({ type: 'realtime', model: 'gpt-realtime', output_modalities: ['text'], instructions: 'Write.' }))
+      return body
+    }
+    const call = await ring((offer) => post('/v1/realtime/calls', business.key, { body: form(offer) }))
+    expect(call.events[0]).toMatchObject({ session: { output_modalities: ['text'], instructions: 'Write.' } })
+    call.send(say('When do you open?'))
+    call.send({ type: 'response.create' })
+    expect((await call.until(typeIs('response.done'))).response.status).toBe('completed')
+    const stranger = await town.business('Stranger')
+    expect((await post(`${call.location}/hangup`, stranger.key, { body: '' })).status).toBe(404)
+    expect((await post(`${call.location}/hangup`, business.key, { body: '' })).status).toBe(200)
+    expect((await post(`${call.location}/hangup`, business.key, { body: '' })).status).toBe(404)
+  })
+
+  it('that is interrupted falls silent, and the history keeps what was heard and no more', async () => {
+    const secret = await secretFor({ instructions: 'Tell everything about the harbour, at length.', audio: { input: { turn_detection: { type: 'server_vad', silence_duration_ms: 300 } } } })
+    town.sandbox.faults.add({ target: 'openai.responses', times: 1, action: { text: Array.from({ length: 60 }, (_, at) => `Boat number ${at} lies in the harbour.`).join(' ') } })
+    const call = await ring((offer) => post('/v1/realtime/calls', secret, { body: offer, type: 'application/sdp' }))
+    call.send(say('Tell me.'))
+    call.send({ type: 'response.create' })
+    await call.until(typeIs('output_audio_buffer.started'))
+    await expect.poll(() => call.words.length, { timeout: 20_000 }).toBeGreaterThan(1)
+    call.caller.play(speak('Stop it now please', { sampleRateHz: call.caller.rateHz }).pcm)
+    const cut = await call.until(typeIs('conversation.item.truncated'))
+    expect(cut.audio_end_ms).toBeGreaterThan(500)
+    await call.until(typeIs('output_audio_buffer.cleared'))
+    call.send({ type: 'conversation.item.retrieve', item_id: cut.item_id })
+    const { item } = await call.until(typeIs('conversation.item.retrieved'))
+    expect(item.content[0].transcript).toBeNull()
+  })
+
+  it('is cleared by its client, and refuses what is no offer', async () => {
+    const call = await ring((offer) => post('/v1/realtime/calls', business.key, { body: offer, type: 'application/sdp' }))
+    town.sandbox.faults.add({ target: 'openai.responses', times: 1, action: { text: Array.from({ length: 60 }, (_, at) => `Boat number ${at} lies in the harbour.`).join(' ') } })
+    call.send(say('Tell me.'))
+    call.send({ type: 'response.create' })
+    await call.until(typeIs('output_audio_buffer.started'))
+    call.send({ type: 'output_audio_buffer.clear' })
+    await call.until(typeIs('output_audio_buffer.cleared'))
+    for (const [body, type, status] of [['v=0', 'application/sdp', 400], ['{}', 'application/json', 415], ['x', 'multipart/form-data; boundary=y', 400]] as const)
+      expect((await post('/v1/realtime/calls', business.key, { body, type })).status).toBe(status)
+  })
+})
