@@ -1,6 +1,7 @@
 import { AppError, Id } from '@trunkline/core'
 import { createGate, EVENT_ID } from '@trunkline/db'
 import type { FastifyRequest } from 'fastify'
+import { Gauge } from 'prom-client'
 import type { WebSocket } from 'ws'
 import { z } from 'zod'
 import { shownCredential } from '../auth.ts'
@@ -45,6 +46,7 @@ export function eventsDoor(api: ApiDeps, limits: Limits): SocketDoor {
   const places = createPlaces(limits.socketsPerTenant)
   const gate = createGate(limits.catchingUpMax, CATCHING_UP_WAITING_MAX)
   const connections = new Set<Connection>()
+  const gauge: Gauge = new Gauge({ name: 'trunkline_event_sockets', help: 'Open sockets of live events', registers: [api.metrics], collect: () => gauge.set(connections.size) })
   const filters = new WeakMap<object, Filter>()
   const heart = setInterval(() => connections.forEach((connection) => connection.beat()), limits.heartbeatMs)
   heart.unref()

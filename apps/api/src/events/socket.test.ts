@@ -1,6 +1,7 @@
 import { newId } from '@trunkline/core'
 import { insertProject, type Scope } from '@trunkline/db'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import { makeConversation } from '../../../../tests/harness/office.ts'
 import { openEventWorld, type Client, type EventWorld } from './testing.ts'
 import { EventView } from './view.ts'
@@ -76,7 +77,6 @@ describe('the door', () => {
   it('holds a tenant to so many sockets, and gives a place back', async () => {
     const tenant = await world.newTenant('Crowded')
     const all = await Promise.all(Array.from({ length: 6 }, () => listen(tenant.key)))
-    const { WebSocket } = await import('ws')
     const extra = new WebSocket(`${world.url.replace('http', 'ws')}/v1/events`, { headers: { authorization: `Bearer ${tenant.key}` } })
     expect(await new Promise((resolve) => extra.once('close', resolve))).toBe(4429)
     await all[0]!.end()

@@ -1,9 +1,8 @@
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import { newId, silentLogger, systemClock } from '@trunkline/core'
-import { connectRedis, createEventBus, createKeyring, redisReady, type EventBus, type EventLimits, type NewEvent } from '@trunkline/db'
+import { newId } from '@trunkline/core'
+import type { EventLimits, NewEvent } from '@trunkline/db'
 import { WebSocket } from 'ws'
-import { TEST_SECRET } from '../../../../tests/harness/database.ts'
 import { createWorld, TEST_CONFIG, type TestTenant, type World } from '../../../../tests/isolation/world.ts'
 import type { Limits } from './limits.ts'
 
@@ -15,6 +14,8 @@ export type EventWorld = World & {
   tenant: TestTenant
   /** Says something in a call of the tenant, in its own project unless another is named. */
   say(tenant: TestTenant, text: string, options?: { projectId?: string; conversationId?: string }): void
+  /** Sockets that the server holds. */
+  held(): Promise<number>
   /** As soon as everything published so far lies in Redis. */
   told(): Promise<void>
   listen(credential: string | Handshake, query?: Record<string, string>): Promise<Client>
@@ -23,8 +24,8 @@ export type EventWorld = World & {
 }
 export type Handshake = { headers?: Record<string, string>; protocols?: string[]; query?: Record<string, string> }
 
-export async function openEventWorld(limits: Partial<Limits> = {}): Promise<EventWorld> {
-  const world = await createWorld({ config: { ...TEST_CONFIG, events: { settleMs: 20, ...limits } } })
+export async function openEventWorld(limits: Partial<Limits> = {}, kept: Partial<EventLimits> = {}, redis?: { url: string; prefix: string }): Promise<EventWorld> {
+  const world = await createWorld({ config: { ...TEST_CONFIG, events: { settleMs: 20, ...limits } } }, redis, kept)
   await world.deps.events.ready(5_000)
   const url = await world.app.listen({ host: '127.0.0.1', port: 0 })
   const dial = (credential: string | Handshake, query: Record<string, string> = {}): WebSocket => {
@@ -37,10 +38,11 @@ export async function openEventWorld(limits: Partial<Limits> = {}): Promise<Even
     url,
     tenant: await world.newTenant('Harbour Bikes'),
     say: (tenant, text, options = {}) => world.deps.events.publish(tenant.id, [saying(text, { projectId: tenant.projectId, ...options })]),
+    held: async () => Number(/^trunkline_event_sockets (\d+)$/m.exec(await world.deps.metrics.metrics())?.[1]),
     told: () => world.deps.events.idle(),
     async listen(credential, query) {
       const client = new Client(dial(credential, query))
-      await client.frame('ready')
+      await Promise.race([client.frame('ready'), client.closed.then((code) => Promise.reject(new Error(`closed with ${code}`)))])
       return client
     },
     async refusal(credential, query) {
@@ -60,15 +62,6 @@ export async function openEventWorld(limits: Partial<Limits> = {}): Promise<Even
 export function saying(text: string, { projectId, conversationId }: { projectId: string; conversationId?: string }): NewEvent {
   const data = { call_id: newId(), number_id: newId(), conversation_id: conversationId ?? null, utterance_id: newId(), by: 'customer', text, start_ms: 0, end_ms: 10, interrupted: false, is_final: true } as const
   return { type: 'call.transcript', projectId, data }
-}
-
-/** The bus of another process. */
-export async function otherProcess(place: { url: string; prefix: string }, limits: Partial<EventLimits> = {}): Promise<{ bus: EventBus; close(): Promise<void> }> {
-  const redis = connectRedis(place)
-  await redisReady(redis, 5_000)
-  const bus = createEventBus({ redis, keyring: createKeyring([TEST_SECRET]), clock: systemClock, log: silentLogger }, limits)
-  await bus.ready(5_000)
-  return { bus, close: () => bus.close().finally(() => redis.disconnect()) }
 }
 
 /** A listener's end of a socket. */
