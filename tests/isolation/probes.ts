@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { newId } from '@trunkline/core'
 import { wavBytes } from '@trunkline/media'
-import { calls } from '@trunkline/db'
+import { calls, ledger } from '@trunkline/db'
 import { makeConversation } from '../harness/office.ts'
 import type { TestTenant, World } from './world.ts'
 
@@ -16,6 +16,9 @@ export type Probe = {
   body?: (world: World, owner: TestTenant) => unknown
   /** Bodies that name things of `other`: the caller is `owner`, and each must be refused. */
   foreignBodies?: (world: World, owner: TestTenant, other: TestTenant) => Promise<unknown[]>
+  /** What the address says beside its path, of a request that cannot be made without; and such that name things of `other`. */
+  query?: (world: World, owner: TestTenant) => Promise<Record<string, string>>
+  foreignQuery?: (world: World, owner: TestTenant, other: TestTenant) => Promise<Record<string, string>>
   /** Who the owner's request is made as; the API key with every scope by default. `operator`: a person with `platform_admin`. */
   as?: 'key' | 'owner' | 'operator'
   /** Headers the route cannot do without. */
@@ -269,9 +272,15 @@ const business: Record<string, Probe> = {
 }
 
 // ── Telephone calls ───────────────────────────────────────────────────────────────────────────────────────────────────
-const telephone = (owner: TestTenant) => ({
-  type: 'voice', name: canary(owner, 'telephone'), address: `+1500${String(5_550_000 + ++made)}`, credentials: { account_sid: `AC${'0'.repeat(32)}`, auth_token: 'a-token-of-nobody' }, settings: { carrier: 'twilio' },
-})
+const ACCOUNT = { account_sid: `AC${'0'.repeat(32)}`, auth_token: 'a-token-of-nobody' }
+const telephone = (owner: TestTenant) => ({ type: 'voice', name: canary(owner, 'telephone'), address: `+1500${String(5_550_000 + ++made)}`, credentials: ACCOUNT, settings: { carrier: 'twilio' } })
+const callTo = (from: string) => ({ from, to: '+4799887766' })
+const purchase = (owner: TestTenant, how: object) => ({ number: `+1500${String(5_550_000 + ++made)}`, name: canary(owner, 'bought'), ...how })
+/** A call has to be paid for. */
+async function richTelephone(world: World, owner: TestTenant): Promise<{ id: string }> {
+  await world.db.system('test', (tx) => ledger.topUp(tx, { tenantId: owner.id, amountMicros: 1_000_000_000n, memo: 'test', idempotencyKey: newId(), actor: { kind: 'system', id: 'test' } }))
+  return answeredTelephone(world, owner)
+}
 async function answeredTelephone(world: World, owner: TestTenant): Promise<{ id: string; address: string }> {
   const body = telephone(owner)
   const id = await make(world, owner, { method: 'POST', url: '/v1/phone-numbers', body })
@@ -304,6 +313,30 @@ const telephony: Record<string, Probe> = {
   'GET /v1/calls/:id/transcript': { own: call },
   'GET /v1/calls/:id/events': { own: call },
   'GET /v1/calls/:id/recording': { own: recordedCall },
+  'POST /v1/calls': {
+    headers: () => ({ 'idempotency-key': newId() }),
+    body: async (world, owner) => callTo((await richTelephone(world, owner)).id),
+    foreignBodies: async (world, _owner, other) => {
+      const { id, address } = await answeredTelephone(world, other)
+      return [callTo(id), callTo(address)]
+    },
+  },
+  'POST /v1/calls/:id/hangup': { own: call },
+  'POST /v1/calls/:id/transfer': { own: call, body: () => ({ to: '+4799887766' }) },
+  'POST /v1/calls/:id/dtmf': { own: call, body: () => ({ digits: '1' }) },
+  'GET /v1/phone-numbers/available': {
+    query: async (world, owner) => ({ via_number_id: (await answeredTelephone(world, owner)).id, country: 'US' }),
+    foreignQuery: async (world, _owner, other) => ({ via_number_id: (await answeredTelephone(world, other)).id, country: 'US' }),
+  },
+  'POST /v1/phone-numbers/available': { body: () => ({ carrier: 'twilio', credentials: ACCOUNT, country: 'US' }) },
+  'POST /v1/phone-numbers/purchase': {
+    headers: () => ({ 'idempotency-key': newId() }),
+    body: async (world, owner) => purchase(owner, { via_number_id: (await answeredTelephone(world, owner)).id }),
+    foreignBodies: async (world, owner, other) => [
+      purchase(owner, { via_number_id: (await answeredTelephone(world, other)).id }),
+      purchase(owner, { carrier: 'twilio', credentials: ACCOUNT, project_id: (await project(world, other)).id }),
+    ],
+  },
 }
 
 /** Whatever a secret opens is its maker's own. */

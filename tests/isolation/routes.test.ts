@@ -48,9 +48,10 @@ async function forEvery(pick: (route: Guarded, probe: Probe) => boolean, check: 
   return faults
 }
 
-const request = (route: Guarded, as: string | undefined, params: Record<string, string>, body: unknown): Promise<Answer> =>
-  world.call(route.method, fill(route.url, params), { as, headers: PROBES[route.name]?.headers?.(), ...(route.method === 'GET' ? {} : { body: body ?? {} }) })
+const request = (route: Guarded, as: string | undefined, params: Record<string, string>, body: unknown, query: Record<string, string> = {}): Promise<Answer> =>
+  world.call(route.method, `${fill(route.url, params)}${queryText(query)}`, { as, headers: PROBES[route.name]?.headers?.(), ...(route.method === 'GET' ? {} : { body: body ?? {} }) })
 
+const queryText = (query: Record<string, string>) => (Object.keys(query).length === 0 ? '' : `?${String(new URLSearchParams(query))}`)
 const says = (answer: Answer) => `${answer.status} ${answer.text.slice(0, 200)}`
 
 describe('isolation', () => {
@@ -96,12 +97,13 @@ describe('isolation', () => {
     ).toEqual([])
   })
 
-  it('refuses bodies that name things of another tenant', async () => {
+  it('refuses bodies and queries that name things of another tenant', async () => {
     expect(
-      await forEvery((_route, probe) => probe.foreignBodies !== undefined, async (route, probe) => {
-        for (const body of await probe.foreignBodies!(world, ours, theirs)) {
+      await forEvery((_route, probe) => probe.foreignBodies !== undefined || probe.foreignQuery !== undefined, async (route, probe) => {
+        const query = await probe.foreignQuery?.(world, ours, theirs)
+        for (const body of (await probe.foreignBodies?.(world, ours, theirs)) ?? [{}]) {
           const params = (await probe.own?.(world, ours)) ?? {}
-          const answer = await request(route, credentialOf(probe, ours), params, body)
+          const answer = await request(route, credentialOf(probe, ours), params, body, query)
           if (answer.status < 400 || answer.status >= 500 || answer.text.includes(theirs.name)) return says(answer)
         }
         return null
@@ -127,7 +129,7 @@ describe('isolation', () => {
     expect(
       await forEvery((route, probe) => route.name !== 'POST /v1/auth/logout-all' && !probe.socket, async (route, probe) => {
         const params = (await probe.own?.(world, ours)) ?? {}
-        const answer = await request(route, credentialOf(probe, ours), params, await probe.body?.(world, ours))
+        const answer = await request(route, credentialOf(probe, ours), params, await probe.body?.(world, ours), await probe.query?.(world, ours))
         const fine = expected[route.name] === undefined ? answer.status < 300 : answer.status === expected[route.name]
         return fine ? null : says(answer)
       }),
@@ -136,8 +138,8 @@ describe('isolation', () => {
 
   it('shows nothing of ours in any list of theirs', async () => {
     expect(
-      await forEvery((route, probe) => route.method === 'GET' && route.params.length === 0 && !probe.socket, async (route) => {
-        const answer = await world.call('GET', `${route.url}?limit=100`, { as: theirs.key })
+      await forEvery((route, probe) => route.method === 'GET' && route.params.length === 0 && !probe.socket, async (route, probe) => {
+        const answer = await world.call('GET', `${route.url}${queryText({ limit: '100', ...(await probe.query?.(world, theirs)) })}`, { as: theirs.key })
         if (answer.status === 400) return answer.text
         const leak = [ours.name, ours.id, ours.projectId, ...Object.values(ours.userIds)].find((secret) => answer.text.includes(secret))
         return leak === undefined ? null : `shows ${leak}`

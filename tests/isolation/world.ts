@@ -68,7 +68,14 @@ const quietClient: ChannelClient = {
 
 /** Knows every credential; there is no carrier behind it. */
 function quietCarrier(id: CarrierId): CarrierClient {
-  return { ...carriers[id].client({ baseUrl: 'http://127.0.0.1:9', timeoutMs: 1_000 }), check: async () => {}, perform: async () => {} }
+  const owned = (number: string) => ({ carrierNumberId: `PN${newId()}`, number })
+  return {
+    ...carriers[id].client({ baseUrl: 'http://127.0.0.1:9', timeoutMs: 1_000 }),
+    check: async () => {}, perform: async () => {}, transfer: async () => {}, sendDtmf: async () => {}, redirect: async () => {}, assignNumber: async () => {},
+    hangUp: async () => 'ended', place: async () => ({ status: 'accepted', carrierCallId: `CA${newId()}` }),
+    searchNumbers: async () => [{ number: '+14155550123', region: null, locality: null, features: ['voice'] }],
+    findNumber: async (_config, number) => owned(number), buyNumber: async (_config, number) => owned(number),
+  }
 }
 
 /** Hears nothing in every file; what engines do is the business of other tests. */

@@ -45,6 +45,22 @@ export async function insert(tx: Tx, number: NewNumber): Promise<PhoneNumber> {
   return rows[0] as PhoneNumber
 }
 
+/** Why a number is stopped that is being bought. */
+const PENDING = 'being bought'
+export const isPending = ({ status, stopReason }: PhoneNumber): boolean => status === 'stopped' && stopReason === PENDING
+
+/** A number that is about to be bought: stopped until it is (`resume`), or gone (`discard`). Throws as `insert` does. */
+export async function insertPending(tx: Tx, number: NewNumber): Promise<PhoneNumber> {
+  const { id } = await insert(tx, number)
+  return change(tx, id, { status: 'stopped', stopReason: PENDING })
+}
+
+/** As if it had never been. Only for a number that nothing has happened on. */
+export async function discard(tx: Tx, id: Id): Promise<void> {
+  await tx.query('DELETE FROM lanes WHERE number_id = $1', [id])
+  await tx.query('DELETE FROM phone_numbers WHERE id = $1', [id])
+}
+
 export type NumberFilter = { projectId?: Id | undefined; channel?: ChannelId | undefined; status?: 'active' | 'stopped' | undefined }
 
 /** Deleted numbers are not listed. */

@@ -5,6 +5,7 @@ import { registerAgents } from './agents.ts'
 import { registerArchives } from './archives.ts'
 import { registerAuditRoutes } from './audit.ts'
 import { registerAuthRoutes } from './auth.ts'
+import { registerCalls } from './calls.ts'
 import { registerContacts } from './contacts.ts'
 import { registerConversations } from './conversations.ts'
 import { registerCredits } from './credits.ts'
@@ -14,6 +15,7 @@ import { registerLeads } from './leads.ts'
 import { registerMedia } from './media.ts'
 import { registerMembers } from './members.ts'
 import { registerMessages } from './messages.ts'
+import { registerNumberShop } from './number-shop.ts'
 import { registerNumbers } from './numbers.ts'
 import { registerProjects } from './projects.ts'
 import { registerPrompts } from './prompts.ts'
@@ -36,11 +38,13 @@ const ROUTES: ((app: ApiApp, deps: ApiDeps) => void)[] = [
   registerVendorKeys,
   registerToolSecrets,
   registerNumbers,
+  registerNumberShop,
   registerPrompts,
   registerAgents,
   registerConversations,
   registerMessages,
   registerArchives,
+  registerCalls,
   registerContacts,
   registerMedia,
   registerLeads,

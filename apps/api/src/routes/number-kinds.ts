@@ -1,6 +1,7 @@
 import { AppError, E164, VoiceSettings, type Channel, type ChannelId, type Id, type NumberConfig } from '@trunkline/core'
 import type { z } from 'zod'
 import type { ApiDeps } from '../deps.ts'
+import { asking } from '../voice/carrier-error.ts'
 import { checkCredentials, parseAt, withVerifyToken } from './credentials.ts'
 
 type Json = Record<string, unknown>
@@ -15,6 +16,8 @@ export type NumberKind = {
   address(given: string | undefined, id: Id): string
   /** Throws AppError `invalid_credentials` naming the field, or `upstream_failed`. */
   check(config: NumberConfig): Promise<void>
+  /** Finds it at its supplier, and gives what points it at our webhook. Throws AppError `invalid_request` for a type that has none, or a number that the account has not. */
+  assignment(config: NumberConfig): Promise<(url: string) => Promise<void>>
 }
 
 /** `settings` say which carrier a telephone number is at: its credentials are that carrier's. */
@@ -27,6 +30,7 @@ export function numberKind(deps: Deps, type: ChannelId, settings: Json): NumberK
     settings: (given) => parseAt(channel.settings, given, 'body.settings'),
     address: (given, id) => (type === 'webchat' ? ownAddress(given, id) : required(given)),
     check: (config) => checkCredentials(deps.clients[type], config),
+    assignment: () => Promise.reject(new AppError('invalid_request', { message: 'body.assign: Only telephone numbers can be assigned; enter the webhook at the supplier.', param: 'body.assign' })),
   }
 }
 
@@ -47,9 +51,19 @@ function telephone(deps: Deps, settings: Json): NumberKind {
       return parsed.data
     },
     // A carrier's settings are one part of the number's.
-    check: (config) => checkCredentials(deps.carrierClients[id], { ...config, settings: config.settings['carrier_settings'] as Json }),
+    check: (config) => checkCredentials(deps.carrierClients[id], atCarrier(config)),
+    async assignment(config) {
+      const client = deps.carrierClients[id]
+      const owned = await asking(id, ASSIGN_FIELDS, {}, () => client.findNumber(atCarrier(config), config.address, AbortSignal.timeout(ASSIGN_TIMEOUT_MS)))
+      if (owned === null) throw new AppError('invalid_request', { message: 'body.address: The account at the carrier has no such number.', param: 'body.address' })
+      return (url) => asking(id, ASSIGN_FIELDS, {}, () => client.assignNumber(atCarrier(config), owned.carrierNumberId, { voiceUrl: url, statusUrl: url }, AbortSignal.timeout(ASSIGN_TIMEOUT_MS)))
+    },
   }
 }
+
+const ASSIGN_TIMEOUT_MS = 15_000
+const ASSIGN_FIELDS = { 'settings.connection_id': 'body.settings.carrier_settings.connection_id' }
+const atCarrier = (config: NumberConfig): NumberConfig => ({ ...config, settings: config.settings['carrier_settings'] as Json })
 
 function required(given: string | undefined): string {
   if (given === undefined) throw new AppError('invalid_request', { message: 'body.address: Required for this type.', param: 'body.address' })

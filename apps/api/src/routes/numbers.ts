@@ -10,7 +10,7 @@ import { describeCredentials, parseAt, rotated, webhookUrl } from './credentials
 import { numberKind } from './number-kinds.ts'
 import { wirePage } from './wire-schema.ts'
 
-const Name = z.string().trim().min(1).max(255)
+export const Name = z.string().trim().min(1).max(255)
 const order = {
   order_mode: z.enum(['number', 'conversation']).meta({ description: '`number`: answers leave in the order of the whole number. `conversation`: of each conversation.' }),
   window_size: z.number().int().min(1).max(256).meta({ description: 'Turns under way at once on this number' }),
@@ -33,7 +33,7 @@ const NumberView = z
     created_at: Time,
   })
   .meta({ id: 'PhoneNumber' })
-const NumberDetail = NumberView.extend({
+export const NumberDetail = NumberView.extend({
   credentials_set: z.array(z.object({ name: z.string(), last_four: z.string().nullable() })).meta({ description: 'Which secrets are set; they are never shown' }),
   webhook: z.object({ url: z.string(), verify_token: z.string().nullable() }).meta({ description: 'What to enter at the supplier. The token is shown to those who may write numbers.' }),
 }).meta({
@@ -56,6 +56,7 @@ const CreateNumber = z
     credentials: OpaqueJson.default({}),
     settings: OpaqueJson.default({}),
     verify: Verify,
+    assign: z.boolean().default(false).meta({ description: 'Telephone numbers: tell the carrier that its calls come here. Else enter the webhook there by hand.' }),
   })
   .extend(z.object(order).partial().shape)
   .meta({
@@ -86,10 +87,10 @@ const creates = { ...write, idempotent: true } as const
 const numberView = ({ channel, tenantId: _tenant, deletedAt: _deleted, ...row }: numbers.PhoneNumber) => ({ ...toWire(row), type: channel })
 const noticeView = ({ tenantId: _tenant, data, ...row }: notices.Notice) => ({ ...toWire(row), data })
 
-type Desk = ReturnType<typeof createDesk>
+export type Desk = ReturnType<typeof createDesk>
 
 /** What every route of a number does: find it in the caller's project, change it with an audit entry, show it. */
-function createDesk(deps: ApiDeps) {
+export function createDesk(deps: ApiDeps) {
   const { db, keyring, ports } = deps
   const get = async (tx: Tx, request: FastifyRequest, id: Id) => inProject(request.auth, await numbers.get(tx, id))
   const opened = async (tx: Tx, number: numbers.PhoneNumber) => openJson(keyring, await numbers.sealedCredentials(tx, number.id), number.tenantId) as Record<string, unknown>
@@ -135,7 +136,9 @@ function registerCreate(app: ApiApp, deps: ApiDeps, desk: Desk): void {
     const address = kind.address(body.address, id)
     const credentials = parseAt(kind.credentials, kind.complete(body.credentials), 'body.credentials')
     const settings = kind.settings(body.settings)
-    if (body.verify) await kind.check({ numberId: id, address, credentials, settings })
+    const config = { numberId: id, address, credentials, settings }
+    if (body.verify) await kind.check(config)
+    const assign = body.assign ? await kind.assignment(config) : null
     const { projectId, orderMode, windowSize, coalesceMs, headDeadlineMs } = fromWire(body)
     const answer = await deps.db.tenant(auth.tenantId, async (tx) => {
       const place = { tenantId: auth.tenantId, projectId: await projectFor(tx, auth, projectId) }
@@ -143,6 +146,10 @@ function registerCreate(app: ApiApp, deps: ApiDeps, desk: Desk): void {
       const number = await numbers.insert(tx, { ...place, id, channel: body.type, address, name: body.name, settings, credentialsSealed, orderMode, windowSize, coalesceMs, headDeadlineMs })
       await audit(tx, request, { action: 'number.created', target: { kind: 'number', id }, changes: { type: body.type, address, name: body.name } })
       return desk.detail(tx, request, number)
+    })
+    if (assign) await assign(answer.webhook.url).catch(async (error: unknown) => {
+      await deps.db.tenant(auth.tenantId, (tx) => numbers.discard(tx, id))
+      throw error
     })
     return reply.code(201).send(answer)
   })
