@@ -8,6 +8,7 @@ import { EVENTS_MAX } from '../src/events.ts'
 import { FIXTURE_NOW_MS, type Fixture } from './fixtures.ts'
 import { fuzzBodies } from './fuzz.ts'
 import { measure } from '../src/text.ts'
+import { refusal } from './refusal.ts'
 
 /** The one conformance suite: what every channel promises, run over each. A channel that cannot keep a promise names it and says why. */
 
@@ -43,16 +44,6 @@ function checker(skip: SuiteOptions['skip'] = []): { check: Check; unknownSkips:
     it.skipIf(reason !== undefined)(reason === undefined ? name : `${name} (${reason})`, run)
   }
   return { check, unknownSkips: () => [...reasons.keys()].filter((name) => !known.has(name)) }
-}
-
-function refusal(run: () => unknown): AppError {
-  try {
-    run()
-  } catch (error) {
-    if (error instanceof AppError) return error
-    throw error
-  }
-  throw new Error('expected a refusal')
 }
 
 export function channelSuite(channel: Channel, options: SuiteOptions): void {

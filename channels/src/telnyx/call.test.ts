@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { fromPcm, speak, startSandbox, TELNYX_ACCOUNT_SID, TELNYX_CONNECTION_ID, TELNYX_PUBLIC_KEY, TELNYX_TEXML_CONNECTION_ID, toPcm, type CallHandle, type LineFormat, type Sandbox } from '@trunkline/app-sandbox'
 import type { CallInstructionInput, CarrierClient, CarrierConfig, MediaFormat, PlaceCallInput } from '../carriers/index.ts'
 import { heard, openBusiness, type Business } from '../../testing/business.ts'
+import { numberChecks } from '../../testing/numbers.ts'
 import { spoken, wordsOf } from '../../testing/speech.ts'
 import { telnyx } from './index.ts'
 
@@ -377,29 +378,16 @@ describe('TeXML', () => {
 
 describe('numbers of Telnyx', () => {
   beforeEach(async () => void (await open()))
-  const routing = () => ({ voiceUrl: `${business.url}/voice` })
+  numberChecks(() => ({ sandbox, client, business, config }), { carrier: 'telnyx', sold: OURS, answerWith: (token) => onCall(stream(token)), areaCode: '312', free: '+13125550155' })
 
-  it('are found, bought, rung, bound elsewhere and given back', async () => {
+  it('are found by their digits, with their region and what they can do', async () => {
     const [offer] = await client.searchNumbers(config, { country: 'US', areaCode: '312', contains: '555', limit: 3 }, soon())
     expect(offer).toMatchObject({ number: expect.stringMatching(/^\+1312/) as string, region: 'CA', features: ['voice', 'sms'] })
-    const owned = await client.buyNumber(config, offer!.number, routing(), soon())
-    expect(await client.findNumber(config, offer!.number, soon())).toEqual(owned)
-    onCall(stream('bought'))
-    sandbox.carriers.telnyx.ring({ from: CALLER, to: offer!.number })
-    expect((await business.line()).token).toBe('bought')
-    await client.assignNumber(config, owned.carrierNumberId, { voiceUrl: `${business.url}/elsewhere` }, soon())
-    sandbox.carriers.telnyx.ring({ from: CALLER, to: offer!.number })
-    await sandbox.waitFor(({ target, to }) => target === 'telnyx.webhook' && to === `${business.url}/elsewhere`)
-    await client.releaseNumber(config, owned.carrierNumberId, soon())
-    expect(await client.findNumber(config, offer!.number, soon())).toBeNull()
   })
 
-  it('are not sold twice; a purchase without an answer is looked up', async () => {
-    await expect(client.buyNumber(config, OURS, routing(), soon())).rejects.toMatchObject({ code: 'conflict', param: 'number' })
-    sandbox.faults.add({ target: 'telnyx.numbers.buy', times: 1, action: { acceptThenReset: true } })
-    expect(await client.buyNumber(config, '+13125550155', routing(), soon())).toMatchObject({ number: '+13125550155' })
-    await expect(client.buyNumber({ ...config, settings: {} }, '+13125550156', routing(), soon())).rejects.toMatchObject({ code: 'invalid_request', param: 'settings.connection_id' })
-    await expect(client.assignNumber(config, 'nothing', routing(), soon())).rejects.toMatchObject({ code: 'not_found' })
+  it('cannot be bought without a connection to bind them to', async () => {
+    const routing = { voiceUrl: `${business.url}/voice` }
+    await expect(client.buyNumber({ ...config, settings: {} }, '+13125550156', routing, soon())).rejects.toMatchObject({ code: 'invalid_request', param: 'settings.connection_id' })
   })
 
   it('need credentials that Telnyx accepts', async () => {
