@@ -10,7 +10,7 @@ export type Watch = {
 
 const TABLES = [
   'messages', 'outbox', 'turns', 'effects', 'media', 'leads', 'lead_extractions', 'conversations', 'phone_numbers', 'number_notices', 'contacts', 'contact_identities', 'message_reactions', 'message_revisions',
-  'transfers', 'lanes',
+  'transfers', 'lanes', 'calls', 'call_events',
 ] as const
 const WAIT_MS = 15_000
 

@@ -18,13 +18,14 @@ export type CallsDeps = LiveCallDeps & BriefingDeps & {
   /** Null: nobody here can recognise speech. */
   speechFor: (settings: VoiceSettings['voice'], onUsage: (usage: SpeechUsage) => void) => CallSpeech | null
   callsMax: number
+  /** Without a sign of life for so long a process is taken for gone; it gives three of them in that time. */
+  leaseMs: number
 }
 
 /** A carrier's frames are 20 ms: some 400 characters; `start` may carry parameters. */
 const MESSAGE_BYTES_MAX = 64 * 1024
-const LEASE_MS = 15_000
-const HEARTBEAT_MS = 5_000
-const RECOVERY_MS = 5_000
+const BEATS_PER_LEASE = 3
+const HANG_UP_TIMEOUT_MS = 5_000
 const RECOVERED_AT_ONCE = 100
 
 export type Calls = {
@@ -39,6 +40,7 @@ export type Calls = {
 export function createCalls(deps: CallsDeps): Calls {
   const owner = newId()
   const live = new Map<Id, LiveCall | BriefingCall>()
+  const starting = new Map<Id, Promise<LiveCall | BriefingCall | null>>()
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false })
   let closing = false
 
@@ -46,23 +48,33 @@ export function createCalls(deps: CallsDeps): Calls {
     const { address, number } = await admit(request, deps)
     // Its line is gone for good, and the next one is here before everything of it is written: they are the same call, one after the other.
     if (live.get(address.callId)?.isOver) await live.get(address.callId)!.done
-    const running = live.get(address.callId)
-    if (!running && (closing || live.size >= deps.callsMax)) throw new AppError('unavailable', { message: 'No more calls here.', retryAfterMs: 1_000 })
+    const isKnown = live.has(address.callId) || starting.has(address.callId)
+    if (!isKnown && (closing || live.size + starting.size >= deps.callsMax)) throw new AppError('unavailable', { message: 'No more calls here.', retryAfterMs: 1_000 })
     const socket = await opened(sockets, request, stream, head)
-    // A line that broke and is here again: the call has not ended meanwhile.
-    if (running) return running.attach(socket)
     const held = holdBack(socket)
-    const call = await start(address.callId, number).catch((error: unknown) => {
-      deps.log.error({ error, callId: address.callId }, 'a call could not be taken')
-      return null
-    })
+    // A line that broke and is here again: the call has not ended meanwhile.
+    const call = live.get(address.callId) ?? (await begin(address.callId, number))
     if (!call) return socket.close(1011)
     call.attach(socket)
     held.release()
   }
 
+  /** Two sockets of one call that come together have one call between them, and the later one is its line. */
+  function begin(callId: Id, number: RoutedNumber): Promise<LiveCall | BriefingCall | null> {
+    const underWay = starting.get(callId)
+    if (underWay) return underWay
+    const call = start(callId, number)
+      .catch((error: unknown) => {
+        deps.log.error({ error, callId }, 'a call could not be taken')
+        return null
+      })
+      .finally(() => starting.delete(callId))
+    starting.set(callId, call)
+    return call
+  }
+
   async function start(callId: Id, number: RoutedNumber): Promise<LiveCall | BriefingCall | null> {
-    const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, LEASE_MS))
+    const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, deps.leaseMs))
     if (!claimed) return null
     const settings = VoiceSettings.parse(number.settings)
     const speechFor = (onUsage: (usage: SpeechUsage) => void) => deps.speechFor(settings.voice, onUsage)
@@ -85,12 +97,12 @@ export function createCalls(deps: CallsDeps): Calls {
 
   async function heartbeat(): Promise<void> {
     const held = [...live].map(([callId, { facts }]) => ({ callId, epoch: facts.epoch }))
-    const kept = await deps.db.system('calls', (tx) => calls.keep(tx, held, LEASE_MS))
+    const kept = await deps.db.system('calls', (tx) => calls.keep(tx, held, deps.leaseMs))
     for (const { callId } of held) if (!kept.has(callId)) live.get(callId)?.lose()
   }
 
-  const beat = every(HEARTBEAT_MS, heartbeat, deps)
-  const recovery = every(RECOVERY_MS, () => recover(deps), deps)
+  const beat = every(deps.leaseMs / BEATS_PER_LEASE, heartbeat, deps)
+  const recovery = every(deps.leaseMs / BEATS_PER_LEASE, () => recover(deps), deps)
 
   return {
     upgrade,
@@ -114,8 +126,9 @@ function holdBack(socket: WebSocket): { release(): void } {
   return { release: () => socket.resume() }
 }
 
+/** From the first moment on a frame that breaks the protocol may come, also when nobody wants the socket: unheard, that error would end the process. */
 const opened = (sockets: WebSocketServer, request: IncomingMessage, stream: Duplex, head: Buffer): Promise<WebSocket> =>
-  new Promise((resolve) => sockets.handleUpgrade(request, stream, head, resolve))
+  new Promise((resolve) => sockets.handleUpgrade(request, stream, head, (socket) => resolve(socket.on('error', () => {}))))
 
 /** Whoever comes to a call's media socket shows its token, and the carrier's signature where it signs sockets. */
 async function admit(request: IncomingMessage, { db, routing, mediaKeys, addresses: { mediaUrl } }: CallsDeps): Promise<{ address: MediaAddress; number: RoutedNumber }> {
@@ -152,18 +165,19 @@ const configOf = (number: RoutedNumber, settings: VoiceSettings) => ({ credentia
 async function refuse(deps: CallsDeps, call: calls.Call, epoch: number, number: RoutedNumber): Promise<void> {
   deps.log.error({ callId: call.id }, 'a call came and no recogniser of speech is set up (DEEPGRAM_API_KEY, OPENAI_API_KEY, ...)')
   await deps.db.system('calls', (tx) => calls.end(tx, { callId: call.id, epoch, status: 'failed', reason: 'no_recogniser', at: new Date(deps.clock.nowMs()), carrying: carryingPrice }))
-  await deps.carrierClients[call.carrier].hangUp(configOf(number, VoiceSettings.parse(number.settings)), call.carrierCallId!, AbortSignal.timeout(HEARTBEAT_MS)).catch(() => {})
+  await deps.carrierClients[call.carrier].hangUp(configOf(number, VoiceSettings.parse(number.settings)), call.carrierCallId!, AbortSignal.timeout(HANG_UP_TIMEOUT_MS)).catch(() => {})
 }
 
 /** Calls whose process is gone are ended and charged for what was written; recordings of ended calls are taken into the store. */
 async function recover(deps: CallsDeps): Promise<void> {
-  const found = await deps.db.system('calls', (tx) => calls.abandoned(tx, LEASE_MS, RECOVERED_AT_ONCE))
+  const found = await deps.db.system('calls', (tx) => calls.abandoned(tx, deps.leaseMs, RECOVERED_AT_ONCE))
   for (const { callId, tenantId, kind, at } of found) {
     const ending = kind === 'lost' ? { status: 'failed', reason: 'process_lost' } as const : { status: 'no_answer', reason: 'no_answer' } as const
     const { outcome } = await deps.db.system('calls', (tx) => calls.end(tx, { callId, epoch: 'any', ...ending, at, carrying: carryingPrice }))
     if (outcome !== 'ended') continue
     deps.log.warn({ callId, tenantId, kind }, 'a call that nobody looked after was ended')
     deps.onCharged(tenantId)
+    if (kind === 'lost') await deps.recordings.store(tenantId, callId)
   }
   for (const { callId, tenantId } of await deps.db.system('calls', (tx) => calls.unstored(tx, RECOVERED_AT_ONCE))) await deps.recordings.store(tenantId, callId)
 }

@@ -13,13 +13,19 @@ export type LineEvents = {
   /** Once, whoever ended it. */
   ended(reason: LineEnd): void
 }
-export type LineEnd = 'stopped' | 'closed' | 'slow_reader' | 'no_start' | 'bad_frames' | 'unsupported' | 'hung_up'
+export type LineEnd = 'stopped' | 'closed' | 'slow_reader' | 'no_start' | 'bad_frames' | 'flood' | 'unsupported' | 'hung_up'
 
 /** A socket that does not take its sound within a second of it is no telephone any more. */
 const BUFFERED_BYTES_MAX = 256 * 1024
 const START_WITHIN_MS = 10_000
 /** Frames that cannot be read, in a row, before the line is given up. */
 const BAD_FRAMES_MAX = 50
+/** A line has some 65 messages a second (50 frames and the marks); after a break of the network those of twenty seconds may come at once. */
+const [MESSAGES_PER_SECOND, MESSAGES_AT_ONCE] = [130, 1_300]
+/** What a carrier is told when we close: its reader is too slow, or it says what no carrier says (RFC 6455 §7.4.1). */
+const CLOSE_CODES: Partial<Record<LineEnd, number>> = { slow_reader: 1013, bad_frames: 1008, flood: 1008, unsupported: 1003 }
+/** Who does not answer our goodbye in that time is cut off. */
+const GOODBYE_MS = 1_000
 const TICK_MS = 20
 
 /**
@@ -35,6 +41,8 @@ export class CarrierLine implements PlayoutWire {
   #send: ((pcm: Pcm) => void) | null = null
   #anchorMs: number | null = null
   #badInRow = 0
+  #messages = 0
+  #messagesSinceMs = monotonicClock.nowMs()
   #ended = false
   readonly #timers: NodeJS.Timeout[] = []
 
@@ -74,12 +82,21 @@ export class CarrierLine implements PlayoutWire {
   /** Closes the socket: the carrier goes on with the next instruction or hangs up. Idempotent. */
   close(reason: LineEnd): void {
     if (this.#ended) return
-    this.#socket.close(reason === 'slow_reader' ? 1013 : 1000)
+    const code = CLOSE_CODES[reason]
+    this.#socket.close(code ?? 1000)
+    if (code !== undefined) this.#cutOff()
     this.#end(reason)
+  }
+
+  /** Nothing of it is read any more, and it does not hold us for the half minute that a goodbye may take. */
+  #cutOff(): void {
+    this.#socket.pause()
+    setTimeout(() => this.#socket.terminate(), GOODBYE_MS).unref()
   }
 
   #message(data: RawData): void {
     if (this.#ended) return
+    if (this.#isFlood()) return this.close('flood')
     const text = Array.isArray(data) ? Buffer.concat(data).toString('utf8') : Buffer.isBuffer(data) ? data.toString('utf8') : Buffer.from(data).toString('utf8')
     const event = this.#media.decode(text)
     if (event.kind === 'bad') {
@@ -88,6 +105,15 @@ export class CarrierLine implements PlayoutWire {
     }
     this.#badInRow = 0
     this.#take(event)
+  }
+
+  /** A bucket that runs out at twice the rate of a telephone. */
+  #isFlood(): boolean {
+    if (++this.#messages <= MESSAGES_AT_ONCE) return false
+    const nowMs = monotonicClock.nowMs()
+    this.#messages = Math.max(0, this.#messages - ((nowMs - this.#messagesSinceMs) / 1_000) * MESSAGES_PER_SECOND)
+    this.#messagesSinceMs = nowMs
+    return this.#messages > MESSAGES_AT_ONCE
   }
 
   #take(event: Exclude<MediaEvent, { kind: 'bad' }>): void {
