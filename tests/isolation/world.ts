@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { checkPrompt } from '@trunkline/agents'
 import { carriers, channels, type CarrierClient } from '@trunkline/channels'
 import { newId, silentLogger, systemClock, type CarrierId, type ChannelClient, type MessageChannelId } from '@trunkline/core'
-import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createEventBus, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, markEmailVerified, numbers, Role, SCOPES, type Db, type Redis, type Scope } from '@trunkline/db'
+import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createEventBus, createFolderStore, createKeyring, createLimiter, createNumberRouting, insertMembership, insertProject, insertTenant, insertUser, ledger, markEmailVerified, numbers, Role, SCOPES, type Db, type EventLimits, type Redis, type Scope } from '@trunkline/db'
 import { openSpeechHouse, type SttEngine } from '@trunkline/media'
 import { Registry } from 'prom-client'
 import { buildApp } from '../../apps/api/src/app.ts'
@@ -88,9 +88,8 @@ const quietEar: SttEngine = {
   }),
 }
 
-export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<World> {
+export async function createWorld(overrides: Partial<ApiDeps> = {}, { url, prefix }: { url: string; prefix: string } = freshRedis(), eventLimits: Partial<EventLimits> = {}): Promise<World> {
   const database = await freshDatabase()
-  const { url, prefix } = freshRedis()
   const [redis, subscriber] = [connectRedis({ url, prefix }), connectRedis({ url, prefix })]
   await Promise.all([redis.connect(), subscriber.connect()])
   const db = connectDb({ url: database.url, secret: TEST_SECRET, onCommitted: (notes) => events.committed(notes) })
@@ -99,7 +98,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
   const keyring = createKeyring([TEST_SECRET])
   const [clock, log, cache] = [systemClock, silentLogger, createCache(redis)]
   const bell = createBell(redis, { url, prefix })
-  const events = createEventBus({ redis, keyring, clock, log })
+  const events = createEventBus({ redis, keyring, clock, log }, eventLimits)
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const carrierClients = overrides.carrierClients ?? { twilio: quietCarrier('twilio'), telnyx: quietCarrier('telnyx') }
   const house = await openSpeechHouse({ vad: 'energy' }, { clock, log })
@@ -115,7 +114,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}): Promise<Wor
     carriers,
     carrierClients,
     voice: {
-      db, clock, log, bell, carrierClients, tenantCallsMax: 100, onCall: () => {},
+      db, clock, log, bell, carrierClients, tenantCallsMax: 100,
       addresses: { publicUrl: TEST_CONFIG.publicUrl, mediaUrl: 'ws://127.0.0.1:9', mediaKey: keyring.derive('call media') },
     },
     speech: { ...house, stt: () => quietEar, engines: () => ({ ...house.engines(), stt: [{ engine: 'whisper', model: 'quiet' }] }) },
