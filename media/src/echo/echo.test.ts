@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { gainOf, mix, noise, openVoices, throughG711 } from '../dsp/testing.ts'
+import { gainOf, mix, noise, openVoices, rmsOf, throughG711 } from '../dsp/testing.ts'
 import type { Pcm, SampleRateHz } from '../frame.ts'
 import { createResampler } from '../resample/resampler.ts'
+import type { SpeechUsage, SttEngine, SttStream } from '../stt/contract.ts'
+import { joinPcm } from '../tts/index.ts'
 import type { Vad } from '../vad/contract.ts'
 import { createEnergyVad } from '../vad/energy.ts'
 import { SpeechEdges, type SpeechEdge } from '../vad/speech-edges.ts'
@@ -146,21 +148,37 @@ describe('a caller who speaks over the agent', () => {
 })
 
 describe('the gate between player and ears', () => {
-  function course(played: Pcm, heard: Pcm, cutMs = Infinity): { starts: number[]; tapped: number } {
+  /** A recogniser that keeps what it hears. */
+  function recorder(): { stt: SttEngine; heard: Pcm[] } {
+    const heard: Pcm[] = []
+    const usage: SpeechUsage = { kind: 'stt', engine: 'test', model: 'test', audioMs: 0, characters: 0, firstResultMs: null, latencyMs: 0, outcome: 'ok', requestId: null }
+    const events: SttStream['events'] = (async function* none() {})()
+    const stt: SttEngine = {
+      id: 'test', model: 'test', finalP99Ms: 500,
+      open: () => ({ push: (pcm) => void heard.push(pcm.slice()), finish() {}, events, close: () => usage }),
+      transcribe: () => Promise.reject(new Error('not asked for')),
+    }
+    return { stt, heard }
+  }
+
+  function course(played: Pcm, sound: Pcm, cutMs = Infinity): { starts: number[]; tapped: number; heard: Pcm } {
     let [nowMs, tapped] = [1_000, 0]
+    const { stt, heard } = recorder()
     const clock = { nowMs: () => nowMs, after: () => () => {} }
-    const { vad, tap } = gateEcho({ vad: createEnergyVad(), tap: { frame: () => void tapped++, cut: () => void tapped++ }, sampleRateHz: 8_000, clock })
+    const gated = gateEcho({ vad: createEnergyVad(), stt, tap: { frame: () => void tapped++, cut: () => void tapped++ }, sampleRateHz: 8_000, clock })
     const edges = new SpeechEdges()
     const starts: number[] = []
-    const ears = vad.open({ sampleRateHz: 8_000, onProbability: (probability, endMs) => starts.push(...edges.push(probability, endMs).filter(({ type }) => type === 'start').map(({ atMs }) => atMs)) })
-    for (let at = 0; at + 160 <= heard.length; at += 160, nowMs += 20) {
+    const ears = gated.vad.open({ sampleRateHz: 8_000, onProbability: (probability, endMs) => starts.push(...edges.push(probability, endMs).filter(({ type }) => type === 'start').map(({ atMs }) => atMs)) })
+    const words = gated.stt.open({ sampleRateHz: 8_000, language: null, keyterms: [], signal: new AbortController().signal })
+    for (let at = 0; at + 160 <= sound.length; at += 160, nowMs += 20) {
       // Sent ahead by 100 ms, as to a carrier that can clear.
-      if (nowMs < cutMs) tap.frame(played.subarray(at, at + 160), nowMs + 100)
-      else tap.cut(nowMs)
-      ears.push(heard.subarray(at, at + 160))
+      if (nowMs < cutMs) gated.tap.frame(played.subarray(at, at + 160), nowMs + 100)
+      else gated.tap.cut(nowMs)
+      ears.push(sound.subarray(at, at + 160))
+      words.push(sound.subarray(at, at + 160))
     }
     ears.close()
-    return { starts, tapped }
+    return { starts, tapped, heard: joinPcm(heard) }
   }
 
   it('hears no speech in an echo, hears the caller, and passes on what it taps', () => {
@@ -168,6 +186,16 @@ describe('the gate between player and ears', () => {
     expect(starts).toEqual([])
     expect(tapped).toBe(Math.floor(agent.length / 160))
     expect(course(agent, heardOn({ delayMs: 300, voice: caller, voiceMs: 2_500 })).starts).toHaveLength(1)
+  })
+
+  it('lets the recogniser hear the caller and not ourselves, at the same times', () => {
+    const alone = heardOn({ delayMs: 300 })
+    const { heard } = course(agent, alone)
+    expect(heard.length).toBe(alone.length - (alone.length % 160))
+    expect(rmsOf(heard)).toBeLessThan(rmsOf(alone) / 4)
+    const both = heardOn({ delayMs: 300, voice: caller, voiceMs: 2_500 })
+    const during = (pcm: Pcm): Pcm => pcm.subarray(2_600 * 8, 2_500 * 8 + caller.length)
+    expect(rmsOf(during(course(agent, both).heard))).toBeGreaterThan(0.95 * rmsOf(during(both)))
   })
 
   it('what was cut was not played: the same sound later is a voice', () => {
@@ -182,7 +210,7 @@ describe('the gate between player and ears', () => {
       for (let window = told.length + 1; window * 32 <= (frames - 10) * 20; window++) tell(0.9, window * 32)
     }
     const slow: Vad = { open: ({ onProbability }) => ({ push: () => (frames++, sure(onProbability)), close() {} }), close: async () => {} }
-    const { vad, tap } = gateEcho({ vad: slow, sampleRateHz: 8_000, clock: { nowMs: () => nowMs, after: () => () => {} } })
+    const { vad, tap } = gateEcho({ vad: slow, stt: recorder().stt, sampleRateHz: 8_000, clock: { nowMs: () => nowMs, after: () => () => {} } })
     const ears = vad.open({ sampleRateHz: 8_000, onProbability: (probability, endMs) => told.push({ probability, endMs }) })
     const heard = heardOn({ delayMs: 100, voice: caller, voiceMs: 3_000 })
     for (let at = 0; at + 160 <= 5_000 * 8; at += 160, nowMs += 20) {
