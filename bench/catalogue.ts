@@ -7,8 +7,9 @@ import { growth } from './growth/index.ts'
 import { ingest } from './ingest/index.ts'
 import { pipeline } from './pipeline/index.ts'
 import { queue } from './queue/index.ts'
+import { realtime } from './realtime/index.ts'
 import { sfu } from './sfu/index.ts'
 import { turn } from './turn/index.ts'
 import { vad } from './vad/index.ts'
 
-export const benches: readonly Bench[] = [ingest, pipeline, queue, auth, growth, conversations, calls, turn, barge, sfu, vad]
+export const benches: readonly Bench[] = [ingest, pipeline, queue, auth, growth, conversations, calls, turn, barge, sfu, vad, realtime]

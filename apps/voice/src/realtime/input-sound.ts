@@ -60,7 +60,7 @@ export class InputSound {
     const pcm = this.#decoder.decode(bytes)
     if (pcm.length === 0) return
     this.#keep(pcm)
-    if (this.#stream) this.#listen(pcm)
+    if (this.#detection) this.#listen(pcm, (this.#stream ??= this.#open(this.#detection)))
   }
 
   /** A cut of what was appended; shorter where it is not kept any more. */
@@ -88,17 +88,20 @@ export class InputSound {
     this.#streamFromMs = this.#atMs
     this.#stream = null
     this.#resampler = null
-    if (!this.#detection) return
-    const listenHz = this.#rateHz === 8_000 ? 8_000 : 16_000
-    this.#resampler = this.#rateHz === listenHz ? null : createResampler({ fromHz: this.#rateHz, toHz: listenHz })
-    this.#edges = new SpeechEdges({ minSilenceMs: silenceOf(this.#detection), startAbove: thresholdOf(this.#detection) })
-    const fromMs = this.#streamFromMs
-    this.#stream = this.#vad.open({ sampleRateHz: listenHz, onProbability: (probability, endMs) => this.#heard(probability, fromMs, endMs) })
   }
 
   close(): void {
     this.#detection = null
     this.forget()
+  }
+
+  /** With the first sound only: a session that says nothing costs no detector. */
+  #open(detection: NonNullable<Detection>): VadStream {
+    const listenHz = this.#rateHz === 8_000 ? 8_000 : 16_000
+    this.#resampler = this.#rateHz === listenHz ? null : createResampler({ fromHz: this.#rateHz, toHz: listenHz })
+    this.#edges = new SpeechEdges({ minSilenceMs: silenceOf(detection), startAbove: thresholdOf(detection) })
+    const fromMs = this.#streamFromMs
+    return this.#vad.open({ sampleRateHz: listenHz, onProbability: (probability, endMs) => this.#heard(probability, fromMs, endMs) })
   }
 
   #heard(probability: number, fromMs: number, endMs: number): void {
@@ -110,7 +113,7 @@ export class InputSound {
     }
   }
 
-  #listen(pcm: Pcm): void {
+  #listen(pcm: Pcm, stream: VadStream): void {
     const frame = (this.#rateHz / 1_000) * FRAME_MS
     const sound = new Int16Array(this.#rest.length + pcm.length)
     sound.set(this.#rest)
@@ -118,7 +121,7 @@ export class InputSound {
     let at = 0
     for (; at + frame <= sound.length; at += frame) {
       const piece = sound.subarray(at, at + frame)
-      this.#stream?.push(this.#resampler ? this.#resampler.process(piece) : piece.slice())
+      stream.push(this.#resampler ? this.#resampler.process(piece) : piece.slice())
     }
     this.#rest = sound.slice(at)
   }

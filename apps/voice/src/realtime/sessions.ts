@@ -8,7 +8,7 @@ import { CallSign } from './call-sign.ts'
 import { Keeper } from './keeper.ts'
 import type { PlayoutOptions } from './playout.ts'
 import { createPurse } from './purse.ts'
-import { SessionHost, type Outlet } from './session-host.ts'
+import { SessionHost, type Outlet, type SessionDeps } from './session-host.ts'
 
 const { voice: VOICE, transcriptionModel: TRANSCRIPTION_MODEL } = realtime.USUAL
 /** A drain waits so long for an answer that is being given. */
@@ -53,8 +53,16 @@ export class Sessions {
   readonly #stopListening: Promise<() => void>
   #closing = false
 
+  /** The same for all: thousands that say nothing must cost little. */
+  readonly #speech: Pick<SessionDeps, 'vad' | 'stt' | 'tts'>
+  readonly #onCharged: (tenantId: string) => void
+
   constructor(deps: SessionsDeps) {
     this.#deps = deps
+    const { speech, db, cache } = deps
+    this.#speech = { vad: speech.vad, stt: speech.stt(), tts: speech.tts() }
+    const balances = ledger.createBalances(db, cache)
+    this.#onCharged = (tenantId) => void balances.changed([tenantId]).catch(() => {})
     this.#stopListening = deps.book.listen(async (sessionId) => this.#live.get(sessionId)?.end('the session goes on elsewhere'))
   }
 
@@ -145,10 +153,9 @@ export class Sessions {
   }
 
   #engines(tenantId: string, { vendor, model }: Opening) {
-    const { db, cache, speech, clock, log } = this.#deps
-    const balances = ledger.createBalances(db, cache)
-    const purse = createPurse({ db, tenantId, model: { vendor: vendor.id, model }, clock, log, onCharged: (charged) => void balances.changed([charged]).catch(() => {}) })
-    return { vad: speech.vad, stt: speech.stt(), tts: speech.tts(), vendor, model, clock, log, purse }
+    const { db, clock, log } = this.#deps
+    const purse = createPurse({ db, tenantId, model: { vendor: vendor.id, model }, clock, log, onCharged: this.#onCharged })
+    return { ...this.#speech, vendor, model, clock, log, purse }
   }
 
   #keepUntil(done: Promise<void>): void {
