@@ -66,7 +66,7 @@ export function registerCallEvents(app: ApiApp, deps: ApiDeps, find: FindCall): 
 
 function eventView({ id, kind, atMs, data, createdAt }: calls.StoredCallEvent): z.infer<typeof Event> {
   const isTurn = kind === 'turn'
-  return { id, kind, at_ms: atMs, turn: isTurn ? turnView(Times.parse(data)) : null, data: isTurn ? {} : (toWire(data) as Record<string, unknown>), created_at: createdAt.toISOString() }
+  return { id, kind, at_ms: atMs, turn: isTurn ? turnView(Times.parse(data)) : null, data: isTurn ? {} : toWire(data), created_at: createdAt.toISOString() }
 }
 
 const time = z.number().nullable().transform((value) => (value === null ? null : Math.round(value)))

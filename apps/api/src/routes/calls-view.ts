@@ -1,5 +1,5 @@
 import { CallDirection, CallEndReason, CallStatus, CarrierId, Id, RecordingState, type Clock } from '@trunkline/core'
-import { calls, openJson, type Keyring } from '@trunkline/db'
+import { openJson, type calls, type Keyring } from '@trunkline/db'
 import { z } from 'zod'
 import type { ApiConfig } from '../config.ts'
 import { OpaqueJson, Time } from '../wire.ts'

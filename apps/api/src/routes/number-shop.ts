@@ -91,6 +91,7 @@ function registerPurchase(app: ApiApp, deps: ApiDeps, desk: Desk): void {
 async function purchaseOf(deps: ApiDeps, desk: Desk, request: FastifyRequest, body: z.infer<typeof PurchaseBody>): Promise<Purchase> {
   const { carrier, credentials, carrierSettings } = await buyerOf(deps, desk, request, body)
   const given = { carrier, carrier_settings: carrierSettings, ...body.settings }
+  if (given.carrier !== carrier) throw new AppError('invalid_request', { message: `body.settings.carrier: The number is bought at ${carrier}.`, param: 'body.settings.carrier' })
   const settings = numberKind(deps, 'voice', given).settings(given)
   const { tenantId } = request.auth
   return deps.db.tenant(tenantId, async (tx) => {
