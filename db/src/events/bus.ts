@@ -1,4 +1,4 @@
-import type { Clock, Id, Logger } from '@trunkline/core'
+import type { Clock, Logger } from '@trunkline/core'
 import type { Redis } from 'ioredis'
 import type { Keyring } from '../seal.ts'
 import { EVENT_LIMITS, type EventLimits } from './keys.ts'
@@ -44,6 +44,3 @@ export function createEventBus({ redis, keyring, clock, log }: EventBusDeps, opt
     },
   }
 }
-
-/** Nobody hears it: for processes without Redis and tests that are about something else. */
-export const silentEvents: Pick<EventBus, 'publish' | 'committed'> = { publish: (_tenantId: Id) => {}, committed: () => {} }
