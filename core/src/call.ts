@@ -128,3 +128,26 @@ export type Briefing = z.infer<typeof Briefing>
 
 /** Null: an ordinary call. `options` as they were kept with it. */
 export const briefingOf = (options: Record<string, unknown>): Briefing | null => Briefing.safeParse(options['briefing']).data ?? null
+
+/** What processes tell the one that has a live call, over the bell `call:<id>`. A word may be lost: whoever needs to know asks for an answer. */
+export const CallWord = z.object({
+  /** The carrier says that the call is over, and why. */
+  ended: z.string().optional(),
+  by: z.string().nullable().optional(),
+  /** Who took the call, by the carrier's ear. */
+  machine: z.enum(['human', 'machine', 'fax', 'silence', 'unknown']).optional(),
+  phase: z.enum(['detected', 'greeting_ended']).optional(),
+  /** What became of the colleague who was called for a warm transfer. */
+  colleague: z.string().optional(),
+  recording: z.enum(['pause', 'resume']).optional(),
+  /** Somebody wants to hear the call; the answer (`CallAnswer`) goes to the bell `reply`. */
+  supervise: z.object({ offer: z.string(), mode: z.enum(['listen', 'barge']), reply: z.string() }).optional(),
+  /** This person leaves (`leg` of the answer). */
+  leave: z.string().optional(),
+  /** For the agent, from a person of the business; the caller does not hear it. */
+  note: z.string().optional(),
+})
+export type CallWord = z.infer<typeof CallWord>
+
+export const CallAnswer = z.object({ answer: z.object({ sdp: z.string(), leg: z.string() }).optional(), error: z.object({ code: z.string(), message: z.string() }).optional() })
+export type CallAnswer = z.infer<typeof CallAnswer>

@@ -48,6 +48,8 @@ export const ERROR_CODES = {
   internal: { type: 'internal_error', retry: false, message: 'Something went wrong on our side.' },
 } as const satisfies Record<string, CodeRow>
 export type ErrorCode = keyof typeof ERROR_CODES
+/** Of a code that another process told. */
+export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(ERROR_CODES, code)
 
 export type AppErrorOptions = {
   /** Replaces the table's message. Goes to the caller: no secrets, no personal data, no database text. */

@@ -324,6 +324,11 @@ const telephony: Record<string, Probe> = {
   'POST /v1/calls/:id/hangup': { own: call },
   'POST /v1/calls/:id/transfer': { own: call, body: () => ({ to: '+4799887766' }) },
   'POST /v1/calls/:id/dtmf': { own: call, body: () => ({ digits: '1' }) },
+  'POST /v1/calls/:id/supervise': { own: call, body: () => ({ sdp: 'v=0 and so on' }) },
+  'DELETE /v1/calls/:id/supervise/:leg_id': { own: async (world, owner) => ({ ...(await call(world, owner)), leg_id: 'a leg' }) },
+  'POST /v1/calls/:id/note': { own: call, body: () => ({ text: 'Be kind.' }) },
+  'POST /v1/calls/:id/recording/pause': { own: call },
+  'POST /v1/calls/:id/recording/resume': { own: call },
   'GET /v1/phone-numbers/available': {
     query: async (world, owner) => ({ via_number_id: (await answeredTelephone(world, owner)).id, country: 'US' }),
     foreignQuery: async (world, _owner, other) => ({ via_number_id: (await answeredTelephone(world, other)).id, country: 'US' }),

@@ -19,7 +19,7 @@ export type BusinessPorts = {
   /** Says that a file is to be fetched again. A hint, too. */
   wakeMedia(): Promise<void>
   /** Short words between processes: a visitor has a new message. */
-  bell: Pick<Bell, 'ring' | 'listen'>
+  bell: Pick<Bell, 'ring' | 'listen' | 'listening'>
   /** Empty: the prompt can be published. */
   checkPrompt(content: PromptContent): PromptFault[]
 }

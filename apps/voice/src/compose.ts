@@ -6,6 +6,7 @@ import { createServer, type Server } from 'node:http'
 import { composeCalls } from './calls/compose.ts'
 import type { VoiceEnv } from './env.ts'
 import { composeRealtime } from './realtime/compose.ts'
+import { createPlaneDoor } from './plane.ts'
 import { refuse } from './refuse.ts'
 
 export type Voice = {
@@ -27,14 +28,15 @@ export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = sy
   const vendors = createVendorDirectory({ keys: (vendor, tenantId) => db.tenant(tenantId, (tx) => openVendorKey(tx, keyring, tenantId, vendor)), clock, house: houseVendors(env), network })
   const speech = await openSpeechHouse(env.speech, { clock, log })
   void speech.warm()
-  const calls = composeCalls({ env, db, redis, cache: createCache(redis), keyring, vendors, network, speech, news, clock, log })
+  const plane = createPlaneDoor(env, log)
+  const calls = composeCalls({ env, db, redis, cache: createCache(redis), keyring, vendors, network, speech, news, plane: plane.open, clock, log })
   const server = createServer((request, response) => {
     if (realtime.handle(request, response)) return
     void health(request.url ?? '/', async () => {
       await Promise.all([db.ping(), redisReady(redis, 1_000)])
     }).then(({ status, body }) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)))
   })
-  const realtime = composeRealtime({ env, access, db, redis, cache: createCache(redis), keyring, vendors, speech, clock, log })
+  const realtime = composeRealtime({ env, access, db, redis, cache: createCache(redis), keyring, vendors, speech, plane: plane.open, clock, log })
   server.on('upgrade', (request, stream, head) => {
     if (!realtime.upgrade(request, stream, head) && !calls.upgrade(request, stream, head)) refuse(stream, new AppError('not_found'), log)
   })
@@ -42,6 +44,7 @@ export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = sy
     listen: () => listening(server, env),
     async close() {
       await Promise.all([realtime.close(), calls.close()])
+      await plane.close()
       await new Promise<void>((resolve) => server.close(() => resolve()))
       await Promise.all([speech.close(), access.close(), network.close()])
       await news.close()

@@ -97,3 +97,14 @@ export async function events(tx: Tx, callId: Id, filter: { kind?: CallEventKind 
     .limit(filter.limit)
   return rows as StoredCallEvent[]
 }
+
+/** The last thing of one kind that happened; null: none did. */
+export async function latestEvent(tx: Tx, callId: Id, kind: CallEventKind): Promise<StoredCallEvent | null> {
+  const [row] = await tx.orm
+    .select({ id: callEvents.id, kind: callEvents.kind, atMs: callEvents.atMs, data: callEvents.data, createdAt: callEvents.createdAt })
+    .from(callEvents)
+    .where(and(eq(callEvents.callId, callId), eq(callEvents.kind, kind)))
+    .orderBy(desc(callEvents.id))
+    .limit(1)
+  return (row as StoredCallEvent | undefined) ?? null
+}

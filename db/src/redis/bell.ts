@@ -9,12 +9,15 @@ export type Bell = {
   ring(topic: string, word?: string): void
   /** Returns a function that stops listening. */
   listen(topic: string, hear: (word: string) => void): () => void
+  /** Resolves when what is said on a topic that is listened to is heard from now on. */
+  listening(topic: string): Promise<void>
   close(): void
 }
 
 export function createBell(redis: Redis, options: RedisOptions): Bell {
   const prefix = options.prefix ?? 'tl:'
   const listeners = new Map<string, Set<(word: string) => void>>()
+  const opening = new Map<string, Promise<unknown>>()
   const subscriber = new Redis(options.url, { maxRetriesPerRequest: null, retryStrategy: (attempt) => Math.min(50 * attempt, 1_000) })
   subscriber.on('error', (error: Error) => options.onError?.(error))
   subscriber.on('message', (channel: string, word: string) => {
@@ -27,6 +30,7 @@ export function createBell(redis: Redis, options: RedisOptions): Bell {
     heard?.delete(hear)
     if (heard?.size !== 0) return
     listeners.delete(channel)
+    opening.delete(channel)
     subscriber.unsubscribe(channel).catch(() => {})
   }
 
@@ -40,9 +44,12 @@ export function createBell(redis: Redis, options: RedisOptions): Bell {
       if (heard) heard.add(hear)
       else {
         listeners.set(channel, new Set([hear]))
-        subscriber.subscribe(channel).catch(() => {})
+        opening.set(channel, subscriber.subscribe(channel).catch(() => {}))
       }
       return () => unlisten(channel, hear)
+    },
+    async listening(topic) {
+      await opening.get(channelOf(topic))
     },
     close: () => subscriber.disconnect(),
   }

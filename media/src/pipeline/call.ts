@@ -42,8 +42,8 @@ export class CallPipeline {
 
   constructor(options: PipelineOptions) {
     this.#options = options
-    const { sampleRateHz, wire, wheel, stt, voice, keyterms = [], settings } = options
-    const { vad, tap } = options.echoGate ? gateEcho({ vad: options.vad, tap: options.tap, sampleRateHz }) : options
+    const { sampleRateHz, wire, wheel, voice, keyterms = [], settings } = options
+    const { vad, stt, tap } = options.echoGate ? gateEcho({ vad: options.vad, stt: options.stt, tap: options.tap, sampleRateHz }) : options
     this.#player = new CallPlayer({
       wire, wheel, tap, sampleRateHz,
       onFirst: (id, stage, atMs) => this.#firstFrame(id, stage, atMs),
@@ -76,16 +76,16 @@ export class CallPipeline {
     if (!this.#closed) this.#sayText('say', text)
   }
 
-  /** The caller waits: music instead of a conversation, and nothing that is said meanwhile is answered. Sound at the rate of the line. */
-  hold(music: Pcm): void {
+  /** The caller waits: music instead of a conversation, and nothing that is said meanwhile is answered. Sound at the rate of the line; null: silence, or somebody else speaks. */
+  hold(music: Pcm | null): void {
     if (this.#closed) return
     this.#silence()
     this.#onHold = true
     this.#setTimer()
-    this.#player.background({ pcm: music, gainDb: 0 })
+    if (music) this.#player.background({ pcm: music, gainDb: 0 })
   }
 
-  /** The wait is over; the conversation goes on with these words. */
+  /** The wait is over; the conversation goes on with these words (empty: with the caller's). */
   unhold(text: string): void {
     if (this.#closed || !this.#onHold) return
     this.#player.background(null)

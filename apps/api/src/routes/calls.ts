@@ -6,6 +6,7 @@ import type { ApiApp, ApiDeps } from '../deps.ts'
 import { decodeIdCursor, fromWire, IdParams, pageOf, PageQuery, Time } from '../wire.ts'
 import { registerCallCommands } from './calls-commands.ts'
 import { registerCallEvents } from './calls-events.ts'
+import { registerCallPeople } from './calls-people.ts'
 import { registerCallRecording } from './calls-recording.ts'
 import { registerCallTranscript } from './calls-transcript.ts'
 import { CallView, callView } from './calls-view.ts'
@@ -41,6 +42,7 @@ export function registerCalls(app: ApiApp, deps: ApiDeps): void {
   registerCallEvents(app, deps, findCall)
   registerCallRecording(app, deps, findCall)
   registerCallCommands(app, deps, findCall)
+  registerCallPeople(app, deps, findCall)
 }
 
 function registerReads(app: ApiApp, deps: ApiDeps): void {

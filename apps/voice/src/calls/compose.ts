@@ -7,12 +7,13 @@ import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { VoiceEnv } from '../env.ts'
+import type { PlaneDoor } from '../plane.ts'
 import { refuse } from '../refuse.ts'
 import { createCalls } from './calls.ts'
 import type { CallSpeech } from './live-call.ts'
 import { createRecordings } from './recordings.ts'
 
-export type CallsParts = { env: VoiceEnv; db: Db; redis: Redis; cache: Cache; keyring: Keyring; vendors: VendorDirectory; network: GuardedNetwork; speech: SpeechHouse; news: Pick<EventBus, 'publish'>; clock: Clock; log: Logger }
+export type CallsParts = { env: VoiceEnv; db: Db; redis: Redis; cache: Cache; keyring: Keyring; vendors: VendorDirectory; network: GuardedNetwork; speech: SpeechHouse; news: Pick<EventBus, 'publish'>; plane: PlaneDoor['open']; clock: Clock; log: Logger }
 
 export type CallsHere = {
   /** Of the server's `upgrade` event. False: the path is none of ours, and nothing was done. */
@@ -27,13 +28,13 @@ const SUPPLIER_TIMEOUT_MS = 10_000
 const LAST_WORDS_MS = 5_000
 
 /** The phone calls of this process, with all that they need. */
-export function composeCalls({ env, db, redis, cache, keyring, vendors, network, speech, news, clock, log }: CallsParts): CallsHere {
+export function composeCalls({ env, db, redis, cache, keyring, vendors, network, speech, news, plane, clock, log }: CallsParts): CallsHere {
   const bell = createBell(redis, { url: env.REDIS_URL, prefix: env.REDIS_PREFIX })
   const balances = ledger.createBalances(db, cache)
   const wheel = new PlayoutClock()
   const carrierClients = carrierClientsOf(env)
   const calls = createCalls({
-    db, keyring, clock, log, bell, wheel, carrierClients, breakers: new Breakers(clock),
+    db, keyring, clock, log, bell, wheel, plane, carrierClients, breakers: new Breakers(clock),
     tools: createHttpTools({ network, clock, secrets: async (tenantId, name) => (await db.tenant(tenantId, (tx) => openToolSecrets(tx, keyring, tenantId)))[name] ?? null }),
     vendors: (vendor, tenantId) => vendors.find(vendor, tenantId),
     routing: createNumberRouting({ db, redis, cache, keyring, clock }),

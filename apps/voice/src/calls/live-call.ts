@@ -1,13 +1,14 @@
 import type { HistoryItem, HttpToolPort, TurnDeps } from '@trunkline/agents'
 import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/billing'
 import { stepUrl, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
-import { newId, wordSpans, type Breakers, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
+import { AppError, CallWord, newId, wordSpans, type Breakers, type CallAnswer, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
-import type { PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SmartTurn, SttEngine, TtsEngine, Vad } from '@trunkline/media'
+import type { MediaPlane, PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SmartTurn, SttEngine, TtsEngine, Vad } from '@trunkline/media'
 import type { WebSocket } from 'ws'
 import { CallJournal, type JournalDeps } from './journal.ts'
 import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
 import { phrasesFor, type Phrases } from './phrases.ts'
+import { Supervision } from './supervision.ts'
 import { createReplier } from './replier.ts'
 import { callColleague, type Errand } from './warm-transfer.ts'
 
@@ -16,7 +17,9 @@ export type LiveCallDeps = JournalDeps & {
   keyring: Keyring
   clock: Clock
   log: Logger
-  bell: Pick<Bell, 'listen'>
+  bell: Pick<Bell, 'listen' | 'ring'>
+  /** Rooms for people who hear calls. Rejects with AppError `unavailable` where there is no media worker. */
+  plane: () => Promise<MediaPlane>
   wheel: PlayoutClock
   tools: HttpToolPort
   breakers: Breakers
@@ -81,6 +84,7 @@ export class LiveCall {
   #ending: Ending | null = null
   #lost = false
   #over = false
+  #watched: Supervision | null = null
   /** A colleague who is being called. */
   #errand: Errand | null = null
   #patience: NodeJS.Timeout | null = null
@@ -228,11 +232,38 @@ export class LiveCall {
   }
 
   #hear(word: string): void {
-    const news = JSON.parse(word) as { colleague?: string; ended?: string; machine?: string; phase?: string; recording?: 'pause' | 'resume' }
+    const news = CallWord.parse(JSON.parse(word))
     if (news.recording !== undefined && this.#phone.record(news.recording === 'resume')) this.#journal.event('recording', null, { state: news.recording === 'resume' ? 'resumed' : 'paused' })
+    if (news.supervise) void this.#supervised(news.supervise)
+    if (news.leave !== undefined) this.#watched?.leave(news.leave)
+    if (news.note !== undefined) this.#remember({ messageId: newId(), role: 'human', text: `Note for you, which the caller does not hear: ${news.note}`, atMs: this.#deps.clock.nowMs() }, Infinity)
     if (news.colleague !== undefined) this.#backFromHold(news.colleague)
     // The carrier says that it is over; a line that has not heard it yet is given a moment to say so itself.
     if (news.ended !== undefined) setTimeout(() => this.#phone.hangUp(), 1_000).unref()
+  }
+
+  /** Somebody of the business comes in; whoever asked hears how it went. */
+  async #supervised({ offer, mode, reply }: NonNullable<CallWord['supervise']>): Promise<void> {
+    let answer: CallAnswer
+    try {
+      answer = { answer: await this.#supervision().join(offer, mode) }
+      this.#journal.event('status', null, { supervisor: mode })
+    } catch (error) {
+      const { code, message } = error instanceof AppError ? error : new AppError('internal', { cause: error })
+      if (code === 'internal') this.#deps.log.error({ error, callId: this.facts.call.id }, 'a call could not be supervised')
+      answer = { error: { code, message } }
+    }
+    this.#deps.bell.ring(reply, JSON.stringify(answer))
+  }
+
+  #supervision(): Supervision {
+    if (this.#watched) return this.#watched
+    const sampleRateHz = this.#phone.sampleRateHz
+    if (sampleRateHz === null) throw new AppError('invalid_state', { message: 'There is no sound of this call yet.' })
+    const watched = new Supervision({ callId: this.facts.call.id, sampleRateHz, plane: this.#deps.plane, onVoice: (pcm) => this.#phone.speak(pcm), onTakeOver: (on) => this.#phone.takeOver(on), onLeft: () => this.#journal.event('status', null, { supervisor: 'left' }) })
+    this.#phone.listen(watched)
+    this.#watched = watched
+    return watched
   }
 
   // ── Credits ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -328,6 +359,7 @@ export class LiveCall {
     this.#unlisten()
     this.#over = true
     if (this.#patience) clearTimeout(this.#patience)
+    this.#watched?.close()
     let how: Gone = 'lost'
     try {
       if (report.recording) this.#journal.event('recording', null, { duration_ms: report.recording.durationMs, lost_ms: report.recording.lostMs, dropped_ms: report.recording.droppedMs })

@@ -1,5 +1,5 @@
 import type { MediaStart, MediaWire } from '@trunkline/channels'
-import { CallPipeline, holdMusic, monotonicClock, openRecorder, type CallRecorder, type PipelineOptions, type PlayoutWire, type RecordingSink, type RecordingSummary } from '@trunkline/media'
+import { CallPipeline, holdMusic, monotonicClock, openRecorder, type CallRecorder, type Pcm, type PipelineOptions, type PlayoutWire, type RecordingSink, type RecordingSummary, type SampleRateHz } from '@trunkline/media'
 import type { WebSocket } from 'ws'
 import { CarrierLine, type LineEnd } from './line.ts'
 
@@ -40,6 +40,7 @@ export class PhoneCall {
   #grace: NodeJS.Timeout | null = null
   #startedMs: number | null = null
   #over = false
+  #ears: { caller(pcm: Pcm): void; agent(pcm: Pcm): void } | null = null
 
   constructor(options: PhoneCallOptions) {
     this.#options = options
@@ -53,6 +54,7 @@ export class PhoneCall {
       started: () => void this.#started(line).catch(() => this.hangUp()),
       frame: (pcm, atMs) => {
         this.#recorder?.caller(pcm, atMs)
+        this.#ears?.caller(pcm)
         this.#pipeline?.frame(pcm)
       },
       mark: (name) => this.#pipeline?.markReturned(name),
@@ -69,6 +71,28 @@ export class PhoneCall {
   /** Says something outside a turn. */
   say(text: string): void {
     this.#pipeline?.say(text)
+  }
+
+  /** Sound of the line; before the line is open: none. */
+  get sampleRateHz(): SampleRateHz | null {
+    return this.#pipeline && this.#line ? this.#line.sampleRateHz : null
+  }
+
+  /** Whoever else hears both sides, as they are heard. */
+  listen(ears: { caller(pcm: Pcm): void; agent(pcm: Pcm): void }): void {
+    this.#ears = ears
+  }
+
+  /** A person speaks instead of the agent, by `speak`; false: the agent goes on. */
+  takeOver(on: boolean): void {
+    if (on) this.#pipeline?.hold(null)
+    else this.#pipeline?.unhold('')
+  }
+
+  /** 20 ms of that person, now. */
+  speak(pcm: Pcm): void {
+    this.#line?.send(pcm)
+    this.#recorder?.agent(pcm, monotonicClock.nowMs())
   }
 
   /** Music until `unhold`. */
@@ -128,7 +152,10 @@ export class PhoneCall {
 
   /** Whatever line there is. While there is none nobody hears us. */
   readonly #wire: PlayoutWire = {
-    send: (pcm) => this.#line?.send(pcm),
+    send: (pcm) => {
+      this.#ears?.agent(pcm)
+      this.#line?.send(pcm)
+    },
     mark: (name) => this.#line?.mark(name),
     clear: () => this.#line?.clear(),
   }
