@@ -1,17 +1,22 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { TELNYX_CONNECTION_ID, TELNYX_PUBLIC_KEY, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, type CallHandle } from '@trunkline/app-sandbox'
 import { composeVoice, readEnv, type Voice } from '@trunkline/app-voice'
 import { silentLogger, type CarrierId } from '@trunkline/core'
 import { expect, vi } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
+import { spawnNode, type SpawnedNode } from '../harness/processes.ts'
 import type { Business, Json } from './business.ts'
 import { openTown, type Town } from './town.ts'
 
 /** The town with a telephone exchange: carriers of the sandbox, and a voice process beside api and worker. */
 export type PhoneTown = Town & {
-  voice: Voice
+  /** In this process; null in a town whose voices are processes of their own. */
+  voice: Voice | null
   voiceUrl: string
+  /** A voice that may be killed. By default at the address that carriers know. It ends with the town. */
+  spawnVoice(settings?: Record<string, string>): Promise<SpawnedNode>
   /** One more voice process on the same database. */
   anotherVoice(settings?: Record<string, string>): Promise<Voice>
   /** A telephone number of this business with an agent, known to the carrier. */
@@ -31,23 +36,33 @@ const CREDENTIALS: Record<CarrierId, Record<string, string>> = {
 }
 const CARRIER_SETTINGS: Record<CarrierId, Record<string, unknown>> = { twilio: {}, telnyx: { connection_id: TELNYX_CONNECTION_ID } }
 
+const VOICE = fileURLToPath(new URL('../../apps/voice/src/main.ts', import.meta.url))
+
 let numbers = 0
 
-export async function openPhoneTown(settings: Record<string, string> = {}): Promise<PhoneTown> {
+export async function openPhoneTown(settings: Record<string, string> = {}, { spawned = false }: { spawned?: boolean } = {}): Promise<PhoneTown> {
   const [port, voicePort] = [await freePort(), await freePort()]
   const voiceUrl = `http://127.0.0.1:${voicePort}`
   const ports = { PORT: String(port), PUBLIC_URL: `http://127.0.0.1:${port}`, VOICE_PUBLIC_URL: voiceUrl }
   const town = await openTown({ sandbox: { speechPace: { firstSoundMs: 0, chunkMs: 20 } }, settings: { ...ports, ...settings }, carriers: true })
+  const environment = { ...town.environment, DEEPGRAM_API_KEY: 'sandbox', DEEPGRAM_BASE_URL: `${town.sandbox.url}/deepgram` }
   const voices: Voice[] = []
+  const processes: SpawnedNode[] = []
   async function anotherVoice(more: Record<string, string> = {}): Promise<Voice> {
-    const voice = await composeVoice(readEnv({ ...town.environment, DEEPGRAM_API_KEY: 'sandbox', DEEPGRAM_BASE_URL: `${town.sandbox.url}/deepgram`, VOICE_PORT: '0', ...more }), silentLogger)
+    const voice = await composeVoice(readEnv({ ...environment, VOICE_PORT: '0', ...more }), silentLogger)
     voices.push(voice)
     return voice
   }
-  const voice = await anotherVoice({ VOICE_PORT: String(voicePort) })
-  await voice.listen()
+  async function spawnVoice(more: Record<string, string> = {}): Promise<SpawnedNode> {
+    const node = spawnNode(VOICE, { ...environment, VOICE_PORT: String(voicePort), ...more })
+    processes.push(node)
+    await node.line(/"ready":"voice"/)
+    return node
+  }
+  const voice = spawned ? null : await anotherVoice({ VOICE_PORT: String(voicePort) })
+  await voice?.listen()
   return {
-    ...town, voice, voiceUrl, anotherVoice,
+    ...town, voice, voiceUrl, anotherVoice, spawnVoice,
     telephone: (business, wish = {}) => telephone(town, business, wish),
     async called(carrier, address) {
       const [row] = await town.until<{ id: string }>('SELECT carrier_call_id AS id FROM calls WHERE to_address = $1 AND carrier_call_id IS NOT NULL', [address], (rows) => rows.length > 0)
@@ -55,7 +70,7 @@ export async function openPhoneTown(settings: Record<string, string> = {}): Prom
     },
     ring: ({ carrier, address }, from = '+14155550100') => town.sandbox.carriers[carrier].ring({ from, to: address, says: [] }),
     async close() {
-      await Promise.all(voices.map((each) => each.close()))
+      await Promise.all([...voices.map((each) => each.close()), ...processes.map((each) => each.stop())])
       await town.close()
     },
   }

@@ -1,0 +1,210 @@
+import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import type { CallHandle } from '@trunkline/app-sandbox'
+import { ledger } from '@trunkline/db'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { TEST_SECRET } from '../harness/database.ts'
+import { Intruder, knock, openCallFor, signed, type OpenedCall } from '../harness/media-intruder.ts'
+import type { SpawnedNode } from '../harness/processes.ts'
+import type { Business, Json } from './business.ts'
+import { callOf, hears, kept, openPhoneTown, type PhoneTown, type Telephone } from './phone-town.ts'
+
+let town: PhoneTown
+let business: Business
+let voice: SpawnedNode
+
+beforeAll(async () => {
+  town = await openPhoneTown({}, { spawned: true })
+  voice = await town.spawnVoice()
+  business = await town.business()
+})
+afterEach(() => {
+  for (const { id } of town.sandbox.faults.list()) town.sandbox.faults.remove(id)
+})
+afterAll(() => town?.close())
+
+const GREETING = 'Hello, harbour bikes.'
+/** Some twenty seconds in the sandbox's voice: there is sound for as long as the test does its worst. */
+const LONG = 'Please wait for a moment and listen to what we do all day long. '.repeat(8).trim()
+const ended = (call: Json) => call.ended_at !== null
+const openCall = (telephone: Telephone): Promise<OpenedCall> => openCallFor(town.db, TEST_SECRET, { id: telephone.id, tenantId: business.tenantId, address: telephone.address })
+const knockAs = (path: string, headers?: Record<string, string>) => knock(town.voiceUrl, path, headers)
+const residentMiB = () => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${voice.pid}/status`, 'utf8'))![1]) / 1_024
+
+describe('the media socket of a call', () => {
+  let telephone: Telephone
+  beforeAll(async () => {
+    telephone = await town.telephone(business)
+  })
+
+  it('is opened to whoever shows its token and the carrier’s signature', async () => {
+    expect(await knockAs((await openCall(telephone)).path)).toBe(101)
+  })
+
+  it('is not there without its token, or with another call’s', async () => {
+    const [one, other] = [await openCall(telephone), await openCall(telephone)]
+    const [head, token] = [one.path.slice(0, one.path.lastIndexOf('/')), other.path.split('/').at(-1)!]
+    for (const path of [head, `${head}/`, `${head}/${'A'.repeat(43)}`, `${head}/${token}`, '/v1/media/twilio', '/v1/media/']) expect(await knockAs(path), path).toBe(404)
+  })
+
+  it('is not there under another carrier’s name', async () => {
+    const { path } = await openCall(telephone)
+    expect(await knockAs(path.replace('twilio', 'telnyx'))).toBe(404)
+  })
+
+  it('is refused without the signature, or with that of another address', async () => {
+    const [one, other] = [await openCall(telephone), await openCall(telephone)]
+    expect(await knockAs(one.path, {})).toBe(401)
+    expect(await knockAs(one.path, signed(town.voiceUrl, other.path))).toBe(401)
+  })
+
+  it('is not there any more when the call has ended, however good the token was', async () => {
+    const call = await openCall(telephone)
+    const caller = await Intruder.at(town.voiceUrl, call)
+    caller.start()
+    caller.say({ event: 'stop', sequenceNumber: '2', streamSid: 'MZ1', stop: {} })
+    await town.until('SELECT 1 FROM calls WHERE id = $1 AND ended_at IS NOT NULL', [call.callId], (rows) => rows.length === 1)
+    expect(await knockAs(call.path)).toBe(404)
+  })
+
+  it('makes one call of two sockets that come together; bug: it was claimed twice, and its process forgot the one that lived', async () => {
+    const call = await openCall(telephone)
+    const both = await Promise.all([Intruder.at(town.voiceUrl, call), Intruder.at(town.voiceUrl, call)])
+    for (const intruder of both) intruder.start()
+    await Promise.race(both.map((intruder) => intruder.closed))
+    const [row] = await town.rows<{ epoch: number; ended_at: Date | null }>('SELECT epoch, ended_at FROM calls WHERE id = $1', [call.callId])
+    expect(row).toEqual({ epoch: 1, ended_at: null })
+    for (const intruder of both) intruder.say({ event: 'stop', sequenceNumber: '2', streamSid: 'MZ1', stop: {} })
+    await town.until('SELECT 1 FROM calls WHERE id = $1 AND ended_at IS NOT NULL', [call.callId], (rows) => rows.length === 1)
+  })
+})
+
+/** Somebody is on the phone meanwhile, hears the agent without a stutter, and is answered afterwards. */
+async function undisturbed(abuse: (telephone: Telephone) => Promise<void>): Promise<void> {
+  const telephone = await town.telephone(business, { settings: { greeting: LONG, barge_in: false, concurrency_limit: 100 } })
+  const bystander = town.ring(telephone)
+  await bystander.waitFor('media.first')
+  const before = residentMiB()
+  await abuse(await town.telephone(business, { settings: { greeting: GREETING, concurrency_limit: 100 } }))
+  expect(residentMiB() - before, 'memory').toBeLessThan(150)
+  expect(stutters(bystander)).toBe(0)
+  bystander.hangUp()
+  await callOf(town, telephone, ended)
+  expect(voice.report()).toContain('still running')
+}
+
+const stutters = (phone: CallHandle): number => phone.streams().reduce((sum, { stats }) => sum + stats.underruns, 0)
+
+describe('while others are on the phone', { timeout: 60_000 }, () => {
+  it('closes a socket that says nothing that can be read', () =>
+    undisturbed(async (telephone) => {
+      for (const nonsense of ['{', '[]', '"media"', '{"event":"media"}', '{"event":7}', '\u0000'.repeat(1_000), '{"event":"start"}']) {
+        const intruder = await Intruder.at(town.voiceUrl, await openCall(telephone))
+        for (let count = 0; count < 60; count++) intruder.say(nonsense)
+        expect(await intruder.closed, nonsense.slice(0, 40)).toBe(1008)
+      }
+    }))
+
+  it('closes a socket that breaks the WebSocket protocol itself, from its first byte on', () =>
+    undisturbed(async (telephone) => {
+      const { path } = await openCall(telephone)
+      const { hostname, port } = new URL(town.voiceUrl)
+      const stream = connect(Number(port), hostname)
+      const closed = new Promise((resolve) => stream.once('close', resolve))
+      const headers = { host: `${hostname}:${port}`, connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', ...signed(town.voiceUrl, path) }
+      stream.write(Buffer.concat([Buffer.from(`GET ${path} HTTP/1.1\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}`).join('\r\n')}\r\n\r\n`), Buffer.alloc(4_000, 0xff)]))
+      stream.resume()
+      await closed
+    }))
+
+  it('closes a socket that sends a message larger than any frame', () =>
+    undisturbed(async (telephone) => {
+      const intruder = await Intruder.at(town.voiceUrl, await openCall(telephone))
+      intruder.start()
+      intruder.say('x'.repeat(1_000_000))
+      expect(await intruder.closed).toBe(1009)
+    }))
+
+  it('gives up a line whose sound it cannot read: a carrier with another codec than its own', () =>
+    undisturbed(async (telephone) => {
+      const intruder = await Intruder.at(town.voiceUrl, await openCall(telephone))
+      intruder.start({ encoding: 'audio/x-alaw', sampleRate: 16_000, channels: 2 })
+      for (let count = 0; count < 60; count++) intruder.say(intruder.media())
+      expect(await intruder.closed).toBe(1008)
+    }))
+
+  it('cuts off a flood of good frames; bug: one socket could take the whole process', () =>
+    undisturbed(async (telephone) => {
+      const intruders = await Promise.all(Array.from({ length: 3 }, async () => Intruder.at(town.voiceUrl, await openCall(telephone))))
+      for (const intruder of intruders) {
+        intruder.start()
+        for (let count = 0; count < 20_000; count++) intruder.say(intruder.media())
+      }
+      // A reset, when the goodbye is behind what nobody reads any more.
+      for (const intruder of intruders) expect([1006, 1008]).toContain(await intruder.closed)
+    }))
+})
+
+/** One moment, please; or what the rules say when no model does. */
+const TOLD = /moment|colleague/
+const balanced = async () => (await town.db.system('ledger', (tx) => ledger.verifyLedger(tx))).differences
+
+describe('a supplier that falls silent in the middle', { timeout: 60_000 }, () => {
+  async function greeted(): Promise<{ telephone: Telephone; phone: CallHandle }> {
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING } })
+    const phone = town.ring(telephone)
+    await hears(phone, /harbour bikes/)
+    await kept(town, telephone, 1)
+    return { telephone, phone }
+  }
+  async function over(telephone: Telephone, phone: CallHandle): Promise<Json> {
+    phone.hangUp()
+    const call = await callOf(town, telephone, ended)
+    expect(await balanced()).toEqual([])
+    return call
+  }
+
+  it('as a model: the caller is told something all the same, and the next question is answered', async () => {
+    const { telephone, phone } = await greeted()
+    town.sandbox.faults.add({ target: 'openai.responses', times: 1, match: { contains: 'Silence' }, action: { hang: true } })
+    phone.say('Silence, when do you open?')
+    await hears(phone, TOLD)
+    phone.say('When do you open on Monday?')
+    await hears(phone, /nine/)
+    await over(telephone, phone)
+  })
+
+  it('as a voice: another one says the sentence to its end, and both are paid', async () => {
+    const { telephone, phone } = await greeted()
+    town.sandbox.faults.add({ target: 'openai.audio.speech', match: { contains: 'nine' }, times: 1, action: { stallStreamAfterEvents: 5 } })
+    phone.say('When do you open?')
+    await kept(town, telephone, 3)
+    const call = await over(telephone, phone)
+    const said = await business.ok('GET', `/v1/conversations/${call.conversation_id}/messages`)
+    expect(said.data.at(-1)).toMatchObject({ author: 'agent', status: 'played', content: { text: expect.stringMatching(/nine/) } })
+    const voices = await town.rows<{ vendor: string }>("SELECT DISTINCT vendor FROM usage_records WHERE call_id = $1 AND purpose = 'tts' ORDER BY 1", [call.id])
+    expect(voices.map(({ vendor }) => vendor)).toEqual(['espeak', 'openai'])
+  })
+
+  it('as a recogniser: another one hears what was said', async () => {
+    town.sandbox.faults.add({ target: 'deepgram.listen', times: 1, action: { stallStreamAfterEvents: 0 } })
+    const { telephone, phone } = await greeted()
+    phone.say('When do you open, please? I would like to bring my bicycle.')
+    await hears(phone, /nine/)
+    await over(telephone, phone)
+  })
+
+  it('does not disturb the others', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: LONG, barge_in: false } })
+    const bystander = town.ring(telephone)
+    await bystander.waitFor('media.first')
+    const { telephone: other, phone } = await greeted()
+    town.sandbox.faults.add({ target: 'openai.responses', times: 1, match: { contains: 'Silence' }, action: { hang: true } })
+    phone.say('Silence, when do you open?')
+    await hears(phone, TOLD)
+    expect(stutters(bystander)).toBe(0)
+    bystander.hangUp()
+    await callOf(town, telephone, ended)
+    await over(other, phone)
+  })
+})
