@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { newId } from '@trunkline/core'
+import { CallWord, newId } from '@trunkline/core'
 import { wavBytes } from '@trunkline/media'
 import { calls, ledger } from '@trunkline/db'
 import { makeConversation } from '../harness/office.ts'
@@ -300,6 +300,19 @@ async function call(world: World, owner: TestTenant): Promise<{ id: string }> {
   })
   return { id }
 }
+/** A call whose process answers, as the voice does. */
+async function attendedCall(world: World, owner: TestTenant): Promise<{ id: string }> {
+  const { id } = await call(world, owner)
+  const { bell } = world.deps.ports
+  await world.db.system('test', (tx) => calls.setRecording(tx, id, { state: 'recording', key: null, durationMs: null, sizeBytes: null }))
+  bell.listen(`call:${id}`, (text) => {
+    const { supervise, recording } = CallWord.parse(JSON.parse(text))
+    if (supervise) bell.ring(supervise.reply, JSON.stringify({ answer: { sdp: 'v=0 too', leg: 'a leg' } }))
+    if (recording) void world.db.system('test', (tx) => calls.note(tx, id, [{ kind: 'recording', atMs: null, data: { state: recording === 'pause' ? 'paused' : 'resumed' } }]))
+  })
+  await bell.listening(`call:${id}`)
+  return { id }
+}
 async function recordedCall(world: World, owner: TestTenant): Promise<{ id: string }> {
   const { id } = await call(world, owner)
   const { key, sizeBytes } = await world.deps.ports.mediaStore.put(owner.id, Readable.from([Buffer.from(canary(owner, 'voice'))]), { maxBytes: 1_000 })
@@ -324,11 +337,11 @@ const telephony: Record<string, Probe> = {
   'POST /v1/calls/:id/hangup': { own: call },
   'POST /v1/calls/:id/transfer': { own: call, body: () => ({ to: '+4799887766' }) },
   'POST /v1/calls/:id/dtmf': { own: call, body: () => ({ digits: '1' }) },
-  'POST /v1/calls/:id/supervise': { own: call, body: () => ({ sdp: 'v=0 and so on' }) },
+  'POST /v1/calls/:id/supervise': { own: attendedCall, body: () => ({ sdp: 'v=0 and so on' }) },
   'DELETE /v1/calls/:id/supervise/:leg_id': { own: async (world, owner) => ({ ...(await call(world, owner)), leg_id: 'a leg' }) },
   'POST /v1/calls/:id/note': { own: call, body: () => ({ text: 'Be kind.' }) },
-  'POST /v1/calls/:id/recording/pause': { own: call },
-  'POST /v1/calls/:id/recording/resume': { own: call },
+  'POST /v1/calls/:id/recording/pause': { own: attendedCall },
+  'POST /v1/calls/:id/recording/resume': { own: attendedCall },
   'GET /v1/phone-numbers/available': {
     query: async (world, owner) => ({ via_number_id: (await answeredTelephone(world, owner)).id, country: 'US' }),
     foreignQuery: async (world, _owner, other) => ({ via_number_id: (await answeredTelephone(world, other)).id, country: 'US' }),
