@@ -131,6 +131,12 @@ describe('a caller who speaks over the agent', () => {
     expect(listen(agent, heardOn({ echoDb: null, voice: caller, voiceMs: 2_000 })).echoes).not.toContain(true)
   })
 
+  it.each([0, 100, 250])('is heard on a line without echo although both begin at once (%i ms apart)', (voiceMs) => {
+    const { echoes, delayMs } = listen(agent, heardOn({ echoDb: null, voice: caller, voiceMs }))
+    expect(echoes.slice(voiceMs / 20 + 50)).not.toContain(true)
+    expect(delayMs).toBeNull()
+  })
+
   it('while nobody plays anything, nothing is an echo', () => {
     const { echoes, delayMs } = listen(new Int16Array(caller.length), caller)
     expect(echoes).not.toContain(true)

@@ -14,7 +14,7 @@ const SURELY_ALIKE = 0.85
 const HALF_ALIKE = 0.55
 const UNLIKE = 0.4
 /** The same delay for so many hops. */
-const AGREEING_HOPS = 5
+const AGREEING_HOPS = 8
 /** So much of the caller's first sound is listened to before it is let through, while nothing is known of the line. */
 const HOLD_HOPS = 18
 /** Played and nothing came back for so long: this line has no echo that is louder than its noise. */
@@ -24,6 +24,9 @@ const PLAYED = 1
 const WELL_PLAYED = 20
 /** Unlike for so much of the caller's sound: the echo has gone (another telephone, a headset). */
 const GONE_HOPS = 300
+/** An echo that was heard for less than a second may have been two voices that began together: it goes as fast as it came. */
+const PROVEN_HOPS = 100
+const MISTAKEN_HOPS = 15
 /** Share of the heard power that the echo does not explain: more of it is another voice. */
 const UNEXPLAINED = 0.35
 /** An echo may be 7 dB over its mean for a moment. */
@@ -71,6 +74,7 @@ class Gate implements EchoGate {
   #loud = 0
   #quiet = 0
   #unlike = 0
+  #learned = 0
   /** Likeness of a mere echo on this line: noise makes it smaller. */
   #usual = ALIKE
 
@@ -170,6 +174,7 @@ class Gate implements EchoGate {
     this.#line = 'echoes'
     this.#delay = delay
     this.#unlike = 0
+    this.#learned = 0
     this.#usual = correlation
     this.#path.forget()
     for (let past = hop - REMEMBERED + 1; past <= hop; past++) if (past >= 0) this.#path.learn(this.#recent[past % REMEMBERED]!, past, delay)
@@ -179,13 +184,14 @@ class Gate implements EchoGate {
     const correlation = this.#likeness.at(this.#delay, hop)
     this.#verdict.correlation = correlation
     this.#unlike = correlation < UNLIKE ? this.#unlike + 1 : 0
-    if (this.#unlike > GONE_HOPS) this.#line = 'silent'
+    if (this.#unlike > (this.#learned < PROVEN_HOPS ? MISTAKEN_HOPS : GONE_HOPS)) this.#line = 'silent'
     const isExplained = this.#unexplained(powers, hop) < UNEXPLAINED
     if (correlation > SURELY_ALIKE || (isExplained && correlation > HALF_ALIKE)) this.#learn(powers, hop, correlation)
     return isExplained && correlation > OTHERS_TOO * this.#usual ? 'echo' : 'other'
   }
 
   #learn(powers: Float64Array, hop: number, correlation: number): void {
+    this.#learned++
     this.#path.learn(powers, hop, this.#delay)
     this.#usual += (correlation > this.#usual ? USUAL_RISE : USUAL_FALL) * (correlation - this.#usual)
   }
