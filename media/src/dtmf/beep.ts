@@ -37,12 +37,12 @@ const STEADY_DB = 3
 const GONE_WINDOWS = 3
 
 export function createBeepDetector(options: BeepOptions): BeepDetector {
-  return new Detector(options)
+  const detector = new Detector(options)
+  return new Windows({ sampleRateHz: options.sampleRateHz, windowSamples: WINDOW, hopSamples: HOP, onWindow: (window, endMs) => detector.window(window, endMs) })
 }
 
-class Detector implements BeepDetector {
+class Detector {
   readonly #options: BeepOptions
-  readonly #windows: Windows
   readonly #probe = new Probe(LOOK)
   #hz = 0
   #power = 0
@@ -53,18 +53,9 @@ class Detector implements BeepDetector {
 
   constructor(options: BeepOptions) {
     this.#options = options
-    this.#windows = new Windows({ sampleRateHz: options.sampleRateHz, windowSamples: WINDOW, hopSamples: HOP, onWindow: (window, endMs) => this.#window(window, endMs) })
   }
 
-  push(pcm: Pcm): void {
-    this.#windows.push(pcm)
-  }
-
-  close(): void {
-    this.#windows.close()
-  }
-
-  #window(window: Float64Array, endMs: number): void {
+  window(window: Float64Array, endMs: number): void {
     const hz = this.#toneOf(window)
     if (hz === 0) return this.#miss()
     const power = this.#probe.tonePower(0)

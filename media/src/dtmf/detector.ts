@@ -42,12 +42,12 @@ const db = (ratio: number): number => 10 * Math.log10(ratio)
 type Look = { key: number; power: number; sure: boolean }
 
 export function createDtmfDetector(options: DtmfOptions): DtmfDetector {
-  return new Detector(options)
+  const detector = new Detector(options)
+  return new Windows({ sampleRateHz: options.sampleRateHz, windowSamples: WINDOW, hopSamples: HOP, onWindow: (window, endMs) => detector.window(window, endMs) })
 }
 
-class Detector implements DtmfDetector {
+class Detector {
   readonly #options: DtmfOptions
-  readonly #windows: Windows
   readonly #low = new Group(LOW_HZ)
   readonly #high = new Group(HIGH_HZ)
   readonly #look: Look = { key: -1, power: 0, sure: false }
@@ -62,18 +62,9 @@ class Detector implements DtmfDetector {
 
   constructor(options: DtmfOptions) {
     this.#options = options
-    this.#windows = new Windows({ sampleRateHz: options.sampleRateHz, windowSamples: WINDOW, hopSamples: HOP, onWindow: (window, endMs) => this.#window(window, endMs) })
   }
 
-  push(pcm: Pcm): void {
-    this.#windows.push(pcm)
-  }
-
-  close(): void {
-    this.#windows.close()
-  }
-
-  #window(window: Float64Array, endMs: number): void {
+  window(window: Float64Array, endMs: number): void {
     this.#take(window)
     const { key, power, sure } = this.#look
     const holds = sure && key === this.#lastKey && Math.abs(db(power / this.#lastPower)) < STEADY_DB
