@@ -63,6 +63,10 @@ function say(client: Client): void {
   client.socket.send(`{"type":"conversation.item.create","item":{"id":"${id}","type":"message","role":"user","content":[{"type":"input_text","text":"When do you open?"}]}}`)
 }
 
+function makeSound(client: Client, nowMs: number): void {
+  for (; client.soundAtMs <= nowMs; client.soundAtMs += SOUND_EVERY_MS) client.socket.send(APPEND)
+}
+
 async function talk({ count, forMs, sound }: Extract<ClientsJob, { do: 'talk' }>): Promise<Talked> {
   const trips = new Histogram()
   const speakers = clients.slice(0, count)
@@ -77,7 +81,7 @@ async function talk({ count, forMs, sound }: Extract<ClientsJob, { do: 'talk' }>
     const nowMs = performance.now()
     for (const client of speakers) {
       if (client.socket.readyState !== WebSocket.OPEN) continue
-      for (; sound && client.soundAtMs <= nowMs; client.soundAtMs += SOUND_EVERY_MS) client.socket.send(APPEND)
+      if (sound) makeSound(client, nowMs)
       if (client.sayAtMs > nowMs) continue
       client.sayAtMs += SAY_EVERY_MS
       if (client.atMs === null) say(client)

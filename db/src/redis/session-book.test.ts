@@ -76,6 +76,13 @@ describe('the book of sessions', () => {
     await expect(books[1].take(hold.sessionId, newId())).rejects.toThrow()
   })
 
+  it('keeps a long conversation too', async () => {
+    const [hold, whose] = [begin('h'), facts()]
+    const long = JSON.stringify(Array.from({ length: 20_000 }, (_, at) => `Boat ${at} liegt am Steg – größer als die anderen.`))
+    expect(await books[0].save(hold, whose, long, CLOSED)).toBe('saved')
+    expect((await books[1].take(hold.sessionId, whose.tenantId))?.kept).toBe(long)
+  })
+
   it('is bounded: what is too long is not kept, and an older state of it neither', async () => {
     const [hold, whose] = [begin('f'), facts()]
     await books[0].save(hold, whose, 'short', CLOSED)

@@ -11,6 +11,9 @@ const [zip, unzip] = [promisify(gzip), promisify(gunzip)]
 const scripts = { save: loadScript('session-save'), take: loadScript('session-take'), forget: loadScript('session-forget') }
 /** Compressed and sealed. A longer conversation is not kept: its client cannot come back to it. */
 const SEALED_BYTES_MAX = 1024 * 1024
+/** Shorter ones are sealed as they are: a compressor costs a quarter of a megabyte each time, which thousands of sessions would feel. */
+const ZIP_FROM_BYTES = 32 * 1024
+const [PLAIN, ZIPPED] = [0, 1]
 /** Unpacked, four bytes for each unit of text at most. */
 const PLAIN_BYTES_MAX = 32 * 1024 * 1024
 /** How long a living owner may take to write down what it has. */
@@ -56,7 +59,7 @@ export function createSessionBook({ redis, keyring }: { redis: Redis; keyring: K
 
   return {
     async save({ sessionId, epoch }, { tenantId, projectId, model, expiresAtMs }, kept, { open, lifeMs }) {
-      const sealed = keyring.seal(await zip(kept), tenantId)
+      const sealed = keyring.seal(await pack(kept), tenantId)
       const fits = sealed.length <= SEALED_BYTES_MAX && kept.length <= PLAIN_BYTES_MAX / 4
       const fields = ['owner', open ? me : '', 'tenant', tenantId, 'project', projectId ?? '', 'model', model, 'expires', expiresAtMs, 'data', fits ? sealed.toString('base64') : '']
       const written = await runScript<number>(redis, scripts.save, [keyOf(sessionId)], [epoch, Math.max(1, Math.ceil(lifeMs)), ...fields]).catch(away)
@@ -71,8 +74,7 @@ export function createSessionBook({ redis, keyring }: { redis: Redis; keyring: K
       if (owner) await ask(owner, sessionId).catch(away)
       const taken = await runScript<[number, string] | null>(redis, scripts.take, [keyOf(sessionId)], [me]).catch(away)
       if (!taken || taken[1] === '') return null
-      const kept = await unzip(keyring.open(Buffer.from(taken[1], 'base64'), tenantId), { maxOutputLength: PLAIN_BYTES_MAX })
-      return { hold: { sessionId, epoch: taken[0] }, kept: kept.toString('utf8') }
+      return { hold: { sessionId, epoch: taken[0] }, kept: await unpack(keyring.open(Buffer.from(taken[1], 'base64'), tenantId)) }
     },
     async forget({ sessionId, epoch }) {
       await runScript(redis, scripts.forget, [keyOf(sessionId)], [epoch]).catch(away)
@@ -85,6 +87,18 @@ export function createSessionBook({ redis, keyring }: { redis: Redis; keyring: K
       })
     },
   }
+}
+
+/** The first byte says how the rest is written. */
+async function pack(kept: string): Promise<Buffer> {
+  const plain = Buffer.from(kept)
+  if (plain.length < ZIP_FROM_BYTES) return Buffer.concat([Buffer.of(PLAIN), plain])
+  return Buffer.concat([Buffer.of(ZIPPED), await zip(plain)])
+}
+
+async function unpack(packed: Buffer): Promise<string> {
+  const rest = packed.subarray(1)
+  return (packed[0] === ZIPPED ? await unzip(rest, { maxOutputLength: PLAIN_BYTES_MAX }) : rest).toString('utf8')
 }
 
 function away(cause: unknown): never {
