@@ -10,7 +10,7 @@ afterEach(() => {
   for (const close of closers.splice(0)) close()
 })
 
-type Opened = { carrier: WebSocket; line: CarrierLine; ended: Promise<LineEnd>; closed: Promise<number>; started: Promise<void> }
+type Opened = { carrier: WebSocket; line: CarrierLine; ended: Promise<LineEnd>; closed: Promise<number>; started: Promise<CarrierLine> }
 
 /** A carrier's socket and our end of it, over the network. */
 async function open(): Promise<Opened> {
@@ -21,8 +21,8 @@ async function open(): Promise<Opened> {
   closers.push(() => carrier.terminate(), () => server.close())
   const [socket] = (await once(server, 'connection')) as [WebSocket]
   const ended = Promise.withResolvers<LineEnd>()
-  const started = Promise.withResolvers<void>()
-  const line = new CarrierLine(socket, carriers.twilio.mediaWire(), { started: () => started.resolve(), frame: () => {}, mark: () => {}, digit: () => {}, ended: ended.resolve })
+  const started = Promise.withResolvers<CarrierLine>()
+  const line = new CarrierLine(socket, carriers.twilio.mediaWire({ credentials: {}, settings: {} }), { started: started.resolve, frame: () => {}, mark: () => {}, digit: () => {}, ended: ended.resolve })
   if (carrier.readyState !== WebSocket.OPEN) await once(carrier, 'open')
   return { carrier, line, ended: ended.promise, started: started.promise, closed: new Promise((resolve) => carrier.once('close', resolve)) }
 }
