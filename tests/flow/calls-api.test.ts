@@ -117,6 +117,27 @@ describe.each(CARRIERS)('a call that is placed over %s', LONG, (carrier) => {
     expect(data.map((event: Json) => event.data.outcome)).toEqual(['asked', behaviour.does === 'busy' ? 'busy' : 'no_answer'])
   })
 
+  it('stays with the agent when the carrier refuses to put it through, whoever asked for that', async () => {
+    const colleague = person()
+    const refused = carrier === 'twilio' ? { target: 'twilio.calls.update', action: { status: 400, errorCode: 21217 } } : { target: 'telnyx.actions.transfer', action: { status: 422, errorCode: '10016' } }
+    const telephone = await town.telephone(business, { carrier, settings: { greeting: GREETING, transfer_to: colleague }, prompt: { tools: [{ type: 'builtin', name: 'handover_to_human' }] } })
+    const { call, phone } = await talking(telephone)
+    town.sandbox.faults.add({ ...refused, times: 1 })
+    const { status, body } = await post(`/v1/calls/${call.id}/transfer`, { to: colleague })
+    expect([status, body.error.code, body.error.param]).toEqual([400, 'invalid_request', 'body.to'])
+    if (carrier === 'telnyx') await hears(phone, /nobody is there/)
+    await untilTalking(call.id)
+    town.sandbox.faults.add({ ...refused, times: 1 })
+    phone.say('I want to speak to a human.')
+    await expect.poll(() => wordsOf(phone.agentPcm()).match(/nobody is there/g)?.length ?? 0, { timeout: 20_000, interval: 100 }).toBe(carrier === 'telnyx' ? 2 : 1)
+    await untilTalking(call.id)
+    phone.say('When do you open?')
+    await hears(phone, /nine/)
+    phone.hangUp()
+    expect(await over(call.id)).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
+    expect(phone.moments().filter(({ kind }) => kind === 'dialed')).toEqual([])
+  })
+
   it('has keys pressed in it, and goes on where it was', async () => {
     const telephone = await town.telephone(business, { carrier })
     const { call, phone } = await place(telephone, { to: person(), greeting: GREETING })
