@@ -152,7 +152,8 @@ async function factsOf(deps: CallsDeps, call: calls.Call, number: RoutedNumber, 
   const settings = settingsOfCall(VoiceSettings.parse(number.settings), call.options)
   const known = Object.fromEntries(Object.entries(contact.fields).filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
   return {
-    call, epoch, isFirst, after, settings, history, prompt: number.agent.content, carrier: carriers[call.carrier],
+    call, epoch, isFirst, after, settings,
+    sinceMs: isFirst || call.answeredAt === null ? 0 : Math.max(0, deps.clock.nowMs() - call.answeredAt.getTime()), history, prompt: number.agent.content, carrier: carriers[call.carrier],
     config: configOf(number, settings),
     contact: { id: contact.id, ...(contact.name === null ? {} : { name: contact.name }), known },
     recording: settings.recording.enabled ? await deps.recordings.open(call, epoch) : null,

@@ -10,6 +10,7 @@ import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
 import { phrasesFor, type Phrases } from './phrases.ts'
 import { Supervision } from './supervision.ts'
 import { createReplier } from './replier.ts'
+import { inCall } from './times.ts'
 import { callColleague, type Errand } from './warm-transfer.ts'
 
 export type LiveCallDeps = JournalDeps & {
@@ -41,6 +42,8 @@ export type LiveCallFacts = {
   isFirst: boolean
   /** What its sound was away for: keys were pressed, or a transfer came to nothing. */
   after: calls.Claimed['after']
+  /** When its sound came to this process, in milliseconds of the call; 0 for the first. */
+  sinceMs: number
   carrier: Carrier
   config: CarrierConfig
   settings: VoiceSettings
@@ -153,7 +156,7 @@ export class LiveCall {
       },
       // Which key it was may be a secret (a PIN): what was keyed in is in the conversation, sealed.
       onKey: () => this.#journal.event('dtmf', null, { keys: 1 }),
-      onEvent: (event) => this.#event(event),
+      onEvent: (event) => this.#event(inCall(event, this.facts.sinceMs)),
       onEnded: (report) => void this.#finish(report),
     })
   }
