@@ -1,16 +1,19 @@
 import { createDecoder, createResampler, SpeechEdges, type Decoder, type Pcm, type PlainFormat, type Resampler, type SampleRateHz, type Vad, type VadStream } from '@trunkline/media'
-import type { realtime } from '@trunkline/channels'
+import { realtime } from '@trunkline/channels'
 
 type InputConfig = Extract<realtime.Effect, { type: 'configure_input' }>['input']
 type Detection = InputConfig['turn_detection']
 
-/** Sound of a session is kept so long for commits; what is older has been an item's, or was never spoken. */
-const KEEP_MS = 120_000
+/** While nobody speaks, this much before the padding is kept: detectors are late, and more of thousands of silent callers would fill the memory. */
+const MARGIN_MS = 5_000
+/** semantic_vad has no setting for it, and pads as server_vad does by default. */
+const SEMANTIC_PADDING_MS = 300
 const FRAME_MS = 20
 
 /** How long it must be silent, when the model of turns is asked to be eager or patient. Longest waits are the protocol's: 8, 4 and 2 s. */
 const SEMANTIC_SILENCE_MS = { low: 1_200, medium: 800, high: 400, auto: 600 } as const
 
+type Chunk = { fromMs: number; pcm: Pcm }
 export type InputSoundEvents = { speechStarted(atMs: number): void; speechStopped(atMs: number): void }
 
 /** The caller's sound in one Realtime session: positions are milliseconds of all that was appended. */
@@ -23,8 +26,9 @@ export class InputSound {
   #edges = new SpeechEdges()
   #rateHz: SampleRateHz = 24_000
   #detection: Detection = null
-  #chunks: { fromMs: number; pcm: Pcm }[] = []
+  #chunks: Chunk[] = []
   #heldMs = 0
+  #speaking = false
   #atMs = 0
   /** What does not fill a frame yet. */
   #rest: Pcm = new Int16Array(0)
@@ -49,6 +53,9 @@ export class InputSound {
   configure(input: InputConfig): void {
     const format = plainFormat(input.format)
     if (this.#decoder?.format.encoding !== format.encoding) {
+      // Of another rate: it would be cut at the wrong places.
+      this.#chunks = []
+      this.#heldMs = 0
       this.#decoder = createDecoder(format)
       this.#rateHz = format.sampleRateHz
     }
@@ -80,6 +87,11 @@ export class InputSound {
     return whole
   }
 
+  /** What was appended before this is not asked for any more. */
+  release(beforeMs: number): void {
+    while (this.#chunks.length > 0 && this.#endOf(this.#chunks[0]!) <= beforeMs) this.#drop()
+  }
+
   /** Forgets any speech that was under way: the detector begins anew. */
   forget(): void {
     this.#stream?.close()
@@ -88,6 +100,7 @@ export class InputSound {
     this.#streamFromMs = this.#atMs
     this.#stream = null
     this.#resampler = null
+    this.#speaking = false
   }
 
   close(): void {
@@ -107,6 +120,7 @@ export class InputSound {
   #heard(probability: number, fromMs: number, endMs: number): void {
     if (fromMs !== this.#streamFromMs) return
     for (const edge of this.#edges.push(probability, endMs)) {
+      this.#speaking = edge.type === 'start'
       // The silence that told of the end belongs to the turn.
       if (edge.type === 'start') this.#events.speechStarted(fromMs + edge.atMs)
       else this.#events.speechStopped(fromMs + endMs)
@@ -131,7 +145,20 @@ export class InputSound {
     this.#chunks.push({ fromMs: this.#atMs, pcm })
     this.#atMs += durationMs
     this.#heldMs += durationMs
-    while (this.#heldMs > KEEP_MS && this.#chunks.length > 1) this.#heldMs -= (this.#chunks.shift()!.pcm.length / this.#rateHz) * 1_000
+    const keepMs = this.#detection && !this.#speaking ? paddingOf(this.#detection) + MARGIN_MS : realtime.LIMITS.bufferMs
+    while (this.#heldMs - this.#lengthOf(this.#chunks[0]!) >= keepMs) this.#drop()
+  }
+
+  #drop(): void {
+    this.#heldMs -= this.#lengthOf(this.#chunks.shift()!)
+  }
+
+  #endOf(chunk: Chunk): number {
+    return chunk.fromMs + this.#lengthOf(chunk)
+  }
+
+  #lengthOf({ pcm }: Chunk): number {
+    return (pcm.length / this.#rateHz) * 1_000
   }
 }
 
@@ -143,3 +170,4 @@ export function plainFormat(format: InputConfig['format']): PlainFormat {
 
 const silenceOf = (detection: NonNullable<Detection>): number => (detection.type === 'server_vad' ? detection.silence_duration_ms : SEMANTIC_SILENCE_MS[detection.eagerness])
 const thresholdOf = (detection: NonNullable<Detection>): number => (detection.type === 'server_vad' ? detection.threshold : 0.5)
+const paddingOf = (detection: NonNullable<Detection>): number => (detection.type === 'server_vad' ? detection.prefix_padding_ms : SEMANTIC_PADDING_MS)

@@ -38,7 +38,7 @@ type ItemSound = { pcm: Pcm; rateHz: SampleRateHz }
 /** Unsent events of a client that does not read; above it the session is over. */
 const BUFFERED_BYTES_MAX = 4 * 1024 * 1024
 /** Sound of items, for transcription and `retrieve`; the oldest go first. */
-const ITEMS_SOUND_MS_MAX = 300_000
+const ITEMS_SOUND_MS_MAX = 60_000
 const TRANSCRIBE_TIMEOUT_MS = 20_000
 
 /**
@@ -171,8 +171,12 @@ export class SessionHost {
   #do(effect: realtime.Effect): void {
     switch (effect.type) {
       case 'feed_audio': return this.#sound.feed(effect.audio)
-      case 'commit_buffer': return this.#keep(effect.itemId, this.#sound.between(effect.startMs, effect.endMs), this.#sound.sampleRateHz)
-      case 'clear_buffer': return this.#sound.forget()
+      case 'commit_buffer':
+        this.#keep(effect.itemId, this.#sound.between(effect.startMs, effect.endMs), this.#sound.sampleRateHz)
+        return this.#sound.release(effect.endMs)
+      case 'clear_buffer':
+        this.#sound.release(this.#sound.position)
+        return this.#sound.forget()
       case 'configure_input': return this.#sound.configure(effect.input)
       case 'transcribe': return this.#transcribe(effect.itemId, effect.contentIndex, effect.settings?.language ?? null)
       case 'start_response': return this.#answer(effect.request)
