@@ -78,9 +78,9 @@ const access: Record<string, Probe> = {
   'POST /v1/admin/tenants/:id/resume': { own: itself, as: 'operator', refusal: 403 },
   'GET /v1/admin/projects': {},
   'POST /v1/admin/projects': { body: (_world, owner) => ({ name: canary(owner, 'project'), environment: 'staging' }) },
-  'GET /v1/admin/projects/:id': { own: project },
-  'PATCH /v1/admin/projects/:id': { own: project, body: () => ({ rate_limit_per_minute: 600 }) },
-  'DELETE /v1/admin/projects/:id': { own: project },
+  'GET /v1/admin/projects/:id': { own: project, as: 'owner' },
+  'PATCH /v1/admin/projects/:id': { own: project, as: 'owner', body: () => ({ rate_limit_per_minute: 600 }) },
+  'DELETE /v1/admin/projects/:id': { own: project, as: 'owner' },
   'GET /v1/admin/keys': {},
   'POST /v1/admin/keys': {
     body: (_world, owner) => ({ name: canary(owner, 'key'), scopes: ['numbers:read'] }),

@@ -1,10 +1,10 @@
 import { newId } from '@trunkline/core'
 import { insertMembership, insertUser, ROLE_SCOPES, Role, SCOPES } from '@trunkline/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { RouteEntry } from '../../apps/api/src/plugins/route-table.ts'
 import { issueSession } from '../../apps/api/src/session.ts'
+import { ask, forEveryRoute, guardedRoutes, queryText, says } from './asking.ts'
 import { PROBES, type Probe } from './probes.ts'
-import { createWorld, type Answer, type TestTenant, type World } from './world.ts'
+import { createWorld, type TestTenant, type World } from './world.ts'
 
 // Cross-tenant probes generated from the table of routes: nobody has to remember to test a new route, the test refuses to pass without.
 
@@ -31,32 +31,14 @@ async function newOperator(): Promise<string> {
   })
 }
 
-type Guarded = RouteEntry & { access: Exclude<RouteEntry['access'], 'public'>; name: string }
-const guarded = (): Guarded[] => world.app.routeTable.flatMap((route) => (route.access === 'public' ? [] : [{ ...route, access: route.access, name: `${route.method} ${route.url}` }]))
-const fill = (url: string, params: Record<string, string>) => url.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? newId()))
 const credentialOf = (probe: Probe, tenant: TestTenant): string => (probe.as === 'operator' ? operator : probe.as === 'owner' ? tenant.as.owner : tenant.key)
-
-/** Runs `check` for every guarded route and names all that fail, not the first only. */
-async function forEvery(pick: (route: Guarded, probe: Probe) => boolean, check: (route: Guarded, probe: Probe) => Promise<string | null>): Promise<string[]> {
-  const faults: string[] = []
-  for (const route of guarded()) {
-    const probe = PROBES[route.name]
-    if (probe === undefined || !pick(route, probe)) continue
-    const fault = await check(route, probe).catch((error: Error) => error.message)
-    if (fault !== null) faults.push(`${route.name}: ${fault}`)
-  }
-  return faults
-}
-
-const request = (route: Guarded, as: string | undefined, params: Record<string, string>, body: unknown, query: Record<string, string> = {}): Promise<Answer> =>
-  world.call(route.method, `${fill(route.url, params)}${queryText(query)}`, { as, headers: PROBES[route.name]?.headers?.(), ...(route.method === 'GET' ? {} : { body: body ?? {} }) })
-
-const queryText = (query: Record<string, string>) => (Object.keys(query).length === 0 ? '' : `?${String(new URLSearchParams(query))}`)
-const says = (answer: Answer) => `${answer.status} ${answer.text.slice(0, 200)}`
+type Ask<Fn> = Fn extends (world: World, ...rest: infer Rest) => infer Result ? (...rest: Rest) => Result : never
+const forEvery: Ask<typeof forEveryRoute> = (...asked) => forEveryRoute(world, ...asked)
+const request: Ask<typeof ask> = (...asked) => ask(world, ...asked)
 
 describe('isolation', () => {
   it('has a probe for every route, and none for routes that are gone', () => {
-    const names = guarded().map((route) => route.name)
+    const names = guardedRoutes(world).map((route) => route.name)
     expect(names.filter((name) => PROBES[name] === undefined), 'routes without a probe in tests/isolation/probes.ts').toEqual([])
     expect(Object.keys(PROBES).filter((name) => !names.includes(name)), 'probes without a route').toEqual([])
   })

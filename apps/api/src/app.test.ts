@@ -98,11 +98,11 @@ describe('errors', () => {
 
 describe('pages', () => {
   it('walk through everything once, newest first', async () => {
-    const other = await world.newTenant('Pages')
-    for (let i = 0; i < 5; i++) await world.call('POST', '/v1/admin/projects', { as: other.key, body: project(`page ${i}`) })
+    const { as: { owner } } = await world.newTenant('Pages')
+    for (let i = 0; i < 5; i++) await world.call('POST', '/v1/admin/projects', { as: owner, body: project(`page ${i}`) })
     const names: string[] = []
     for (let cursor: string | null = ''; cursor !== null; ) {
-      const page = await world.call('GET', `/v1/admin/projects?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`, { as: other.key })
+      const page = await world.call('GET', `/v1/admin/projects?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`, { as: owner })
       names.push(...(page.body.data as unknown as { name: string }[]).map((item) => item.name))
       cursor = page.body.next_cursor as unknown as string | null
       expect(page.body.has_more).toBe(cursor !== null)

@@ -34,12 +34,12 @@ export async function defaultProject(tx: Tx): Promise<Project | null> {
   return row ?? null
 }
 
-/** Newest first, `limit` rows at most. Archived ones only when asked for. */
-export const listProjects = (tx: Tx, filter: { limit: number; before?: Id; archived?: boolean }): Promise<Project[]> =>
+/** Newest first, `limit` rows at most. Archived ones only when asked for; of `only`, when it is set. */
+export const listProjects = (tx: Tx, filter: { limit: number; before?: Id; archived?: boolean; only?: Id | null }): Promise<Project[]> =>
   tx.orm
     .select(shown)
     .from(projects)
-    .where(and(filter.before === undefined ? undefined : lt(projects.id, filter.before), filter.archived ? undefined : isNull(projects.archivedAt)))
+    .where(and(filter.only ? eq(projects.id, filter.only) : undefined, filter.before === undefined ? undefined : lt(projects.id, filter.before), filter.archived ? undefined : isNull(projects.archivedAt)))
     .orderBy(desc(projects.id))
     .limit(filter.limit)
 

@@ -115,7 +115,7 @@ describe('API keys', () => {
     const project = await world.call('POST', '/v1/admin/projects', { as: place.key, body: { name: 'Short', environment: 'staging' } })
     const made = await create({ project_id: project.body.id }, place.as.owner)
     expect((await use(made.body.key)).status).toBe(200)
-    await world.call('DELETE', `/v1/admin/projects/${String(project.body.id)}`, { as: place.key })
+    await world.call('DELETE', `/v1/admin/projects/${String(project.body.id)}`, { as: place.as.owner })
     expect(code(await use(made.body.key))).toBe('invalid_api_key')
     expect((await use(place.key)).status).toBe(200)
     await world.db.system('test', (tx) => tx.query("UPDATE users SET platform_admin = true WHERE id = $1", [tenant.userIds.owner]))

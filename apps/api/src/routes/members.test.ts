@@ -95,10 +95,10 @@ describe('audit', () => {
   it('says who did what from where, filters, and cannot be changed', async () => {
     const tenant = await world.newTenant('Audit')
     const made = await world.call('POST', '/v1/admin/projects', { as: tenant.as.owner, body: { name: 'Audited', environment: 'staging' } })
-    await world.call('PATCH', `/v1/admin/projects/${String(made.body.id)}`, { as: tenant.key, body: { name: 'Renamed' } })
+    await world.call('PATCH', `/v1/admin/projects/${tenant.projectId}`, { as: tenant.key, body: { name: 'Renamed' } })
     const list = (query = '') => world.call('GET', `/v1/audit${query}`, { as: tenant.key })
     expect((await list()).body.data).toMatchObject([
-      { action: 'project.updated', actor_kind: 'api_key', target_id: made.body.id, changes: { name: 'Renamed' }, ip: '127.0.0.1' },
+      { action: 'project.updated', actor_kind: 'api_key', target_id: tenant.projectId, changes: { name: 'Renamed' }, ip: '127.0.0.1' },
       { action: 'project.created', actor_kind: 'user', actor_id: tenant.userIds.owner, request_id: made.headers['x-request-id'] },
     ])
     expect((await list('?action=project.created')).body.data).toHaveLength(1)

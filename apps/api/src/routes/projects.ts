@@ -1,7 +1,8 @@
 import { AppError, Id, newId } from '@trunkline/core'
-import { archiveProject, findProject, insertProject, isProjectNameTaken, listProjects, projectUse, updateProject } from '@trunkline/db'
+import { archiveProject, findProject, insertProject, isProjectNameTaken, listProjects, projectUse, updateProject, type Project as ProjectRow, type Tx } from '@trunkline/db'
 import { z } from 'zod'
 import { audit } from '../audit.ts'
+import type { Auth } from '../auth.ts'
 import type { ApiApp, ApiDeps } from '../deps.ts'
 import { found } from '../found.ts'
 import { decodeIdCursor, encodeCursor, fromWire, IdParams, pageOf, PageQuery, Time, toPage, toWire } from '../wire.ts'
@@ -26,14 +27,15 @@ const ProjectPage = pageOf(Project).meta({ id: 'ProjectPage', examples: [{ data:
 const tags = ['projects']
 const taken = () => new AppError('conflict', { message: 'There is a project of this name.', param: 'body.name' })
 
+/** People see all projects of their tenant; an API key sees and changes its own. It may make others, which are then none of its business. */
 export function registerProjects(app: ApiApp, deps: ApiDeps): void {
   app.get('/v1/admin/projects', { config: { access: { scope: 'projects:read' } }, schema: { tags, summary: 'List projects', querystring: ProjectQuery, response: { 200: ProjectPage } } }, async ({ auth, query }) => {
-    const rows = await deps.db.tenant(auth.tenantId, (tx) => listProjects(tx, { limit: query.limit + 1, before: decodeIdCursor(query.cursor), archived: query.archived === 'true' }))
+    const rows = await deps.db.tenant(auth.tenantId, (tx) => listProjects(tx, { limit: query.limit + 1, before: decodeIdCursor(query.cursor), archived: query.archived === 'true', only: auth.projectId }))
     return toPage(rows, query.limit, (row) => encodeCursor(row.id))
   })
 
   app.get('/v1/admin/projects/:id', { config: { access: { scope: 'projects:read' } }, schema: { tags, summary: 'Read a project', params: IdParams, response: { 200: Project } } }, async ({ auth, params }) =>
-    toWire(found(await deps.db.tenant(auth.tenantId, (tx) => findProject(tx, params.id)))),
+    toWire(await deps.db.tenant(auth.tenantId, (tx) => ownProject(tx, auth, params.id))),
   )
 
   app.post('/v1/admin/projects', { config: { access: { scope: 'projects:write' }, idempotent: true }, schema: { tags, summary: 'Create a project', body: ProjectCreate, response: { 201: Project } } }, async (request, reply) => {
@@ -50,6 +52,7 @@ export function registerProjects(app: ApiApp, deps: ApiDeps): void {
   app.patch('/v1/admin/projects/:id', { config: { access: { scope: 'projects:write' } }, schema: { tags, summary: 'Rename a project or set its rate limit', params: IdParams, body: ProjectPatch, response: { 200: Project } } }, async (request) => {
     const { auth, params, body } = request
     const project = await deps.db.tenant(auth.tenantId, async (tx) => {
+      await ownProject(tx, auth, params.id)
       if (body.name !== undefined && (await isProjectNameTaken(tx, body.name, params.id))) throw taken()
       const changed = found(await updateProject(tx, params.id, fromWire(body)))
       await audit(tx, request, { action: 'project.updated', target: { kind: 'project', id: params.id }, changes: body })
@@ -62,7 +65,7 @@ export function registerProjects(app: ApiApp, deps: ApiDeps): void {
   app.delete('/v1/admin/projects/:id', { config: { access: { scope: 'projects:write' } }, schema: { tags, summary: 'Archive a project; its API keys stop working', params: IdParams, response: { 200: Project } } }, async (request) => {
     const { auth, params } = request
     const project = await deps.db.tenant(auth.tenantId, async (tx) => {
-      found(await findProject(tx, params.id))
+      await ownProject(tx, auth, params.id)
       const { activeProjects, numbers } = await projectUse(tx, params.id)
       if (numbers > 0) throw new AppError('invalid_state', { message: 'Delete the numbers of this project first.', details: { numbers } })
       if (activeProjects <= 1) throw new AppError('invalid_state', { message: 'The last project cannot be archived.' })
@@ -74,3 +77,5 @@ export function registerProjects(app: ApiApp, deps: ApiDeps): void {
     return toWire(project)
   })
 }
+
+const ownProject = async (tx: Tx, auth: Auth, id: string): Promise<ProjectRow> => found(auth.projectId === null || auth.projectId === id ? await findProject(tx, id) : null)
