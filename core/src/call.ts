@@ -113,6 +113,10 @@ export type VoiceSettings = z.infer<typeof VoiceSettings>
 export const CallOptions = z.object({
   greeting: VoiceSettings.shape.greeting.unwrap().optional(),
   max_duration_seconds: VoiceSettings.shape.max_duration_seconds.unwrap().optional(),
+  /** Who has taken the call is found out before the agent speaks. */
+  detect_machine: z.boolean().optional(),
+  /** Left when a machine has answered and takes messages; without it the call is hung up then. */
+  voicemail_message: z.string().trim().min(1).max(1_000).optional(),
 })
 export type CallOptions = z.infer<typeof CallOptions>
 

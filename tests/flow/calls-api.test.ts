@@ -158,12 +158,30 @@ describe.each(CARRIERS)('a call that is placed over %s', LONG, (carrier) => {
 
   it('is told by the carrier whether a machine answered, and rings, dials on and ends as it was asked', async () => {
     const telephone = await town.telephone(business, { carrier })
-    const { call, phone } = await place(telephone, { to: person({ machine: true, says: [{ text: 'Please leave a message.' }] }), machine_detection: 'detect', send_digits: 'w42', timeout_seconds: 12, max_duration_seconds: 40 })
+    const { call, phone } = await place(telephone, { to: person({ machine: true, says: [{ text: 'Please leave a message.' }] }), machine_detection: 'carrier', send_digits: 'w42', timeout_seconds: 12, max_duration_seconds: 40 })
     await phone.waitFor('person.hears_key', { from: 1 })
     const [news] = await town.until<{ data: Json }>("SELECT data FROM call_events WHERE call_id = $1 AND kind = 'machine'", [call.id], (rows) => rows.length > 0)
     expect(news!.data).toMatchObject({ by: 'carrier', verdict: 'machine' })
     const [order] = town.sandbox.journal.query({ target: ORDER[carrier], to: call.to }).map(({ body }) => body as Json)
     expect(carrier === 'twilio' ? [order.Timeout, order.TimeLimit] : [String(order.timeout_secs), String(order.time_limit_secs)]).toEqual(['12', '100'])
+    phone.hangUp()
+    await untilOver(call.id)
+  })
+
+  it('finds out by itself that a machine has answered, and leaves its message after the tone', async () => {
+    const telephone = await town.telephone(business, { carrier })
+    const { call, phone } = await place(telephone, { to: person({ machine: true, says: [{ text: 'You have reached the Berg family. Please leave a message after the tone.' }] }), greeting: 'Hello, who is there?', machine_detection: 'detect', voicemail_message: 'Your bicycle is ready.' })
+    await hears(phone, /bicycle is ready/)
+    expect(await over(call.id)).toMatchObject({ status: 'completed', reason: 'voicemail' })
+    expect(wordsOf(phone.agentPcm())).not.toMatch(/who is there/)
+  })
+
+  it('speaks at once with a person, and knows one by a short greeting', async () => {
+    const telephone = await town.telephone(business, { carrier })
+    const { call, phone } = await place(telephone, { to: person({ says: [{ text: 'Hello?' }] }), greeting: 'Harbour bikes here.', machine_detection: 'detect' })
+    await hears(phone, /bikes here/)
+    const [news] = await town.until<{ data: Json }>("SELECT data FROM call_events WHERE call_id = $1 AND kind = 'machine'", [call.id], (rows) => rows.length > 0)
+    expect(news!.data).toMatchObject({ by: 'agent', verdict: 'human' })
     phone.hangUp()
     await untilOver(call.id)
   })

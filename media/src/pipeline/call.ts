@@ -1,4 +1,6 @@
 import type { Pcm } from '../frame.ts'
+import type { AmdEffect } from '../amd/contract.ts'
+import { AnswerDetection } from '../amd/detection.ts'
 import { gateEcho } from '../echo/gated-vad.ts'
 import { Keypad } from './keypad.ts'
 import { CallPlayer } from '../playout/player.ts'
@@ -39,6 +41,8 @@ export class CallPipeline {
   #ending: ReplyEnd | 'silence' | 'max_duration' | null = null
   #closed = false
   #onHold = false
+  /** Who has taken our call is not known yet: the turn machine hears nothing. */
+  #answering: AnswerDetection | null = null
 
   constructor(options: PipelineOptions) {
     this.#options = options
@@ -52,13 +56,16 @@ export class CallPipeline {
     })
     this.#turns = openTurns({ language: voice.language, sttFinalP99Ms: stt.finalP99Ms, ...settings }, this.#nowMs())
     this.#ears = new Ears({ sampleRateHz, vad, stt, language: voice.language, keyterms, signal: this.#stop.signal, onEdge: (edge) => this.#edge(edge), onWords: (event) => this.#words(event), smartTurn: options.smartTurn ?? null, onVerdict: (probability) => this.#take({ type: 'turn_model', probability }) })
-    if (options.greeting !== null) this.#sayText('greeting', options.greeting)
+    if (options.detectAnswer) this.#answering = new AnswerDetection({ sampleRateHz, settings: { language: voice.language }, onEffect: (effect) => this.#answered(effect) })
+    else if (options.greeting !== null) this.#sayText('greeting', options.greeting)
     this.#setTimer()
   }
 
   /** 20 ms of the caller, in order. */
   frame(pcm: Pcm): void {
-    if (!this.#closed && !this.#onHold) this.#ears.frame(pcm)
+    if (this.#closed || this.#onHold) return
+    this.#answering?.frame(pcm)
+    this.#ears.frame(pcm)
   }
 
   markReturned(name: string): void {
@@ -99,6 +106,14 @@ export class CallPipeline {
     if (!this.#closed) this.#silence()
   }
 
+  /** The last words of a call; it ends when they were heard. */
+  sayLast(text: string): void {
+    if (this.#closed) return
+    this.#endDetection()
+    this.#ending = 'hang_up'
+    this.#sayText('say', text)
+  }
+
   get stats(): ReturnType<CallPlayer['stats']> {
     return this.#player.stats()
   }
@@ -109,6 +124,7 @@ export class CallPipeline {
     this.#closed = true
     if (this.#timer) clearTimeout(this.#timer)
     this.#keypad.close()
+    this.#answering?.close()
     this.#reply?.cancel()
     this.#prepared?.cancel()
     this.#player.close()
@@ -116,8 +132,30 @@ export class CallPipeline {
     this.#ears.close()
   }
 
+  /** Nobody's turn: the caller waits, or it is not known who has taken the call. */
+  get #isQuiet(): boolean {
+    return this.#onHold || this.#answering !== null
+  }
+
+  #answered(effect: AmdEffect): void {
+    if (effect.do === 'greeting_ended') return this.#options.onEvent({ type: 'machine_ready', takesMessages: effect.takesMessages })
+    this.#options.onEvent({ type: 'answered_by', verdict: effect.verdict })
+    if (effect.verdict === 'machine' || effect.verdict === 'fax') return
+    // A person, or something that one can talk to.
+    this.#endDetection()
+    if (this.#options.greeting !== null) this.#sayText('greeting', this.#options.greeting)
+    else this.#take({ type: 'playout_ended' })
+  }
+
+  #endDetection(): void {
+    this.#answering?.close()
+    this.#answering = null
+    this.#setTimer()
+  }
+
   // ── What comes in ───────────────────────────────────────────────────────────────────────────────────────────────────
   #edge(edge: SpeechEdge): void {
+    if (this.#answering) return this.#answering.edge(edge)
     this.#take({ type: edge.type === 'start' ? 'speech_start' : 'speech_stop' })
   }
 
@@ -128,6 +166,7 @@ export class CallPipeline {
   }
 
   #words(event: SttEvent): void {
+    this.#answering?.words(event)
     if (event.type === 'partial') {
       this.#options.onEvent({ type: 'partial', text: event.text })
       this.#take({ type: 'partial', text: event.text })
@@ -149,7 +188,7 @@ export class CallPipeline {
 
   /** One event into the machine, its effects out. Effects may bring news at once: they are taken after these. */
   #take(event: Event): void {
-    if (this.#closed || (this.#onHold && event.type !== 'hung_up')) return
+    if (this.#closed || (this.#isQuiet && event.type !== 'hung_up')) return
     const { state, effects } = step(this.#turns, { ...event, nowMs: this.#nowMs() })
     this.#turns = state
     for (const effect of effects) this.#do(effect)
@@ -158,7 +197,7 @@ export class CallPipeline {
 
   #setTimer(): void {
     if (this.#timer) clearTimeout(this.#timer)
-    const dueMs = this.#closed || this.#onHold ? null : nextDueMs(this.#turns)
+    const dueMs = this.#closed || this.#isQuiet ? null : nextDueMs(this.#turns)
     this.#timer = dueMs === null ? null : setTimeout(() => this.#take({ type: 'timer' }), Math.max(0, Math.ceil(dueMs - monotonicClock.nowMs())))
   }
 

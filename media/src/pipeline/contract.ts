@@ -1,3 +1,4 @@
+import type { AmdVerdict } from '../amd/contract.ts'
 import type { PlayoutTap, PlayoutWire } from '../playout/player.ts'
 import type { PlayoutClock } from '../playout/clock.ts'
 import type { SampleRateHz } from '../frame.ts'
@@ -56,6 +57,10 @@ export type PipelineEvent =
   | { type: 'times'; times: TurnTimes }
   | { type: 'interrupted'; turn: number; atMs: number }
   | { type: 'incident'; stage: Stage | 'stt' | 'tts'; waitedMs: number; failure: SpeechFailure | null }
+  /** A call of ours was taken; told when `detectAnswer` was asked for. With `machine` and `fax` nothing is said until somebody decides what. */
+  | { type: 'answered_by'; verdict: AmdVerdict }
+  /** The machine has said what it had to say. */
+  | { type: 'machine_ready'; takesMessages: boolean }
   /** The call is to end: whoever owns the line hangs up. */
   | { type: 'ended'; reason: 'silence' | 'max_duration' | 'agent' | 'transfer' }
 
@@ -78,6 +83,8 @@ export type PipelineOptions = {
   phrases: Record<Utterance, string>
   /** Said at once when the line is open; null: the caller begins. */
   greeting: string | null
+  /** We called: who has taken the call is found out before anything is said. */
+  detectAnswer?: boolean
   replier: Replier
   onEvent: (event: PipelineEvent) => void
 }

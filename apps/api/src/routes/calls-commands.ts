@@ -27,7 +27,8 @@ const PlaceCall = z
     to: CallAddress.meta({ description: 'E.164, or a sip: address', examples: ['+4799887766'] }),
     greeting: CallOptions.shape.greeting.meta({ description: "What the agent says when the phone is taken, instead of the number's own greeting; null: the other side begins" }),
     max_duration_seconds: CallOptions.shape.max_duration_seconds.meta({ description: "Instead of the number's own" }),
-    machine_detection: z.enum(['off', 'detect']).default('off').meta({ description: '`detect`: the carrier says who answered (an event of kind `machine`); the call goes on meanwhile' }),
+    machine_detection: z.enum(['off', 'detect', 'carrier']).default('off').meta({ description: '`detect`: who has answered is found out before the agent speaks, by their words, pauses and tones (an event of kind `machine`). `carrier`: the carrier says so, at its price, and the call goes on meanwhile' }),
+    voicemail_message: CallOptions.shape.voicemail_message.meta({ description: 'With `detect`: left when a machine has answered, after its tone. Without it the call is hung up then (`end_reason` is `voicemail` both times)' }),
     timeout_seconds: z.number().int().min(5).max(RING_SECONDS_MAX).default(30).meta({ description: 'How long it may ring' }),
     send_digits: DtmfDigits.optional().meta({ description: 'Pressed when the phone is taken: an extension', examples: ['ww42'] }),
     metadata: Metadata.default({}).meta({ description: `Yours: at most ${METADATA_KEYS_MAX} keys with short texts. It comes back with the call.` }),
@@ -58,8 +59,8 @@ function registerPlacing(app: ApiApp, deps: ApiDeps): void {
     const place = await telephoneOf(deps, request, body.from)
     if (body.to === place.number.address) throw new AppError('invalid_request', { message: 'body.to: A number cannot call itself.', param: 'body.to' })
     const { outcome, call } = await placeCall(deps, {
-      place, to: body.to, placedBy: actorOf(auth), metadata: body.metadata, detectMachine: body.machine_detection === 'detect', timeoutSeconds: body.timeout_seconds, sendDigits: body.send_digits,
-      options: CallOptions.parse(body),
+      place, to: body.to, placedBy: actorOf(auth), metadata: body.metadata, detectMachine: body.machine_detection === 'carrier', timeoutSeconds: body.timeout_seconds, sendDigits: body.send_digits,
+      options: { ...CallOptions.parse(body), ...(body.machine_detection === 'detect' ? { detect_machine: true } : {}) },
       also: (tx, { id, status }) => audit(tx, request, { action: 'call.placed', target: { kind: 'call', id }, changes: { number_id: place.number.id, status } }),
     })
     return reply.code(outcome === 'accepted' ? 201 : 202).send(callView(deps)(call))

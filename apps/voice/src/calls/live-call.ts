@@ -1,10 +1,11 @@
 import type { HistoryItem, HttpToolPort, TurnDeps } from '@trunkline/agents'
 import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/billing'
 import { stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
-import { AppError, CallWord, newId, wordSpans, type Breakers, type CallAnswer, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
+import { AppError, CallOptions, CallWord, newId, wordSpans, type Breakers, type CallAnswer, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
-import type { MediaPlane, PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SmartTurn, SttEngine, TtsEngine, Vad } from '@trunkline/media'
+import type { AmdVerdict, MediaPlane, PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SmartTurn, SttEngine, TtsEngine, Vad } from '@trunkline/media'
 import type { WebSocket } from 'ws'
+import { CallCredit } from './credit.ts'
 import { CallJournal, type JournalDeps } from './journal.ts'
 import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
 import { phrasesFor, type Phrases } from './phrases.ts'
@@ -58,17 +59,11 @@ export type LiveCallFacts = {
 export type Gone = 'ended' | 'released' | 'lost'
 type Ending = { status: EndedCallStatus; reason: CallEndReason }
 
+const VOICEMAIL: Ending = { status: 'completed', reason: 'voicemail' }
 const COMMAND_TIMEOUT_MS = 8_000
-/** Looked at so often; reserved in advance for so long. */
-const CREDIT_CHECK_MS = 20_000
-const CREDIT_AHEAD_MS = 60_000
-const MINUTES_MORE = 2
-const MINUTE_MS = 60_000
 /** Beyond the ringing: listening, and saying yes. */
 const BRIEFED_WITHIN_SECONDS = 90
 const PARTIAL_EVERY_MS = 250
-/** Reserved when the call was opened. */
-const FIRST_MINUTES = 2
 
 /** One phone call that this process has: sound, agent, journal, credits, and the end. */
 export class LiveCall {
@@ -81,9 +76,8 @@ export class LiveCall {
   readonly #spokenAt: number[] = []
   readonly #phrases: Phrases
   readonly #speech: CallSpeech
-  readonly #heldUntilMs = { value: 0 }
+  readonly #credit: CallCredit
   readonly #unlisten: () => void
-  #credit: NodeJS.Timeout | null = null
   #ending: Ending | null = null
   #lost = false
   #over = false
@@ -104,6 +98,7 @@ export class LiveCall {
     this.#history = [...facts.history]
     this.#phrases = phrasesFor(settings.voice.language)
     this.#speech = speechFor((usage) => this.#spoke(usage))
+    this.#credit = new CallCredit({ clock: deps.clock, log: deps.log, callId: call.id, reserve: (minutes) => this.#reserve(minutes), onShort: () => this.#creditOver(), onOver: () => this.lose() })
     this.#phone = this.#dial(isFirst)
     this.#unlisten = deps.bell.listen(`call:${call.id}`, (word) => this.#hear(word))
   }
@@ -135,12 +130,14 @@ export class LiveCall {
   #dial(isFirst: boolean): PhoneCall {
     const { settings, prompt, call, contact, recording } = this.facts
     const { vad, smartTurn, stt, tts } = this.#speech
+    const options = CallOptions.parse(call.options)
     const greeting = isFirst ? [recording ? settings.recording.announcement : null, settings.greeting].filter((text) => text !== null).join(' ') : this.#back
     return new PhoneCall({
       wheel: this.#deps.wheel, vad, echoGate: true, smartTurn, stt, tts, recording, phrases: this.#phrases, lineBack: this.#phrases.line_back,
       // Which voice each engine has is the chain's to know.
       voice: { id: '', speed: settings.voice.speed, language: settings.voice.language },
       greeting: greeting === '' ? null : greeting,
+      detectAnswer: isFirst && options.detect_machine === true,
       settings: {
         interruptible: settings.barge_in, maxDurationMs: settings.max_duration_seconds * 1_000,
         silenceMs: settings.silence.prompt_after_seconds * 1_000, silencePrompts: settings.silence.prompts,
@@ -152,7 +149,7 @@ export class LiveCall {
       }),
       onLine: (start, first) => {
         this.#journal.event('status', null, { line: first ? 'open' : 'back', stream_id: start.streamId, inbound: start.inbound, outbound: start.outbound })
-        if (first) this.#watchCredit()
+        if (first) this.#credit.start()
       },
       // Which key it was may be a secret (a PIN): what was keyed in is in the conversation, sealed.
       onKey: () => this.#journal.event('dtmf', null, { keys: 1 }),
@@ -180,6 +177,8 @@ export class LiveCall {
       case 'interrupted': return this.#journal.event('interrupted', event.atMs, { turn: event.turn })
       case 'incident': return this.#journal.event('incident', null, { stage: event.stage, waited_ms: event.waitedMs, failure: event.failure?.code ?? null })
       case 'ended': return this.#spokenOut(event.reason)
+      case 'answered_by': return this.#answeredBy(event.verdict)
+      case 'machine_ready': return this.#machineReady(event.takesMessages)
       case 'partial': return this.#hearing(event.text)
     }
   }
@@ -196,6 +195,20 @@ export class LiveCall {
     })
     this.#deps.onSaying(call, { messageId, by, text: said.text, startMs: said.startMs, endMs: said.endMs, interrupted: said.interrupted, isFinal: true })
     if (by === 'customer') this.#utteranceId = newId()
+  }
+
+  #answeredBy(verdict: AmdVerdict): void {
+    this.#journal.event('machine', null, { by: 'agent', verdict })
+    const { voicemail_message: message } = CallOptions.parse(this.facts.call.options)
+    if (verdict === 'fax' || (verdict === 'machine' && message === undefined)) this.hangUp(VOICEMAIL)
+  }
+
+  /** Begins anew when the tone comes after what seemed to be the end. */
+  #machineReady(takesMessages: boolean): void {
+    const { voicemail_message: message } = CallOptions.parse(this.facts.call.options)
+    if (message === undefined || !takesMessages) return this.hangUp(VOICEMAIL)
+    this.#ending = VOICEMAIL
+    this.#phone.sayLast(message)
   }
 
   /** Words that may still change, for live views only: a few a second. */
@@ -270,32 +283,20 @@ export class LiveCall {
   }
 
   // ── Credits ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-  #watchCredit(): void {
-    this.#heldUntilMs.value = this.#deps.clock.nowMs() + FIRST_MINUTES * MINUTE_MS
-    this.#credit = setInterval(() => void this.#reserve().catch((error: unknown) => this.#deps.log.warn({ error, callId: this.facts.call.id }, 'credit of a call could not be reserved')), CREDIT_CHECK_MS)
-  }
-
-  async #reserve(): Promise<void> {
-    if (this.#heldUntilMs.value - this.#deps.clock.nowMs() > CREDIT_AHEAD_MS) return
+  #reserve(minutes: number): Promise<'held' | 'insufficient' | 'over'> {
     const { call, epoch, settings, prompt } = this.facts
     const amountMicros = holdForCall({
-      atMs: this.#ratedAtMs, carrier: call.carrier, direction: call.direction, minutes: MINUTES_MORE,
+      atMs: this.#ratedAtMs, carrier: call.carrier, direction: call.direction, minutes,
       models: [{ vendor: prompt.vendor, model: prompt.model }, ...(prompt.fallback ? [prompt.fallback] : [])], ...this.#speech.engines,
     })
     const until = new Date(this.#deps.clock.nowMs() + (settings.max_duration_seconds + 3_600) * 1_000)
-    const outcome = await this.#deps.db.system('calls', (tx) => calls.holdMore(tx, { callId: call.id, epoch }, amountMicros, until))
-    if (outcome === 'held') this.#heldUntilMs.value += MINUTES_MORE * MINUTE_MS
-    else if (outcome === 'over') this.lose()
-    else this.#creditOver()
+    return this.#deps.db.system('calls', (tx) => calls.holdMore(tx, { callId: call.id, epoch }, amountMicros, until))
   }
 
   #creditOver(): void {
-    if (this.#credit) clearInterval(this.#credit)
-    this.#credit = null
     this.#journal.event('credit', null, { outcome: 'insufficient' })
-    this.#phone.say(this.#phrases.credit_over)
-    const sayingMs = 8_000
-    setTimeout(() => this.hangUp({ status: 'completed', reason: 'insufficient_credit' }), sayingMs).unref()
+    this.#ending = { status: 'completed', reason: 'insufficient_credit' }
+    this.#phone.sayLast(this.#phrases.credit_over)
   }
 
   // ── The end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -366,7 +367,7 @@ export class LiveCall {
   }
 
   async #finish(report: PhoneCallReport): Promise<void> {
-    if (this.#credit) clearInterval(this.#credit)
+    this.#credit.stop()
     this.#unlisten()
     this.#over = true
     if (this.#patience) clearTimeout(this.#patience)

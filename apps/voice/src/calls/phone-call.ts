@@ -112,6 +112,11 @@ export class PhoneCall {
     return true
   }
 
+  /** The last words; the call ends when they were heard. */
+  sayLast(text: string): void {
+    this.#pipeline?.sayLast(text)
+  }
+
   /** Ends the call from our side: the carrier goes on with its next instruction. Idempotent. */
   hangUp(): void {
     this.#line?.close('hung_up')
