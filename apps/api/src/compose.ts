@@ -1,7 +1,7 @@
 import { checkPrompt } from '@trunkline/agents'
 import { carriers, channels, type CarrierClient } from '@trunkline/channels'
 import { systemClock, type CarrierId, type ChannelClient, type MessageChannelId, type Logger } from '@trunkline/core'
-import { callNews, connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createEventBus, createFolderStore, createKeyring, createLimiter, createNumberRouting, numbers, redisReady, type Acceptor, type Db, type Keyring, type Redis } from '@trunkline/db'
+import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createEventBus, createFolderStore, createKeyring, createLimiter, createNumberRouting, numbers, redisReady, type Acceptor, type Db, type Keyring, type Redis } from '@trunkline/db'
 import { openSpeechHouse } from '@trunkline/media'
 import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
 import type { ApiDeps } from './deps.ts'
@@ -56,7 +56,6 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
     voice: {
       db, clock, log, bell, carrierClients, tenantCallsMax: env.TENANT_CALLS_MAX,
       addresses: { publicUrl: env.config.publicUrl, mediaUrl: socketUrl(env.VOICE_PUBLIC_URL ?? env.config.publicUrl), mediaKey: keyring.derive('call media') },
-      onCall: (call) => events.publish(call.tenantId, [callNews(call)]),
     },
     speech,
     mailer,
