@@ -69,7 +69,7 @@ export async function composeWorker(env: WorkerEnv, log: Logger, clock: Clock = 
       { name: 'leads', everyMs: Math.min(5_000, env.LEAD_QUIET_MS), run: async (signal) => void (await extractDueLeads(leadDeps, signal)) },
       { name: 'call-summaries', everyMs: 5_000, run: (signal) => summariseCalls(leadDeps, signal) },
       { name: 'holds', everyMs: 60_000, run: () => expireOldHolds({ db, log }) },
-      { name: 'tidy', everyMs: 3_600_000, run: () => tidyUp({ db, log }) },
+      { name: 'tidy', everyMs: 3_600_000, run: () => tidyUp({ db, log, store }) },
     ]
   }
 

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { AppError, type ChannelClient, messageChannel, type MessageChannelId, type Channel, type Logger } from '@trunkline/core'
-import { markMediaFailed, markMediaStored, takeDueMedia, type Db, type DueMedia, type MediaStore, type NumberRouting } from '@trunkline/db'
+import { holdObject, markMediaFailed, markMediaStored, takeDueMedia, type Db, type DueMedia, type MediaStore, type NumberRouting } from '@trunkline/db'
 import { configOf } from './deliver.ts'
 
 const BATCH = 10
@@ -27,7 +27,10 @@ async function downloadOne(deps: Deps, media: DueMedia, signal: AbortSignal): Pr
     if (!number) throw new AppError('not_found')
     const fetched = await deps.clients[messageChannel(number.channel)].fetchMedia(configOf(number), media.source, BYTES_MAX, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]))
     const object = await deps.store.put(media.tenantId, Readable.from([fetched.bytes]), { maxBytes: BYTES_MAX })
-    await deps.db.system('schedule', (tx) => markMediaStored(tx, media.id, { storageKey: object.key, sha256: object.sha256, sizeBytes: object.sizeBytes, mimeType: fetched.mimeType }))
+    await deps.db.system('schedule', async (tx) => {
+      await holdObject(tx, deps.store, object.key)
+      await markMediaStored(tx, media.id, { storageKey: object.key, sha256: object.sha256, sizeBytes: object.sizeBytes, mimeType: fetched.mimeType })
+    })
     return true
   } catch (error) {
     const code = error instanceof AppError ? error.code : 'internal'

@@ -7,7 +7,7 @@ type QueuedItem = { seq: number; messageId: Id; receivedAtMs: number; message: I
 export function turnItem(item: QueuedItem, keyring: Keyring, tenantId: Id): TurnItem {
   const { message } = item
   const details = detailsOf(message)
-  const { content, media } = withMediaId(message.content)
+  const { content, media, uploadId } = withMediaId(message.content)
   return {
     messageId: item.messageId,
     seq: item.seq,
@@ -15,6 +15,7 @@ export function turnItem(item: QueuedItem, keyring: Keyring, tenantId: Id): Turn
     kind: content.kind,
     contentSealed: sealJson(keyring, content, tenantId),
     ...(media ? { media } : {}),
+    ...(uploadId ? { uploadId } : {}),
     ...(message.replyTo === undefined ? {} : { replyTo: message.replyTo }),
     ...(details === undefined ? {} : { details }),
     providerAtMs: message.atMs,
@@ -22,9 +23,10 @@ export function turnItem(item: QueuedItem, keyring: Keyring, tenantId: Id): Turn
   }
 }
 
-/** A file gets the id of its own row here, so that the message names it before it is downloaded. */
-function withMediaId(content: InboundContent): { content: InboundContent; media?: MediaRef & { mediaId: Id } } {
-  if (!('media' in content) || content.media.mediaId !== undefined) return { content }
+/** A file gets the id of its own row here, so that the message names it before it is downloaded; an upload has one. */
+function withMediaId(content: InboundContent): { content: InboundContent; media?: MediaRef & { mediaId: Id }; uploadId?: Id } {
+  if (!('media' in content)) return { content }
+  if (content.media.mediaId !== undefined) return { content, uploadId: content.media.mediaId }
   const media = { ...content.media, mediaId: newId() }
   return { content: { ...content, media }, media }
 }

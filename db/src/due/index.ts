@@ -1,4 +1,5 @@
 export * from './leads.ts'
 export * from './media.ts'
 export * from './maintenance.ts'
+export * from './orphans.ts'
 export * from './summaries.ts'

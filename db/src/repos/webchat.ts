@@ -146,14 +146,23 @@ const visitorFile = (row: FileRow): VisitorFile => ({
   filename: row.filename,
 })
 
-/** A file that this visitor uploaded here; null for everybody else's. */
+/** An upload that no message names is deleted after a day: what is about to be deleted is not taken any more. */
+const SENDABLE_FOR = '23 hours'
+
+/** A file that this visitor uploaded here and may send; null for everybody else's. */
 export async function ownFile(tx: Tx, visitor: Visitor, id: Id): Promise<VisitorFile | null> {
   const { rows } = await tx.query<FileRow>(
-    "SELECT id, storage_key, mime_type, size_bytes, filename FROM media WHERE id = $1 AND number_id = $2 AND state = 'stored' AND source->>'visitorId' = $3",
+    `SELECT id, storage_key, mime_type, size_bytes, filename FROM media WHERE id = $1 AND number_id = $2 AND state = 'stored' AND source->>'visitorId' = $3
+       AND (message_id IS NOT NULL OR created_at > now() - interval '${SENDABLE_FOR}')`,
     [id, visitor.numberId, visitor.visitorId],
     'webchat_file_own',
   )
   return rows[0] ? visitorFile(rows[0]) : null
+}
+
+/** The upload is this message's from now on; the first that it was sent with keeps it. */
+export async function linkFile(tx: Tx, visitor: Visitor, id: Id, messageId: Id): Promise<void> {
+  await tx.query("UPDATE media SET message_id = $4 WHERE id = $1 AND number_id = $2 AND source->>'visitorId' = $3 AND message_id IS NULL", [id, visitor.numberId, visitor.visitorId, messageId], 'webchat_file_link')
 }
 
 /** A stored file of the number. The caller has proof that the visitor may see it. */

@@ -20,6 +20,8 @@ export type TurnItem = {
   receivedAtMs: number
   /** A file that the supplier keeps: downloaded on its own, with its own retries. `mediaId` names its row. */
   media?: MediaRef & { mediaId: Id }
+  /** A file that was uploaded to us before: its row becomes this message's. */
+  uploadId?: Id
 }
 
 export type OpenTurn = {
@@ -100,6 +102,7 @@ export async function openTurns(tx: Tx, turns: OpenTurn[]): Promise<Map<Id, Open
   await insertTurns(tx, open, conversations, holds)
   await insertMessages(tx, open, conversations)
   await insertMedia(tx, open)
+  await linkUploads(tx, open)
   const history = await readHistory(tx, [...conversations.values()])
   for (const turn of open) {
     const conversation = conversations.get(turn.turnId)!
@@ -300,6 +303,17 @@ async function insertMessages(tx: Tx, turns: OpenTurn[], conversations: Map<Id, 
   )
   // One that waits for its answer again is no news.
   for (const row of inserted.rows) happened(tx, row.tenant_id, { type: 'message.received', projectId: null, data: { message_id: row.id, status: 'received', reason: null } })
+}
+
+async function linkUploads(tx: Tx, turns: OpenTurn[]): Promise<void> {
+  const rows = turns.flatMap((turn) => turn.items.flatMap((item) => (item.uploadId ? [{ numberId: turn.numberId, messageId: item.messageId, uploadId: item.uploadId }] : [])))
+  if (rows.length === 0) return
+  await tx.query(
+    `UPDATE media m SET message_id = i.message_id FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS i (id, number_id, message_id)
+     WHERE m.id = i.id AND m.number_id = i.number_id AND m.message_id IS NULL`,
+    [rows.map((row) => row.uploadId), rows.map((row) => row.numberId), rows.map((row) => row.messageId)],
+    'turns_link_uploads',
+  )
 }
 
 async function insertMedia(tx: Tx, turns: OpenTurn[]): Promise<void> {

@@ -1,5 +1,5 @@
 import { AppError, Id } from '@trunkline/core'
-import { media, numbers, type Tx } from '@trunkline/db'
+import { holdObject, media, numbers, type Tx } from '@trunkline/db'
 import multipart, { type MultipartFile } from '@fastify/multipart'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
@@ -108,6 +108,7 @@ function registerUpload(app: ApiApp, deps: ApiDeps): void {
     const part = await onlyFile(request)
     const stored = await store(deps, auth.tenantId, part)
     const file = await deps.db.tenant(auth.tenantId, async (tx) => {
+      await holdObject(tx, deps.ports.mediaStore, stored.storageKey)
       const made = await media.insertStored(tx, { ...stored, tenantId: auth.tenantId, numberId: number.id, mimeType: part.mimetype, filename: safeName(part.filename) })
       await audit(tx, request, { action: 'media.uploaded', target: { kind: 'media', id: made.id }, changes: { mime_type: part.mimetype, size_bytes: stored.sizeBytes } })
       return made

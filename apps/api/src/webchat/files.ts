@@ -1,6 +1,6 @@
 import type { MultipartFile } from '@fastify/multipart'
 import { AppError, Id } from '@trunkline/core'
-import { webchat } from '@trunkline/db'
+import { holdObject, webchat } from '@trunkline/db'
 import { create as contentDisposition } from 'content-disposition'
 import { fileTypeFromBuffer } from 'file-type'
 import type { FastifyRequest } from 'fastify'
@@ -46,7 +46,10 @@ function registerUpload(app: ApiApp, { api, limits, tokens }: ChatDeps): void {
     const mimeType = await typeOf(bytes)
     const stored = await api.ports.mediaStore.put(visitor.tenantId, Readable.from([bytes]), { maxBytes: limits.fileBytesMax })
     const file = { storageKey: stored.key, sha256: stored.sha256, sizeBytes: stored.sizeBytes, mimeType, filename }
-    const { id } = await api.db.tenant(visitor.tenantId, (tx) => webchat.insertFile(tx, visitor, file))
+    const { id } = await api.db.tenant(visitor.tenantId, async (tx) => {
+      await holdObject(tx, api.ports.mediaStore, file.storageKey)
+      return webchat.insertFile(tx, visitor, file)
+    })
     return reply.code(201).send({ media_id: id, url: fileLink(api, visitor, id), mime_type: mimeType, size_bytes: file.sizeBytes, filename })
   })
 }

@@ -16,7 +16,12 @@ export async function say(deps: ApiDeps, limits: Limits, chat: Chat, visitorId: 
   await assertRate(deps, `webchat-message:${visitorId}`, limits.messagesPerMinute)
   const [event] = deps.channels.webchat.normalise(await bodyOf(deps, chat, visitor, words), deps.clock.nowMs()) as [InboundMessage]
   const { duplicates } = await deps.ports.accept({ id: visitor.numberId, tenantId: visitor.tenantId }, [event])
-  const messageId = await deps.db.tenant(visitor.tenantId, (tx) => webchat.acceptedId(tx, visitor.numberId, event.providerMessageId))
+  const messageId = await deps.db.tenant(visitor.tenantId, async (tx) => {
+    const accepted = await webchat.acceptedId(tx, visitor.numberId, event.providerMessageId)
+    // Its turn links it, too; but a turn may have to wait for days, and uploads without a message are deleted.
+    if (accepted !== null && words.media_id !== undefined) await webchat.linkFile(tx, visitor, words.media_id, accepted)
+    return accepted
+  })
   if (messageId === null) throw new AppError('internal', { message: 'An accepted message is not in the inbox.' })
   return { client_message_id: words.client_message_id, message_id: messageId, duplicate: duplicates > 0 }
 }
