@@ -1,6 +1,7 @@
 import { createReadStream, createWriteStream } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, stat, writeFile } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
+import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { AppError } from '@trunkline/core'
 import { writePcm16 } from '../codec/pcm16.ts'
@@ -70,15 +71,33 @@ export async function repairWav(path: string): Promise<WavRepair> {
   }
 }
 
+/** A part of a call that was recorded by itself. `startMs`: when in the call it begins. */
+export type WavPiece = { path: string; startMs: number }
+
 /**
- * Appends the sound of `others` to the first file, one after the other: pieces of one call that more than one process recorded. All must be of the
- * same rate; rejects before anything is changed when one is not.
+ * Writes the pieces of one call into a new file, in order, with silence where none of them was there: so its times are those of the call. The
+ * pieces stay as they are, and doing it again gives the same. All must be of the same rate; rejects before anything is written when one is not.
  */
-export async function joinWavs(first: string, others: readonly string[]): Promise<WavRepair> {
-  const rates = await Promise.all([first, ...others].map(rateOf))
-  if (rates.some((rate) => rate !== rates[0])) throw new AppError('invalid_request', { message: 'Recordings of different sampling rates cannot be joined.' })
-  for (const other of others) await pipeline(createReadStream(other, { start: WAV_HEADER_BYTES }), createWriteStream(first, { flags: 'a' }))
-  return repairWav(first)
+export async function joinWavs(target: string, pieces: readonly WavPiece[]): Promise<WavRepair> {
+  const rates = await Promise.all(pieces.map(({ path }) => rateOf(path)))
+  const [rate = 0] = rates
+  if (rates.some((other) => other !== rate)) throw new AppError('invalid_request', { message: 'Recordings of different sampling rates cannot be joined.' })
+  await writeFile(target, header(rate, 0))
+  let blocks = 0
+  for (const { path, startMs } of pieces) {
+    const missing = Math.max(0, Math.round((startMs * rate) / 1_000) - blocks)
+    await pipeline(Readable.from(silence(missing)), createWriteStream(target, { flags: 'a' }))
+    await pipeline(createReadStream(path, { start: WAV_HEADER_BYTES }), createWriteStream(target, { flags: 'a' }))
+    blocks = ((await stat(target)).size - WAV_HEADER_BYTES) / BLOCK_BYTES
+  }
+  return repairWav(target)
+}
+
+const SILENT_BLOCKS = 16_384
+
+/** Nothing, in chunks. */
+function* silence(blocks: number): Generator<Buffer> {
+  for (let left = blocks; left > 0; left -= SILENT_BLOCKS) yield Buffer.alloc(Math.min(left, SILENT_BLOCKS) * BLOCK_BYTES)
 }
 
 async function rateOf(path: string): Promise<number> {

@@ -150,13 +150,13 @@ async function factsOf(deps: CallsDeps, call: calls.Call, number: RoutedNumber, 
   if (!number.agent) throw new AppError('invalid_state', { message: 'Nobody answers on this number any more.' })
   const history = rows.map((row) => historyItem({ ...row, content: openJson(deps.keyring, row.contentSealed, number.tenantId) }))
   const settings = settingsOfCall(VoiceSettings.parse(number.settings), call.options)
+  const sinceMs = isFirst || call.answeredAt === null ? 0 : Math.max(0, deps.clock.nowMs() - call.answeredAt.getTime())
   const known = Object.fromEntries(Object.entries(contact.fields).filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
   return {
-    call, epoch, isFirst, after, settings,
-    sinceMs: isFirst || call.answeredAt === null ? 0 : Math.max(0, deps.clock.nowMs() - call.answeredAt.getTime()), history, prompt: number.agent.content, carrier: carriers[call.carrier],
+    call, epoch, isFirst, after, sinceMs, settings, history, prompt: number.agent.content, carrier: carriers[call.carrier],
     config: configOf(number, settings),
     contact: { id: contact.id, ...(contact.name === null ? {} : { name: contact.name }), known },
-    recording: settings.recording.enabled ? await deps.recordings.open(call, epoch) : null,
+    recording: settings.recording.enabled ? await deps.recordings.open(call, epoch, sinceMs) : null,
   }
 }
 
