@@ -1,5 +1,5 @@
 import type { MediaStore } from '../storage/contract.ts'
-import { releaseObject } from '../storage/shared.ts'
+import { releaseObject } from '../storage/object-lock.ts'
 import type { Tx } from '../tenancy.ts'
 
 /** A visitor's upload that no message names is deleted after this time; it cannot be sent any more an hour before (repos/webchat.ts). */

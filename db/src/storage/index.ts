@@ -1,3 +1,3 @@
 export * from './contract.ts'
 export * from './folder.ts'
-export { holdObject } from './shared.ts'
+export { holdObject } from './object-lock.ts'
