@@ -2,7 +2,8 @@ import { parseArgs } from 'node:util'
 import { simulateLedger } from '@trunkline/billing'
 import { simulate } from '../../db/src/queue/simulation/simulate.ts'
 import { openGround } from './ground.ts'
-import { SCENARIOS, type Counts } from './run.ts'
+import { SCENARIOS } from './run.ts'
+import type { Counts } from './scenario.ts'
 
 const SIMULATED_SEEDS = 100_000
 

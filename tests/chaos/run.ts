@@ -4,12 +4,10 @@ import { startFaultProxy } from '../harness/fault-proxy.ts'
 import { LEASE_MS, openFleet, type Fleet, type FleetOptions } from './fleet.ts'
 import type { Ground } from './ground.ts'
 import { deliver, writeLetters, type Letter, type LoadReport } from './load.ts'
+import { loseVoice, mutateMedia, replaceVoice } from './phone.ts'
 import { seeded, type Random } from './random.ts'
-import { judge, type Verdict } from './verdict.ts'
-
-/** One catastrophe: how often it struck, what came of it. `broken` must be empty. */
-export type Counts = Verdict & { posts: number; faults: number; tookMs: number }
-export type Scenario = (ground: Ground, size: number, seed: number) => Promise<Counts>
+import type { Counts, Scenario } from './scenario.ts'
+import { judge } from './verdict.ts'
 
 const numbersFor = (size: number): number => Math.min(40, Math.max(6, Math.round(size / 50)))
 
@@ -191,4 +189,8 @@ export const SCENARIOS: Record<string, { run: Scenario; fullSize: number; smallS
   'broken-suppliers': { run: brokenSuppliers, fullSize: 3_000, smallSize: 150 },
   'flood-of-repeats': { run: floodOfRepeats, fullSize: 1_000, smallSize: 100 },
   'kill-api': { run: killApi, fullSize: 3_000, smallSize: 100 },
+  // Of telephone calls; the last one of messages on their media sockets.
+  'lose-voice': { run: loseVoice, fullSize: 50, smallSize: 10 },
+  'replace-voice': { run: replaceVoice, fullSize: 50, smallSize: 10 },
+  'mutate-media': { run: mutateMedia, fullSize: 100_000, smallSize: 5_000 },
 }

@@ -1,14 +1,17 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { TELNYX_CONNECTION_ID, TELNYX_PUBLIC_KEY, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, type CallHandle } from '@trunkline/app-sandbox'
+import type { CallHandle } from '@trunkline/app-sandbox'
 import { composeVoice, readEnv, type Voice } from '@trunkline/app-voice'
 import { silentLogger, type CarrierId } from '@trunkline/core'
 import { expect, vi } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
 import { spawnNode, type SpawnedNode } from '../harness/processes.ts'
 import type { Business, Json } from './business.ts'
+import { openTelephone, type Telephone, type TelephoneWish } from './telephone.ts'
 import { openTown, type Town } from './town.ts'
+
+export type { Telephone } from './telephone.ts'
 
 /** The town with a telephone exchange: carriers of the sandbox, and a voice process beside api and worker. */
 export type PhoneTown = Town & {
@@ -27,18 +30,7 @@ export type PhoneTown = Town & {
   ring(telephone: Telephone, from?: string): CallHandle
 }
 
-export type TelephoneWish = { carrier?: CarrierId; settings?: Record<string, unknown>; prompt?: Record<string, unknown> }
-export type Telephone = { id: string; address: string; carrier: CarrierId; agentId: string }
-
-const CREDENTIALS: Record<CarrierId, Record<string, string>> = {
-  twilio: { account_sid: TWILIO_ACCOUNT_SID, auth_token: TWILIO_AUTH_TOKEN },
-  telnyx: { api_key: 'KEYsandbox', public_key: TELNYX_PUBLIC_KEY },
-}
-const CARRIER_SETTINGS: Record<CarrierId, Record<string, unknown>> = { twilio: {}, telnyx: { connection_id: TELNYX_CONNECTION_ID } }
-
 const VOICE = fileURLToPath(new URL('../../apps/voice/src/main.ts', import.meta.url))
-
-let numbers = 0
 
 export async function openPhoneTown(settings: Record<string, string> = {}, { spawned = false }: { spawned?: boolean } = {}): Promise<PhoneTown> {
   const [port, voicePort] = [await freePort(), await freePort()]
@@ -63,7 +55,7 @@ export async function openPhoneTown(settings: Record<string, string> = {}, { spa
   await voice?.listen()
   return {
     ...town, voice, voiceUrl, anotherVoice, spawnVoice,
-    telephone: (business, wish = {}) => telephone(town, business, wish),
+    telephone: (business, wish) => openTelephone(town, business, wish),
     async called(carrier, address) {
       const [row] = await town.until<{ id: string }>('SELECT carrier_call_id AS id FROM calls WHERE to_address = $1 AND carrier_call_id IS NOT NULL', [address], (rows) => rows.length > 0)
       return town.sandbox.carriers[carrier].call(row!.id)
@@ -74,17 +66,6 @@ export async function openPhoneTown(settings: Record<string, string> = {}, { spa
       await town.close()
     },
   }
-}
-
-async function telephone({ sandbox, apiUrl }: Town, business: Business, { carrier = 'twilio', settings = {}, prompt = {} }: TelephoneWish): Promise<Telephone> {
-  const address = `+1500555${String(++numbers).padStart(4, '0')}`
-  sandbox.carriers[carrier].register({ number: address })
-  const made = await business.ok('POST', '/v1/phone-numbers', { type: 'voice', name: 'Telephone', address, credentials: CREDENTIALS[carrier], settings: { carrier, carrier_settings: CARRIER_SETTINGS[carrier], ...settings } })
-  const url = `${apiUrl}/webhooks/voice/${made.id}`
-  sandbox.carriers[carrier].register(carrier === 'twilio' ? { number: address, voice_url: url, status_url: url } : { number: address, webhook_url: url })
-  const { id: promptId } = await business.ok('POST', '/v1/prompts', { name: 'Receptionist', content: { instructions: 'You are the receptionist of Harbour Bikes. We open at nine in the morning and repair every bicycle.', vendor: 'openai', model: 'gpt-5-mini', max_output_tokens: 200, ...prompt } })
-  const agent = await business.ok('POST', '/v1/agents', { name: 'Receptionist', number_id: made.id, prompt_id: promptId })
-  return { id: made.id, address, carrier, agentId: agent.id }
 }
 
 async function freePort(): Promise<number> {

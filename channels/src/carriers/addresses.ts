@@ -17,11 +17,13 @@ export type VoiceStep = 'status' | 'next' | 'transferred'
 
 export const stepUrl = ({ publicUrl }: VoiceAddresses, numberId: Id, step: VoiceStep, callId: Id): string => `${publicUrl}/webhooks/voice/${numberId}/${step}/${callId}`
 
-/** The call's sound to a voice process. A carrier that goes on when the socket breaks asks us what comes next, and gets the same again while the call lives. */
-export function streamCall(addresses: VoiceAddresses, carrier: Carrier, { id, numberId }: { id: Id; numberId: Id }): CallInstructionInput[] {
+/** The call's sound to a voice process. A carrier that goes on when the socket breaks asks us what comes next, and gets the same again while the call lives; `again`, with a breath in between: while nobody answers, it would ask a hundred times a second. */
+export function streamCall(addresses: VoiceAddresses, carrier: Carrier, { id, numberId }: { id: Id; numberId: Id }, { again = false }: { again?: boolean } = {}): CallInstructionInput[] {
   const url = `${addresses.mediaUrl}${mediaPath(carrier.id, id, mediaToken(addresses.mediaKey, id))}`
   const stream: CallInstructionInput = { do: 'stream', url }
-  return carrier.can.socketEndsStep ? [stream, { do: 'redirect', url: stepUrl(addresses, numberId, 'next', id) }] : [stream]
+  if (!carrier.can.socketEndsStep) return [stream]
+  const breath: CallInstructionInput[] = again ? [{ do: 'pause', seconds: 1 }] : []
+  return [stream, ...breath, { do: 'redirect', url: stepUrl(addresses, numberId, 'next', id) }]
 }
 
 /** `https:` as `wss:`. */

@@ -43,7 +43,8 @@ export type RecordingSummary = {
 
 /** Sound is written this long after its time: until then it may still come (jitter), or turn out not to have been heard (a cut). */
 const HOLD_MS = 400
-const FLUSH_MS = 250
+/** Less than the time between two calls of `advance`, which comes a little early now and then: one that was skipped would be a quarter of a second more to lose. */
+const FLUSH_MS = 150
 const SEAL_MS = 500
 const WINDOW_MS = 4_000
 const SNAP_MS = 1

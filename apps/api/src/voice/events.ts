@@ -106,7 +106,7 @@ async function progress(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, {
 async function goOn(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, event: CallEvent): Promise<Told> {
   if (call.endedAt || call.wish === 'hang_up') return instruct(deps, place, event, [{ do: 'hang_up' }])
   if (call.wish === 'transfer') return null
-  return instruct(deps, place, event, streamCall(deps.addresses, place.carrier, call))
+  return instruct(deps, place, event, streamCall(deps.addresses, place.carrier, call, { again: true }))
 }
 
 /** Answered: we are out of the call, and it ends when the carrier says so. Else the caller is ours again. */
