@@ -4,6 +4,9 @@ export type CallCreditOptions = {
   clock: Clock
   log: Logger
   callId: Id
+  /** How long the call has been running already, and how often something was reserved for it. */
+  sinceMs: number
+  holds: number
   /** Reserves so many more minutes. */
   reserve: (minutes: number) => Promise<'held' | 'insufficient' | 'over'>
   /** There is no credit for the next minutes. Once. */
@@ -31,8 +34,8 @@ export class CallCredit {
   }
 
   start(): void {
-    const { clock, log, callId } = this.#options
-    this.#heldUntilMs = clock.nowMs() + FIRST_MINUTES * MINUTE_MS
+    const { clock, log, callId, sinceMs, holds } = this.#options
+    this.#heldUntilMs = clock.nowMs() - sinceMs + (FIRST_MINUTES + Math.max(0, holds - 1) * MORE_MINUTES) * MINUTE_MS
     this.#timer = setInterval(() => void this.#look().catch((error: unknown) => log.warn({ error, callId }, 'credit of a call could not be reserved')), CHECK_MS)
   }
 

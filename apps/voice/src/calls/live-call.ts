@@ -59,6 +59,8 @@ export type LiveCallFacts = {
 export type Gone = 'ended' | 'released' | 'lost'
 type Ending = { status: EndedCallStatus; reason: CallEndReason }
 
+/** A call whose sound came back after its time was over still hears why. */
+const SHORTEST_MS = 5_000
 const VOICEMAIL: Ending = { status: 'completed', reason: 'voicemail' }
 const COMMAND_TIMEOUT_MS = 8_000
 /** Beyond the ringing: listening, and saying yes. */
@@ -98,7 +100,7 @@ export class LiveCall {
     this.#history = [...facts.history]
     this.#phrases = phrasesFor(settings.voice.language)
     this.#speech = speechFor((usage) => this.#spoke(usage))
-    this.#credit = new CallCredit({ clock: deps.clock, log: deps.log, callId: call.id, reserve: (minutes) => this.#reserve(minutes), onShort: () => this.#creditOver(), onOver: () => this.lose() })
+    this.#credit = new CallCredit({ clock: deps.clock, log: deps.log, callId: call.id, sinceMs: facts.sinceMs, holds: call.holdIds.length, reserve: (minutes) => this.#reserve(minutes), onShort: () => this.#creditOver(), onOver: () => this.lose() })
     this.#phone = this.#dial(isFirst)
     this.#unlisten = deps.bell.listen(`call:${call.id}`, (word) => this.#hear(word))
   }
@@ -139,7 +141,7 @@ export class LiveCall {
       greeting: greeting === '' ? null : greeting,
       detectAnswer: isFirst && options.detect_machine === true,
       settings: {
-        interruptible: settings.barge_in, maxDurationMs: settings.max_duration_seconds * 1_000,
+        interruptible: settings.barge_in, maxDurationMs: Math.max(SHORTEST_MS, settings.max_duration_seconds * 1_000 - this.facts.sinceMs),
         silenceMs: settings.silence.prompt_after_seconds * 1_000, silencePrompts: settings.silence.prompts,
       },
       replier: createReplier(prompt, { tenantId: call.tenantId, conversationId: call.conversationId!, callId: call.id, contact, history: () => this.#history }, {
