@@ -1,6 +1,7 @@
 export * as ledger from './ledger/index.ts'
 export * from './redis/connect.ts'
 export * from './seal.ts'
+export * from './settings.ts'
 export * from './tenancy.ts'
 export * as tables from './tables/schema.ts'
 export * from './access/scopes.ts'

@@ -1,28 +1,18 @@
 import { VendorId } from '@trunkline/core'
+import { databaseEnv, databaseSecret } from '@trunkline/db'
 import { speechEnv, speechSettings, type SpeechHouseSettings } from '@trunkline/media'
+import { count, list, logLevel, port, readSettings, webUrl } from '@trunkline/telemetry'
 import { z } from 'zod'
 import type { ApiConfig } from './config.ts'
 
-const Url = (protocols: RegExp) => z.url({ protocol: protocols })
-const list = z.string().transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
-const count = (fallback: number, min = 0) => z.coerce.number().int().min(min).default(fallback)
-const webUrl = Url(/^https?$/).transform((url) => url.replace(/\/+$/, ''))
-
 const Env = z.object({
-  DATABASE_URL: Url(/^postgres(ql)?$/),
-  REDIS_URL: Url(/^rediss?$/),
-  /** Before every key, channel and queue name: several installations may share a Redis. The same for all processes of one. */
-  REDIS_PREFIX: z.string().regex(/^[\w-]{1,40}:$/, 'letters, digits, _ or -, with a colon at the end').default('tl:'),
-  /** Newest first, separated by commas; older ones only open and verify. */
-  TRUNKLINE_SECRETS: list.refine((secrets) => secrets.length > 0 && secrets.every((secret) => secret.length >= 32), 'one or more secrets of 32 characters or more, separated by commas'),
-  /** The passwords of the database roles derive from it; defaults to the oldest master secret. */
-  DATABASE_SECRET: z.string().min(32).optional(),
-  SMTP_URL: Url(/^smtps?$/),
+  ...databaseEnv,
+  SMTP_URL: z.url({ protocol: /^smtps?$/ }),
   MAIL_FROM: z.string().min(3).default('Trunkline <no-reply@localhost>'),
   /** Make and update the tables before listening; DATABASE_URL is the owner's then. */
   MIGRATE: z.stringbool().default(false),
   HOST: z.string().min(1).default('127.0.0.1'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8080),
+  PORT: port(8080),
   PUBLIC_URL: webUrl.optional(),
   APP_URL: webUrl.optional(),
   MEDIA_DIR: z.string().min(1).default('.data/media'),
@@ -33,32 +23,32 @@ const Env = z.object({
   /** Where carriers reach the voice processes (media sockets). Without it: PUBLIC_URL. */
   VOICE_PUBLIC_URL: webUrl.optional(),
   /** Calls of one tenant at a time. */
-  TENANT_CALLS_MAX: count(100, 1),
+  TENANT_CALLS_MAX: count(100),
   /** Where the voice processes answer: `/v1/realtime` is handed on to them. */
   VOICE_URL: webUrl.optional(),
   ...speechEnv,
   TRUST_PROXY: z.string().default('').transform((text) => (text === 'true' ? true : text === '' || text === 'false' ? false : text.split(',').map((part) => part.trim()))),
   CORS_ORIGINS: list.default([]),
   METRICS_TOKEN: z.string().min(16).optional(),
-  LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-  DB_CONNECTIONS: count(10, 1),
-  API_PROCESSES: count(2, 1),
-  BODY_LIMIT_BYTES: count(1_048_576, 1_024),
-  REQUEST_TIMEOUT_MS: count(30_000, 1_000),
-  DRAIN_TIMEOUT_MS: count(30_000, 100),
-  RATE_LIMIT_GLOBAL: count(600_000),
-  RATE_LIMIT_TENANT: count(6_000),
-  RATE_LIMIT_PROJECT: count(3_000),
-  RATE_LIMIT_PUBLIC_PER_IP: count(120),
-  GUESSES_PER_ACCOUNT_AND_IP: count(10, 1),
-  GUESSES_PER_IP: count(60, 1),
-  GUESSES_PER_ACCOUNT: count(50, 1),
-  SIGN_UPS_PER_IP: count(20, 1),
+  LOG_LEVEL: logLevel,
+  DB_CONNECTIONS: count(10),
+  API_PROCESSES: count(2),
+  BODY_LIMIT_BYTES: count(1_048_576, { min: 1_024 }),
+  REQUEST_TIMEOUT_MS: count(30_000, { min: 1_000 }),
+  DRAIN_TIMEOUT_MS: count(30_000, { min: 100 }),
+  RATE_LIMIT_GLOBAL: count(600_000, { min: 0 }),
+  RATE_LIMIT_TENANT: count(6_000, { min: 0 }),
+  RATE_LIMIT_PROJECT: count(3_000, { min: 0 }),
+  RATE_LIMIT_PUBLIC_PER_IP: count(120, { min: 0 }),
+  GUESSES_PER_ACCOUNT_AND_IP: count(10),
+  GUESSES_PER_IP: count(60),
+  GUESSES_PER_ACCOUNT: count(50),
+  SIGN_UPS_PER_IP: count(20),
   /** Private places that tools may call all the same, as `host:port`. */
   PRIVATE_ADDRESSES: list.default([]),
   START_CREDIT_MICROS: z.string().regex(/^\d{1,15}$/, 'a whole number of micro-credits').default('5000000').transform((text) => BigInt(text)),
   /** Messages that may wait in the installation; more are answered with 503 `system_busy`. */
-  QUEUE_CAPACITY: count(100_000, 1),
+  QUEUE_CAPACITY: count(100_000),
   /** A sandbox that plays the suppliers: new tenants get a WhatsApp number there. */
   SANDBOX_URL: webUrl.optional(),
   RECEPTIONIST_VENDOR: VendorId.default('openai'),
@@ -69,11 +59,8 @@ export type ApiEnv = Omit<z.infer<typeof Env>, 'DATABASE_SECRET'> & { DATABASE_S
 
 /** Throws one Error that lists every fault by name. Values are never repeated: they may be secrets. */
 export function readEnv(source: Record<string, string | undefined> = process.env): ApiEnv {
-  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ''))
-  const parsed = Env.safeParse(given)
-  if (!parsed.success) throw new Error(`The environment is not complete:\n${parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${given[String(issue.path[0])] === undefined ? 'is missing' : issue.message}`).join('\n')}`)
-  const env = parsed.data
-  return { ...env, DATABASE_SECRET: env.DATABASE_SECRET ?? env.TRUNKLINE_SECRETS.at(-1)!, config: configOf(env), speech: speechSettings(env) }
+  const env = readSettings(Env, source)
+  return { ...env, DATABASE_SECRET: databaseSecret(env), config: configOf(env), speech: speechSettings(env) }
 }
 
 function configOf(env: z.infer<typeof Env>): ApiConfig {
