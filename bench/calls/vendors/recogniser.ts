@@ -7,6 +7,8 @@ import type { Note } from './notes.ts'
 /** A frame with a sample as loud as this one is speech; every so many samples are looked at. */
 const LOUD = 1_500
 const LOOK_EVERY_BYTES = 16
+/** 20 ms at 8 kHz in 16 bits. */
+const FRAME_BYTES = 320
 
 /** One call's Deepgram socket (developers.deepgram.com/reference/speech-to-text/listen-streaming): hears when somebody speaks, and knows beforehand what. */
 export class Recogniser {
@@ -28,7 +30,7 @@ export class Recogniser {
 
   /** A message of ours: a frame of sound, or a word about it. */
   take(data: Buffer, isBinary: boolean): void {
-    if (isBinary) this.#hear(data)
+    if (isBinary) for (let at = 0; at < data.length; at += FRAME_BYTES) this.#hear(data.subarray(at, at + FRAME_BYTES))
     else if (data.includes('"Finalize"')) setTimeout(() => this.#final(true), PACE.finalMs)
     else if (data.includes('"CloseStream"')) this.#socket.close(1000)
   }

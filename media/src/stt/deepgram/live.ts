@@ -26,6 +26,12 @@ const SLACK_MS = 60
  */
 const QUIET_FINALIZE_MS = 700
 const LOUD_FINALIZE_MS = 1_500
+/**
+ * After so long a silence, silence goes in portions, and a caller listens for more than half of a call: each message costs two processes a
+ * system call. Deepgram takes 20 to 250 ms at once (docs, "measuring streaming latency"). The first sound takes all that waits along with it.
+ */
+const RESTING_AFTER_MS = 1_000
+const RESTING_PORTION_MS = 100
 
 /** One socket. Sound that was pushed before it opened is sent when it does. */
 export class DeepgramLive implements PartStream {
@@ -33,6 +39,9 @@ export class DeepgramLive implements PartStream {
   readonly #socket: WebSocket
   /** Until the socket is open; null stands for a Finalize, which must not come behind later sound: it would cut a word in two. */
   #waiting: (Uint8Array | null)[] = []
+  /** Silence that is not sent yet, and where in the sound it begins. */
+  #resting: Uint8Array[] = []
+  #restingFromMs = 0
   #pushed = 0
   #coveredMs = 0
   #openWords = false
@@ -62,7 +71,7 @@ export class DeepgramLive implements PartStream {
     if (rms(pcm) > QUIET_RMS) this.#lastLoudMs = this.#pushedMs()
     const bytes = this.#facts.encoder.encode(pcm)
     if (this.#socket.readyState === WebSocket.CONNECTING) this.#waiting.push(bytes)
-    else this.#send(bytes)
+    else this.#portion(bytes)
   }
 
   finish(): void {
@@ -74,6 +83,7 @@ export class DeepgramLive implements PartStream {
   close(): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#sendResting()
     this.#release()
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send('{"type":"CloseStream"}', () => this.#socket.close())
     // Before the socket is open only an abort is possible, and it tells an error that nobody asked for.
@@ -95,6 +105,20 @@ export class DeepgramLive implements PartStream {
     }
   }
 
+  #portion(bytes: Uint8Array): void {
+    const nowMs = this.#pushedMs()
+    if (nowMs - this.#lastLoudMs <= RESTING_AFTER_MS && this.#resting.length === 0) return this.#send(bytes)
+    if (this.#resting.length === 0) this.#restingFromMs = nowMs
+    this.#resting.push(bytes)
+    if (this.#lastLoudMs === nowMs || nowMs - this.#restingFromMs >= RESTING_PORTION_MS) this.#sendResting()
+  }
+
+  #sendResting(): void {
+    const portion = this.#resting
+    this.#resting = []
+    if (portion.length > 0) this.#send(portion.length === 1 ? portion[0]! : Buffer.concat(portion))
+  }
+
   #send(bytes: Uint8Array): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return
     if (this.#socket.bufferedAmount > MAX_WAITING_BYTES) return this.#fail({ code: 'timeout', message: `${ID} takes sound too slowly`, requestId: null })
@@ -104,6 +128,7 @@ export class DeepgramLive implements PartStream {
 
   #finalize(): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return
+    this.#sendResting()
     this.#socket.send('{"type":"Finalize"}')
     this.#facts.keepAlive.sent(this)
     this.#isAnswering = false
@@ -173,6 +198,7 @@ export class DeepgramLive implements PartStream {
   #release(): void {
     this.#cancelQuiet()
     this.#waiting = []
+    this.#resting = []
     this.#facts.keepAlive.remove(this)
   }
 
