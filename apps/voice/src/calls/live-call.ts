@@ -348,16 +348,18 @@ export class LiveCall {
   async #transferFailed(error: unknown): Promise<void> {
     this.#deps.log.warn({ error, callId: this.facts.call.id }, 'a call could not be transferred')
     this.#journal.event('transfer', null, { outcome: 'failed' })
+    if (!this.facts.carrier.can.socketEndsStep) return this.#bringBack()
+    await this.#deps.db.system('calls', (tx) => calls.unwish(tx, this.facts.call.id))
+    this.#phone.say(this.#phrases.transfer_failed)
+  }
+
+  /** A transfer in steps, of which the first ended the sound: it is brought back, and whoever takes it then says so. */
+  async #bringBack(): Promise<void> {
     const { call, carrier, config } = this.facts
-    if (carrier.can.socketEndsStep) {
-      await this.#deps.db.system('calls', (tx) => calls.unwish(tx, call.id))
-      return this.#phone.say(this.#phrases.transfer_failed)
-    }
-    // Done in steps, of which the first ended the sound: it is brought back, and whoever takes it then says so.
     await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'return'))
     const back = streamCall(this.#deps.addresses, carrier, call)
     await this.#deps.carrierClients[carrier.id].redirect(config, call.carrierCallId!, back, { key: `return:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
-      .catch((redirectError: unknown) => this.#deps.log.warn({ error: redirectError, callId: call.id }, 'the sound of a call could not be brought back'))
+      .catch((error: unknown) => this.#deps.log.warn({ error, callId: call.id }, 'the sound of a call could not be brought back'))
   }
 
   /** The carrier is told before the socket closes: what it is to do afterwards is nothing. */
