@@ -320,7 +320,26 @@ async function recordedCall(world: World, owner: TestTenant): Promise<{ id: stri
   return { id }
 }
 
+const simulationOf = (agentId: string) => ({ agent_id: agentId, callers: [{ script: [{ say: 'When do you open?' }] }], assertions: [{ heard: 'nine' }] })
+async function telephoneAgent(world: World, owner: TestTenant): Promise<string> {
+  const number = await make(world, owner, { method: 'POST', url: '/v1/phone-numbers', body: telephone(owner) })
+  return make(world, owner, { method: 'POST', url: '/v1/agents', body: { name: canary(owner, 'agent'), number_id: number, prompt_id: (await prompt(world, owner)).id } })
+}
+const simulation = async (world: World, owner: TestTenant): Promise<{ id: string }> => {
+  const id = await make(world, owner, { method: 'POST', url: '/v1/simulations', body: simulationOf(await telephoneAgent(world, owner)) })
+  // A tenant may have ten that are not over.
+  await world.db.system('test', (tx) => tx.query("UPDATE simulations SET status = 'cancelled', ended_at = now() WHERE ended_at IS NULL AND id <> $1", [id]))
+  return { id }
+}
+
 const telephony: Record<string, Probe> = {
+  'GET /v1/simulations': {},
+  'POST /v1/simulations': {
+    body: async (world, owner) => simulationOf(await telephoneAgent(world, owner)),
+    foreignBodies: async (world, _owner, other) => [simulationOf(await telephoneAgent(world, other))],
+  },
+  'GET /v1/simulations/:id': { own: simulation },
+  'POST /v1/simulations/:id/cancel': { own: simulation },
   'GET /v1/calls': {},
   'GET /v1/calls/:id': { own: call },
   'GET /v1/calls/:id/transcript': { own: call },

@@ -30,6 +30,8 @@ const Env = z.object({
   CALLS_MAX: count(150, { max: 5_000 }),
   /** A call whose process gives no sign of life for so long is somebody else's, or over. */
   CALL_LEASE_MS: count(15_000, { max: 600_000 }),
+  /** Calls of one tenant at a time, simulated ones too: the same as the API's. */
+  TENANT_CALLS_MAX: count(100, { max: 100_000 }),
   PRIVATE_ADDRESSES: list.default([]),
   DB_CONNECTIONS: count(5, { max: 200 }),
   /** Realtime sessions of this process; more are told to try elsewhere. */

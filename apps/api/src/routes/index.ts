@@ -21,6 +21,7 @@ import { registerProjects } from './projects.ts'
 import { registerPrompts } from './prompts.ts'
 import { registerRealtimeProxy } from './realtime-proxy.ts'
 import { registerRealtime } from './realtime.ts'
+import { registerSimulations } from './simulations.ts'
 import { registerTenants } from './tenants.ts'
 import { registerUsage } from './usage.ts'
 import { registerToolSecrets, registerVendorKeys } from './vendor-keys.ts'
@@ -50,6 +51,7 @@ const ROUTES: ((app: ApiApp, deps: ApiDeps) => void)[] = [
   registerLeads,
   registerCredits,
   registerUsage,
+  registerSimulations,
   registerAudio,
   registerRealtime,
   registerRealtimeProxy,

@@ -7,7 +7,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import { BriefingCall, type BriefingDeps } from './briefing-call.ts'
-import { LiveCall, type CallSpeech, type LiveCallDeps, type LiveCallFacts } from './live-call.ts'
+import { withoutCarrier, withoutCustomer, type InnerLine } from './inner-line.ts'
+import { LiveCall, type CallSpeech, type Gone, type LiveCallDeps, type LiveCallFacts } from './live-call.ts'
 import type { Recordings } from './recordings.ts'
 
 export type CallsDeps = LiveCallDeps & BriefingDeps & {
@@ -29,6 +30,11 @@ const HANG_UP_TIMEOUT_MS = 5_000
 const RECOVERED_AT_ONCE = 100
 
 export type Calls = {
+  /**
+   * A call whose caller is in this process, and which has a row. Null: it is over, or nobody here can hear. `gone` resolves when everything of it
+   * is written and its recording stored. Throws AppError `unavailable` when this process has no place for it.
+   */
+  join(callId: Id, number: RoutedNumber, line: InnerLine): Promise<{ call: LiveCall; gone: Promise<Gone> } | null>
   /** Takes the upgrade of a call's media socket. Throws AppError for one that may not come in. */
   upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void>
   live(): number
@@ -73,6 +79,35 @@ export function createCalls(deps: CallsDeps): Calls {
     return call
   }
 
+  async function join(callId: Id, number: RoutedNumber, line: InnerLine): Promise<{ call: LiveCall; gone: Promise<Gone> } | null> {
+    if (closing || live.size >= deps.callsMax) throw new AppError('unavailable', { message: 'No more calls here.', retryAfterMs: 1_000 })
+    const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, deps.leaseMs))
+    if (!claimed) return null
+    const kept = await deps.db.tenant(number.tenantId, (tx) => calls.get(tx, callId))
+    const settings = VoiceSettings.parse(number.settings)
+    const inner = { ...deps, ...withoutCarrier(deps.carrierClients, line) }
+    if (!deps.speechFor(settings.voice, () => {})) {
+      await refuse(inner, kept, claimed.epoch, number)
+      return null
+    }
+    const facts = await factsOf(deps, kept, number, claimed)
+    const recording = facts.recording ?? (await deps.recordings.open(kept, claimed.epoch, 0))
+    const call = new LiveCall(withoutCustomer({ ...facts, recording }), (onUsage) => deps.speechFor(settings.voice, onUsage)!, inner)
+    const gone = watch(call, number.tenantId)
+    call.attach(line.socket)
+    return { call, gone }
+  }
+
+  function watch(call: LiveCall | BriefingCall, tenantId: Id): Promise<Gone> {
+    const callId = call.facts.call.id
+    live.set(callId, call)
+    return call.done.then(async (how) => {
+      live.delete(callId)
+      if (how === 'ended') await deps.recordings.store(tenantId, callId)
+      return how
+    })
+  }
+
   async function start(callId: Id, number: RoutedNumber): Promise<LiveCall | BriefingCall | null> {
     const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, deps.leaseMs))
     if (!claimed) return null
@@ -87,11 +122,7 @@ export function createCalls(deps: CallsDeps): Calls {
     const call = briefing
       ? new BriefingCall({ call: kept, epoch: claimed.epoch, carrier: carriers[kept.carrier], config: configOf(number, settings), settings, briefing }, (onUsage) => speechFor(onUsage)!, deps)
       : new LiveCall(await factsOf(deps, kept, number, claimed), (onUsage) => speechFor(onUsage)!, deps)
-    live.set(callId, call)
-    void call.done.then(async (how) => {
-      live.delete(callId)
-      if (how === 'ended') await deps.recordings.store(number.tenantId, callId)
-    })
+    void watch(call, number.tenantId)
     return call
   }
 
@@ -106,6 +137,7 @@ export function createCalls(deps: CallsDeps): Calls {
 
   return {
     upgrade,
+    join,
     live: () => live.size,
     async close(deadlineMs) {
       closing = true

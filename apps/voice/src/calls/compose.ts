@@ -9,7 +9,9 @@ import type { Duplex } from 'node:stream'
 import type { VoiceEnv } from '../env.ts'
 import type { PlaneDoor } from '../plane.ts'
 import { refuse } from '../refuse.ts'
-import { createCalls } from './calls.ts'
+import { Metronome } from '../simulation/metronome.ts'
+import { createRunner } from '../simulation/runner.ts'
+import { createCalls, type CallsDeps } from './calls.ts'
 import type { CallSpeech } from './live-call.ts'
 import { createRecordings } from './recordings.ts'
 
@@ -33,7 +35,7 @@ export function composeCalls({ env, db, redis, cache, keyring, vendors, network,
   const balances = ledger.createBalances(db, cache)
   const wheel = new PlayoutClock()
   const carrierClients = carrierClientsOf(env)
-  const calls = createCalls({
+  const deps: CallsDeps = {
     db, keyring, clock, log, bell, wheel, plane, carrierClients, breakers: new Breakers(clock),
     tools: createHttpTools({ network, clock, secrets: async (tenantId, name) => (await db.tenant(tenantId, (tx) => openToolSecrets(tx, keyring, tenantId)))[name] ?? null }),
     vendors: (vendor, tenantId) => vendors.find(vendor, tenantId),
@@ -47,7 +49,9 @@ export function composeCalls({ env, db, redis, cache, keyring, vendors, network,
     speechFor: (voice, onUsage) => speechFor(speech, voice, onUsage),
     onSaying: (call, saying) => news.publish(call.tenantId, [transcriptNews(call, saying)]),
     onCharged: (tenantId) => void balances.changed([tenantId]).catch(() => {}),
-  })
+  }
+  const calls = createCalls(deps)
+  const simulations = createRunner({ ...deps, speech, calls, metronome: new Metronome(), tenantCallsMax: env.TENANT_CALLS_MAX })
   return {
     upgrade(request, stream, head) {
       if (!(request.url ?? '').startsWith('/v1/media/')) return false
@@ -56,6 +60,7 @@ export function composeCalls({ env, db, redis, cache, keyring, vendors, network,
     },
     live: () => calls.live(),
     async close() {
+      await simulations.close()
       await calls.close(Math.max(0, env.DRAIN_MS - LAST_WORDS_MS))
       await Promise.all(Object.values(carrierClients).map((client) => client.close()))
       wheel.close()

@@ -1,7 +1,7 @@
 import { calls, type Db } from '@trunkline/db'
 import type { Id, Logger } from '@trunkline/core'
 
-export type JournalDeps = { db: Db; log: Logger; leadIdleMs: number }
+export type JournalDeps = { db: Db; log: Logger; /** Null: no lead is looked for. */ leadIdleMs: number | null }
 
 /** Entries rest this long, so that what happens together is written together. */
 const REST_MS = 300

@@ -1,6 +1,17 @@
 import type { MediaEvent, MediaFormat, MediaStart, MediaWire } from '@trunkline/channels'
 import { createDecoder, createEncoder, createResampler, frameSamples, isPlain, monotonicClock, VoiceInput, type Pcm, type PlainFormat, type PlayoutWire, type SampleRateHz } from '@trunkline/media'
-import type { RawData, WebSocket } from 'ws'
+import type { RawData } from 'ws'
+
+/** A carrier's socket, as far as a call needs it: one of `ws`, or a line within this process. */
+export type MediaSocket = {
+  readonly bufferedAmount: number
+  send(text: string): void
+  close(code?: number): void
+  pause(): void
+  terminate(): void
+  on(event: 'message', listener: (data: RawData) => void): unknown
+  on(event: 'close' | 'error', listener: () => void): unknown
+}
 
 /** What the call wants to hear from its line. */
 export type LineEvents = {
@@ -33,7 +44,7 @@ const TICK_MS = 20
  * directions has the rate of the caller's side; a carrier that wants another one from us gets it resampled.
  */
 export class CarrierLine implements PlayoutWire {
-  readonly #socket: WebSocket
+  readonly #socket: MediaSocket
   readonly #media: MediaWire
   readonly #events: LineEvents
   #input: VoiceInput | null = null
@@ -46,7 +57,7 @@ export class CarrierLine implements PlayoutWire {
   #ended = false
   readonly #timers: NodeJS.Timeout[] = []
 
-  constructor(socket: WebSocket, media: MediaWire, events: LineEvents) {
+  constructor(socket: MediaSocket, media: MediaWire, events: LineEvents) {
     this.#socket = socket
     this.#media = media
     this.#events = events

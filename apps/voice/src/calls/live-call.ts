@@ -1,12 +1,12 @@
-import type { HistoryItem, HttpToolPort, TurnDeps } from '@trunkline/agents'
+import type { HistoryItem, HttpToolPort, TurnDeps, TurnResult } from '@trunkline/agents'
 import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/billing'
 import { stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
 import { AppError, CallOptions, CallWord, newId, wordSpans, type Breakers, type CallAnswer, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
 import type { AmdVerdict, MediaPlane, PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SmartTurn, SttEngine, TtsEngine, Vad } from '@trunkline/media'
-import type { WebSocket } from 'ws'
 import { CallCredit } from './credit.ts'
 import { CallJournal, type JournalDeps } from './journal.ts'
+import type { MediaSocket } from './line.ts'
 import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
 import { phrasesFor, type Phrases } from './phrases.ts'
 import { Supervision } from './supervision.ts'
@@ -31,6 +31,8 @@ export type LiveCallDeps = JournalDeps & {
   /** For live views: what is being said. */
   onSaying: (call: calls.Call, saying: Saying) => void
   onCharged: (tenantId: Id) => void
+  /** Whoever puts the agent under test looks at its answers. */
+  onAnswer?: (result: TurnResult) => void
 }
 
 export type CallSpeech = { vad: Vad; smartTurn: SmartTurn | null; stt: SttEngine; tts: TtsEngine; /** For holds. */ engines: { stt: { engine: string; model: string }[]; tts: { engine: string; model: string }[] } }
@@ -110,7 +112,7 @@ export class LiveCall {
     return this.#done.promise
   }
 
-  attach(socket: WebSocket): void {
+  attach(socket: MediaSocket): void {
     this.#phone.attach(socket, this.facts.carrier.mediaWire(this.facts.config))
   }
 
@@ -123,6 +125,12 @@ export class LiveCall {
   hangUp(ending: Ending): void {
     this.#ending ??= ending
     void this.#leave()
+  }
+
+  /** What the other side of a simulated call has used: its voice, its ears, its wits. Too late once the call is over. */
+  alsoUsed(usage: { speech: SpeechUsage } | { model: ModelUsage }): void {
+    if ('speech' in usage) this.#spoke(usage.speech)
+    else this.#thought(usage.model, true)
   }
 
   get stats(): PhoneCall['stats'] {
@@ -147,7 +155,10 @@ export class LiveCall {
       replier: createReplier(prompt, { tenantId: call.tenantId, conversationId: call.conversationId!, callId: call.id, contact, history: () => this.#history }, {
         ...this.#deps,
         onSpent: (_turn, { usage }, billed) => usage.forEach((use) => this.#thought(use, billed)),
-        onResult: (turn, result) => result.effects.forEach((effect) => effect.type === 'lead_field' && this.#note(effect.field, effect.value, turn)),
+        onResult: (turn, result) => {
+          result.effects.forEach((effect) => effect.type === 'lead_field' && this.#note(effect.field, effect.value, turn))
+          this.#deps.onAnswer?.(result)
+        },
       }),
       onLine: (start, first) => {
         this.#journal.event('status', null, { line: first ? 'open' : 'back', stream_id: start.streamId, inbound: start.inbound, outbound: start.outbound })

@@ -1,7 +1,6 @@
 import type { MediaStart, MediaWire } from '@trunkline/channels'
 import { CallPipeline, holdMusic, monotonicClock, openRecorder, type CallRecorder, type Pcm, type PipelineOptions, type PlayoutWire, type RecordingSink, type RecordingSummary, type SampleRateHz } from '@trunkline/media'
-import type { WebSocket } from 'ws'
-import { CarrierLine, type LineEnd } from './line.ts'
+import { CarrierLine, type LineEnd, type MediaSocket } from './line.ts'
 
 export type PhoneCallOptions = Omit<PipelineOptions, 'sampleRateHz' | 'wire' | 'tap'> & {
   /** Null: not recorded. The file is a stereo WAV, caller at the left. */
@@ -47,7 +46,7 @@ export class PhoneCall {
   }
 
   /** The call's media socket: the first, or the one after a line that broke. An older one is let go of. */
-  attach(socket: WebSocket, media: MediaWire): void {
+  attach(socket: MediaSocket, media: MediaWire): void {
     if (this.#over) return socket.close(1000)
     const before = this.#line
     const line: CarrierLine = new CarrierLine(socket, media, {
