@@ -13,7 +13,7 @@ const Supervise = z
     sdp: z.string().min(10).max(64_000).meta({ description: 'A WebRTC offer with one audio section' }),
     mode: z.enum(['listen', 'barge']).default('listen').meta({ description: '`listen`: both sides are heard. `barge`: you speak to the caller, and the agent is silent until you leave.' }),
   })
-  .meta({ examples: [{ sdp: 'v=0\r\n...', mode: 'listen' }] })
+  .meta({ examples: [{ sdp: 'v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\n...', mode: 'listen' }] })
 const Supervised = z.object({ sdp: z.string().meta({ description: 'The answer' }), leg_id: z.string().meta({ description: 'To leave with' }) })
 const LegParams = IdParams.extend({ leg_id: z.string().min(1).max(128) })
 const Note = z.strictObject({ text: z.string().trim().min(1).max(2_000) }).meta({ examples: [{ text: 'Offer her the loan bike.' }] })
