@@ -6,6 +6,7 @@ import type { TurnHandler } from './contract.ts'
 import { holdLane, queuedTurn, type HeldLane, type OpenRow } from './held-lane.ts'
 import type { ClaimedLane, LogRow } from './lanes.ts'
 import { advance, arrive, isBusy, nextDueMs, settle, type Action, type LaneLimits, type LaneSettings, type Outcome } from './order.ts'
+import { WaitingLanes } from './waiting-lanes.ts'
 
 /** The log and the fence (Postgres). */
 export type LaneStore = {
@@ -63,6 +64,8 @@ export type Drain = {
 const READ_AGAIN_MS = 500
 const FAILED_CLAIM_MS = 1_000
 const FENCED_AGAIN_MS = 100
+/** A process whose hands are full looks for numbers no more often than this: those with free hands come first. */
+const FULL_HANDS_MS = 50
 const RETIRED_FLUSH_MS = 100
 const STOP_GRACE_MS = 1_000
 
@@ -72,7 +75,7 @@ const STOP_GRACE_MS = 1_000
  */
 export function createDrain({ store, wakes, open, handler, clock, log, defer }: DrainDeps, options: DrainOptions): Drain {
   const lanes = new Map<Id, HeldLane>()
-  const starving = new Set<HeldLane>()
+  const starving = new WaitingLanes<HeldLane>()
   /** Wake-ups for numbers that are not (yet) here. */
   const strays = new Map<Id, number>()
   const claiming = new Set<Id>()
@@ -99,25 +102,29 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
 
   // ── Numbers in ──────────────────────────────────────────────────────────────────────────────────────────────────────
   async function loop(): Promise<void> {
-    let full = false
+    let mayWait = true
     while (!life.stopping) {
-      if (!hasRoom()) {
-        await new Promise<void>((resolve) => (onRoom = resolve))
-        continue
-      }
+      if (!hasRoom() || !hasHands()) await nextChange()
+      if (!hasRoom()) continue
       try {
-        const taken = full ? null : await wakes.take(options.takeMs)
-        full = await claim(taken === null ? [] : [taken])
+        // With full hands, too, or whoever is here would be served to their last message before anybody else is let in.
+        if (!hasHands()) await pause(FULL_HANDS_MS)
+        const taken: Id | null = mayWait && hasHands() ? await wakes.take(options.takeMs) : null
+        mayWait = !(await claim(taken === null ? [] : [taken]))
       } catch (error) {
-        full = false
+        mayWait = true
         if (life.stopping) break
         log.warn({ error }, 'numbers could not be claimed')
-        await new Promise<void>((resolve) => clock.after(FAILED_CLAIM_MS / 4, resolve))
+        await pause(FAILED_CLAIM_MS / 4)
       }
     }
   }
 
-  const hasRoom = () => lanes.size < options.maxLanes && inFlight < options.maxTurnsInFlight
+  const hasRoom = () => lanes.size < options.maxLanes
+  const hasHands = () => inFlight < options.maxTurnsInFlight
+  const pause = (ms: number) => new Promise<void>((resolve) => void clock.after(ms, resolve))
+  /** Until a turn ends or a lane goes. */
+  const nextChange = () => new Promise<void>((resolve) => (onRoom = resolve))
 
   /** True when there may be more to claim at once. */
   async function claim(taken: Id[]): Promise<boolean> {
@@ -224,10 +231,10 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
 
   /** A slot is free: those that starve come first. */
   function afterRun(lane: HeldLane): void {
-    for (const other of starving) {
-      if (inFlight >= options.maxTurnsInFlight) break
-      starving.delete(other)
-      step(other)
+    while (hasHands()) {
+      const next = starving.take()
+      if (!next) break
+      step(next)
     }
     step(lane)
     if (hasRoom()) tell('room')
