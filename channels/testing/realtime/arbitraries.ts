@@ -116,6 +116,7 @@ const answerMoves: fc.Arbitrary<Move>[] = [
     .tuple(index, callId, words)
     .map(([at, id, whole]) => happen((state) => ({ type: 'call_done', responseId: responseAt(state, at), callId: id, name: 'look_up', arguments: whole }))),
   index.map((at) => happen((state) => ({ type: 'message_done', responseId: responseAt(state, at) }))),
+  index.map((at) => happen((state) => ({ type: 'message_withdrawn', responseId: responseAt(state, at) }))),
   fc.tuple(index, measured).map(([at, tokens]) => happen((state) => ({ type: 'response_usage', responseId: responseAt(state, at), measured: tokens }))),
 ]
 

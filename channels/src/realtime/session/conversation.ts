@@ -1,7 +1,7 @@
 import type { WireItem, WirePart } from '../items.ts'
 import type { ViewItem, ViewPart } from './effects.ts'
 import type { Item, Message, Part, Response, State } from './state.ts'
-import { change, type Turn } from './turn.ts'
+import { change, emit, type Turn } from './turn.ts'
 
 export const indexOf = (state: State, itemId: string): number => state.items.findIndex((item) => item.id === itemId)
 
@@ -18,6 +18,13 @@ export function insert(turn: Turn, item: Item, at: number = turn.state.items.len
 export function replace(turn: Turn, item: Item): void {
   const index = indexOf(turn.state, item.id)
   if (index !== -1) change(turn, { items: turn.state.items.with(index, item) })
+}
+
+/** The item is known to be there and not to grow. */
+export function remove(turn: Turn, itemId: string): void {
+  change(turn, { items: turn.state.items.filter((item) => item.id !== itemId) })
+  turn.effects.push({ type: 'drop_item', itemId })
+  emit(turn, 'conversation.item.deleted', { item_id: itemId })
 }
 
 export const activeResponse = (state: State): Response | undefined => state.responses.find((response) => response.inConversation)

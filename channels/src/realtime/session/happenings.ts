@@ -39,6 +39,8 @@ export type Happening =
   | { type: 'speech_words'; responseId: string; spans: Span[] }
   /** The message is complete; another may follow. Implied by the end of the response. */
   | { type: 'message_done'; responseId: string }
+  /** What is being said was said too early (another engine begins the answer anew): it is closed as incomplete, silenced where we play, and leaves the conversation. */
+  | { type: 'message_withdrawn'; responseId: string }
   /** Calls may interleave; one with a new `callId` (at most 64 letters, digits, _ or -: the client repeats it) opens an item. */
   | { type: 'call_delta'; responseId: string; callId: string; name: string; delta: string }
   /** `arguments` is the whole text; what was not streamed yet goes out as one more delta. If it differs, what was streamed counts. */
@@ -54,6 +56,7 @@ export type Happening =
   /** How much of this spoken part has been heard so far. */
   | { type: 'playout_heard'; responseId: string; itemId: string; contentIndex: number; ms: number }
   | { type: 'playout_stopped'; responseId: string }
+  /** Right after the start of a response, before anything else of it, as OpenAI does. */
   | { type: 'rate_limits'; limits: RateLimit[] }
   /** Base64 by part; a part that is not kept any more is left out. */
   | { type: 'audio_retrieved'; requestId: string; parts: { contentIndex: number; audio: string }[] }

@@ -1,7 +1,7 @@
 import type { ClientEventOf } from '../client-events.ts'
 import { quoted, refuse, type Refusal } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
-import { findItem, hasSound, indexOf, insert, isGrowing, previousOf, sizeOf, sizeOfItem, wireItem } from './conversation.ts'
+import { findItem, hasSound, indexOf, insert, isGrowing, previousOf, remove, sizeOf, sizeOfItem, wireItem } from './conversation.ts'
 import type { Happening } from './happenings.ts'
 import { itemFrom } from './made-items.ts'
 import type { Item, State } from './state.ts'
@@ -66,9 +66,7 @@ export function deleteItem(turn: Turn, { item_id, event_id }: ClientEventOf<'con
         ? refuse('item_in_progress', `The item with id ${quoted(item_id)} is being generated: cancel the response first.`, 'item_id')
         : null
   if (refusal) return emitRefusal(turn, refusal, event_id ?? null)
-  change(turn, { items: turn.state.items.filter((item) => item.id !== item_id) })
-  turn.effects.push({ type: 'drop_item', itemId: item_id })
-  emit(turn, 'conversation.item.deleted', { item_id })
+  remove(turn, item_id)
 }
 
 export function truncateItem(turn: Turn, event: ClientEventOf<'conversation.item.truncate'>): void {

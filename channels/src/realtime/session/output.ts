@@ -1,7 +1,8 @@
 import { LIMITS } from '../limits.ts'
-import { insert, previousOf, replace, wireItem } from './conversation.ts'
+import { insert, previousOf, remove, replace, wireItem } from './conversation.ts'
 import { growInto } from './growing.ts'
 import type { Happening } from './happenings.ts'
+import { cutPlayout } from './playout.ts'
 import type { Item, Message, Output, Part, Response, SpokenPart } from './state.ts'
 import { change, emit, measure, newId, type Turn } from './turn.ts'
 
@@ -55,6 +56,17 @@ export function speechWords(turn: Turn, { responseId, spans }: Of<'speech_words'
 export function messageDone(turn: Turn, { responseId }: Of<'message_done'>): void {
   const place = openOutput(responseOf(turn, responseId), (item) => item.type === 'message')
   if (place) closeOutput(turn, place, 'completed')
+}
+
+/** Its client has it already: the item ends as incomplete, and is then deleted, so that no history and no model keeps it. The response goes on. */
+export function messageWithdrawn(turn: Turn, { responseId }: Of<'message_withdrawn'>): void {
+  const isMessage = (item: Item): boolean => item.type === 'message'
+  if (!openOutput(responseOf(turn, responseId), isMessage)) return
+  if (turn.state.playing) cutPlayout(turn)
+  else if (turn.state.playout === 'server') turn.effects.push({ type: 'cut_playout', responseId })
+  const place = openOutput(responseOf(turn, responseId), isMessage)!
+  closeOutput(turn, place, 'incomplete')
+  if (place.response.inConversation) remove(turn, place.output.item.id)
 }
 
 export function callDelta(turn: Turn, { responseId, callId, name, delta }: Of<'call_delta'>): void {

@@ -5,7 +5,7 @@ import { endResponse, measuredTokens, responseEnded } from './endings.ts'
 import type { Happening } from './happenings.ts'
 import { appendAudio, audioCommitted, clearBuffer, commitByClient, dtmf, idleTimeout, speechStarted, speechStopped } from './input-buffer.ts'
 import { audioRetrieved, createItem, deleteItem, retrieveItem, truncateItem } from './item-events.ts'
-import { callDelta, callDone, messageDone, speechAudio, speechWords, textDelta } from './output.ts'
+import { callDelta, callDone, messageDone, messageWithdrawn, speechAudio, speechWords, textDelta } from './output.ts'
 import { clearOutput, playoutHeard, playoutStarted, playoutStopped } from './playout.ts'
 import { cancelByClient, createResponse } from './responses.ts'
 import { updateSession } from './settings.ts'
@@ -92,6 +92,8 @@ function onHappening(turn: Turn, happening: Happening): void {
       return speechWords(turn, happening)
     case 'message_done':
       return messageDone(turn, happening)
+    case 'message_withdrawn':
+      return messageWithdrawn(turn, happening)
     case 'call_delta':
       return callDelta(turn, happening)
     case 'call_done':
