@@ -114,13 +114,26 @@ describe.concurrent('a call that comes in', { timeout: 60_000 }, () => {
     expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'completed', end_reason: 'agent_hung_up' })
   })
 
+  it('that was put through ends when its carrier says so on being asked, should no event have told it', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING, transfer_to: '+14155550998' }, prompt: { tools: [{ type: 'builtin', name: 'handover_to_human' }] } })
+    const phone = town.ring(telephone)
+    await hears(phone, /harbour bikes/)
+    await kept(town, telephone, 1)
+    phone.say('I want to speak to a human.')
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND lease_owner IS NULL AND epoch > 0", [telephone.id], (rows) => rows.length === 1)
+    // A call that its carrier does not know any more, and that no event names.
+    await town.rows("UPDATE calls SET carrier_call_id = 'CA' || repeat('0', 32), lease_until = now() WHERE number_id = $1 RETURNING 1", [telephone.id])
+    expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'completed', end_reason: 'transferred' })
+    phone.hangUp()
+  })
+
   it('is put through when the agent hands over, and ends when that talk does', async () => {
     const telephone = await town.telephone(business, { settings: { greeting: GREETING, transfer_to: '+14155550999' }, prompt: { tools: [{ type: 'builtin', name: 'handover_to_human' }] } })
     const phone = town.ring(telephone)
     await hears(phone, /harbour bikes/)
     await kept(town, telephone, 1)
     phone.say('I want to speak to a human.')
-    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND wish = 'transfer' AND lease_until IS NULL", [telephone.id], (rows) => rows.length === 1)
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND wish = 'transfer' AND lease_owner IS NULL AND epoch > 0", [telephone.id], (rows) => rows.length === 1)
     phone.hangUp()
     expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'completed', end_reason: 'transferred' })
     expect(await balanced()).toEqual([])
@@ -136,7 +149,7 @@ describe.concurrent('a call that comes in', { timeout: 60_000 }, () => {
     const other = await town.called(carrier, colleague)
     await hears(other, /blue bike/)
     other.press('1')
-    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND wish = 'transfer' AND lease_until IS NULL", [telephone.id], (rows) => rows.length === 2)
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND wish = 'transfer' AND lease_owner IS NULL AND epoch > 0", [telephone.id], (rows) => rows.length === 2)
     phone.hangUp()
     other.hangUp()
     const rows = await town.until<{ call: Json }>('SELECT to_jsonb(c) AS call FROM calls c WHERE number_id = $1 AND ended_at IS NOT NULL ORDER BY id', [telephone.id], (found) => found.length === 2)

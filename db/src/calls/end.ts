@@ -83,23 +83,23 @@ async function extractSoon(tx: Tx, conversationId: Id): Promise<void> {
   )
 }
 
-/** A call that nobody looks after: `lost` had a process, `unclaimed` never had sound. */
-export type AbandonedCall = { callId: Id; tenantId: Id; kind: 'lost' | 'unclaimed'; /** When it was last known to live. */ at: Date }
+/** A call that nobody looks after: `lost` had a process, `unclaimed` never had sound, `released` goes on without us, so that only its carrier knows whether it lives. */
+export type AbandonedCall = { callId: Id; tenantId: Id; kind: 'lost' | 'unclaimed' | 'released'; /** When it was last known to live. */ at: Date }
 
 /** How long a call may be without sound before it is given up: ringing, and the way to the media socket. */
 const UNCLAIMED_SECONDS = 120
-const LONGEST_SECONDS = 15_000
 
 /** Oldest first. Whoever ends them does it with `end`; two that find the same one end it once. */
 export async function abandoned(tx: Tx, leaseMs: number, limit: number): Promise<AbandonedCall[]> {
-  const { rows } = await tx.query<{ id: Id; tenant_id: Id; lost: boolean; at: Date }>(
-    `SELECT id, tenant_id, lease_until IS NOT NULL AS lost, CASE WHEN lease_until IS NULL THEN coalesce(answered_at, created_at) ELSE lease_until - make_interval(secs => $1::float8 / 1000) END AS at
-     FROM calls WHERE ended_at IS NULL AND (lease_until < now() OR (lease_until IS NULL AND created_at < now() - make_interval(secs => CASE WHEN epoch = 0 THEN $2::float8 ELSE $3::float8 END)))
-     ORDER BY lease_until LIMIT $4`,
-    [leaseMs, UNCLAIMED_SECONDS, LONGEST_SECONDS, limit],
+  const { rows } = await tx.query<{ id: Id; tenant_id: Id; kind: AbandonedCall['kind']; at: Date }>(
+    `SELECT id, tenant_id, CASE WHEN lease_until IS NULL THEN 'unclaimed' WHEN lease_owner IS NULL THEN 'released' ELSE 'lost' END AS kind,
+       CASE WHEN lease_until IS NULL THEN coalesce(answered_at, created_at) WHEN lease_owner IS NULL THEN now() ELSE lease_until - make_interval(secs => $1::float8 / 1000) END AS at
+     FROM calls WHERE ended_at IS NULL AND (lease_until < now() OR (lease_until IS NULL AND created_at < now() - make_interval(secs => $2::float8)))
+     ORDER BY lease_until LIMIT $3`,
+    [leaseMs, UNCLAIMED_SECONDS, limit],
     'calls_abandoned',
   )
-  return rows.map((row) => ({ callId: row.id, tenantId: row.tenant_id, kind: row.lost ? 'lost' : 'unclaimed', at: row.at }))
+  return rows.map((row) => ({ callId: row.id, tenantId: row.tenant_id, kind: row.kind, at: row.at }))
 }
 
 /** Calls that are over and whose recording still lies where it was written. */

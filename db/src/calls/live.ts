@@ -60,9 +60,17 @@ export async function keep(tx: Tx, held: readonly HeldCall[], leaseMs: number): 
   return new Set(rows.map((row) => row.id))
 }
 
+/** A call that goes on without us is asked for at its carrier so often. */
+const LOOK_SECONDS = 60
+
+/** It lives, the carrier says, or does not say: it is asked for again later. */
+export async function lookAgain(tx: Tx, callId: Id): Promise<void> {
+  await tx.query(`UPDATE calls SET lease_until = now() + interval '${LOOK_SECONDS} seconds' WHERE id = $1 AND ended_at IS NULL AND lease_owner IS NULL`, [callId], 'calls_look_again')
+}
+
 /** The line was handed over: the call goes on without a process of ours until its sound comes back, or the carrier tells its end. False: it was not. */
 export async function release(tx: Tx, { callId, epoch }: HeldCall): Promise<boolean> {
-  const { rowCount } = await tx.query('UPDATE calls SET lease_owner = NULL, lease_until = NULL WHERE id = $1 AND epoch = $2 AND ended_at IS NULL AND wish = ANY ($3)', [callId, epoch, HANDOVERS], 'calls_release')
+  const { rowCount } = await tx.query(`UPDATE calls SET lease_owner = NULL, lease_until = now() + interval '${LOOK_SECONDS} seconds' WHERE id = $1 AND epoch = $2 AND ended_at IS NULL AND wish = ANY ($3)`, [callId, epoch, HANDOVERS], 'calls_release')
   return rowCount === 1
 }
 

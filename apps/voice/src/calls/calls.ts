@@ -26,7 +26,7 @@ export type CallsDeps = LiveCallDeps & BriefingDeps & {
 /** A carrier's frames are 20 ms: some 400 characters; `start` may carry parameters. */
 const MESSAGE_BYTES_MAX = 64 * 1024
 const BEATS_PER_LEASE = 3
-const HANG_UP_TIMEOUT_MS = 5_000
+const COMMAND_TIMEOUT_MS = 5_000
 const RECOVERED_AT_ONCE = 100
 
 export type Calls = {
@@ -198,21 +198,45 @@ const configOf = (number: RoutedNumber, settings: VoiceSettings) => ({ credentia
 async function refuse(deps: CallsDeps, call: calls.Call, epoch: number, number: RoutedNumber): Promise<void> {
   deps.log.error({ callId: call.id }, 'a call came and no recogniser of speech is set up (DEEPGRAM_API_KEY, OPENAI_API_KEY, ...)')
   await deps.db.system('calls', (tx) => calls.end(tx, { callId: call.id, epoch, status: 'failed', reason: 'no_recogniser', at: new Date(deps.clock.nowMs()), carrying: carryingPrice }))
-  await deps.carrierClients[call.carrier].hangUp(configOf(number, VoiceSettings.parse(number.settings)), call.carrierCallId!, AbortSignal.timeout(HANG_UP_TIMEOUT_MS)).catch(() => {})
+  await deps.carrierClients[call.carrier].hangUp(configOf(number, VoiceSettings.parse(number.settings)), call.carrierCallId!, AbortSignal.timeout(COMMAND_TIMEOUT_MS)).catch(() => {})
 }
 
 /** Calls whose process is gone are ended and charged for what was written; recordings of ended calls are taken into the store. */
 async function recover(deps: CallsDeps): Promise<void> {
   const found = await deps.db.system('calls', (tx) => calls.abandoned(tx, deps.leaseMs, RECOVERED_AT_ONCE))
-  for (const { callId, tenantId, kind, at } of found) {
-    const ending = kind === 'lost' ? { status: 'failed', reason: 'process_lost' } as const : { status: 'no_answer', reason: 'no_answer' } as const
-    const { outcome } = await deps.db.system('calls', (tx) => calls.end(tx, { callId, epoch: 'any', ...ending, at, carrying: carryingPrice }))
-    if (outcome !== 'ended') continue
-    deps.log.warn({ callId, tenantId, kind }, 'a call that nobody looked after was ended')
-    deps.onCharged(tenantId)
-    if (kind === 'lost') await deps.recordings.store(tenantId, callId)
+  for (const one of found) {
+    const ending = one.kind === 'released' ? await endOfReleased(deps, one) : ENDINGS[one.kind]
+    if (ending) await giveUp(deps, one, ending)
   }
   for (const { callId, tenantId } of await deps.db.system('calls', (tx) => calls.unstored(tx, RECOVERED_AT_ONCE))) await deps.recordings.store(tenantId, callId)
+}
+
+const ENDINGS = { lost: { status: 'failed', reason: 'process_lost' }, unclaimed: { status: 'no_answer', reason: 'no_answer' } } as const satisfies Record<string, Pick<calls.EndCall, 'status' | 'reason'>>
+
+async function giveUp(deps: CallsDeps, { callId, tenantId, kind, at }: calls.AbandonedCall, ending: Pick<calls.EndCall, 'status' | 'reason'>): Promise<void> {
+  const { outcome } = await deps.db.system('calls', (tx) => calls.end(tx, { callId, epoch: 'any', ...ending, at, carrying: carryingPrice }))
+  if (outcome !== 'ended') return
+  deps.log.warn({ callId, tenantId, kind }, 'a call that nobody looked after was ended')
+  deps.onCharged(tenantId)
+  if (kind === 'lost') await deps.recordings.store(tenantId, callId)
+}
+
+/** Put through, and no event told its end: the carrier is asked. Null: it lives, or the carrier does not say. */
+async function endOfReleased(deps: CallsDeps, { callId }: calls.AbandonedCall): Promise<Pick<calls.EndCall, 'status' | 'reason'> | null> {
+  const call = await deps.db.system('calls', (tx) => calls.find(tx, callId))
+  const number = call && (await deps.routing.numberForRouting(call.numberId))
+  if (!call || !number) return null
+  const state = await deps.carrierClients[call.carrier]
+    .find(configOf(number, VoiceSettings.parse(number.settings)), call.carrierCallId!, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+    .catch((error: unknown) => {
+      deps.log.warn({ error, callId }, 'a carrier could not be asked whether a call still lives')
+      return { isAlive: true }
+    })
+  if (state?.isAlive) {
+    await deps.db.system('calls', (tx) => calls.lookAgain(tx, callId))
+    return null
+  }
+  return { status: 'completed', reason: call.wish === 'transfer' ? 'transferred' : 'line_lost' }
 }
 
 /** One at a time; a failure is told and tried again at the next time. */
