@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { buildApp, compose, readEnv as readApiEnv } from '@trunkline/app-api'
 import { startSandbox, type Sandbox, type SandboxOptions } from '@trunkline/app-sandbox'
 import { composeWorker, readEnv as readWorkerEnv, type Worker } from '@trunkline/app-worker'
-import { silentLogger, type Logger } from '@trunkline/core'
+import { silentLogger, type Clock, type Logger } from '@trunkline/core'
 import { connectDb, type Db } from '@trunkline/db'
 import { freshDatabase, TEST_SECRET } from '../harness/database.ts'
 import { freshRedis } from '../harness/redis.ts'
@@ -36,6 +36,8 @@ export type TownOptions = {
   /** Telephone numbers are at the sandbox's carriers. */
   carriers?: boolean
   log?: Logger
+  /** The worker's. */
+  clock?: Clock
 }
 
 export async function openTown(options: TownOptions = {}): Promise<Town> {
@@ -58,7 +60,7 @@ export async function openTown(options: TownOptions = {}): Promise<Town> {
 
     const redis = freshRedis()
     const environment = environmentOf(sandbox, { TRUNKLINE_SECRETS: TEST_SECRET, DATABASE_URL: database.url, REDIS_URL: redis.url, REDIS_PREFIX: redis.prefix, MEDIA_DIR: folder, ...(options.carriers ? { TWILIO_URL: `${sandbox.url}/twilio`, TELNYX_URL: `${sandbox.url}/telnyx` } : {}), ...options.settings })
-    const worker = await composeWorker(readWorkerEnv(environment), log)
+    const worker = await composeWorker(readWorkerEnv(environment), log, options.clock)
     closers.push(() => worker.stop())
     await worker.start()
     const api = await compose(readApiEnv(environment), log)

@@ -24,7 +24,7 @@ export const FaultAction = z
     acceptThenReset: z.boolean().optional(),
     /** Streams: drops the connection after so many events. Other answers: after half of the body. */
     cutStreamAfterEvents: z.number().int().min(0).max(100_000).optional(),
-    /** Speech streams and sockets: says nothing more after so many events, and stays open. */
+    /** Streams of models, streams and sockets of speech: says nothing more after so many events, and stays open. */
     stallStreamAfterEvents: z.number().int().min(0).max(100_000).optional(),
     /** Speech streams and sockets: the event after so many is not what it should be. */
     garbleStreamAfterEvents: z.number().int().min(0).max(100_000).optional(),

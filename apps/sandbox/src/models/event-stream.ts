@@ -1,27 +1,33 @@
 import type { FastifyReply } from 'fastify'
+import type { FaultAction } from '../faults/fault.ts'
 import type { Pace } from './pace.ts'
 import { wait } from './pace.ts'
 
 /** Pieces that are due within this time leave in one write: timers and system calls cost more than tokens. */
 const TICK_MS = 10
 
-/** Server-sent events over a hijacked reply. Buffers until `flush`, counts events, and can be cut by a fault. */
+/** How a fault ends a stream too early; nothing of it, and the stream is whole. */
+export type StreamFault = Pick<FaultAction, 'cutStreamAfterEvents' | 'stallStreamAfterEvents'> | undefined
+
+/** Server-sent events over a hijacked reply. Buffers until `flush`, counts events, and can be cut or silenced by a fault. */
 export class EventStream {
   readonly #raw: FastifyReply['raw']
   readonly #cutAfter: number
+  readonly #stallAfter: number
   #buffer = ''
   #events = 0
   #gone = false
 
-  constructor(reply: FastifyReply, headers: Record<string, string>, cutAfter: number | undefined) {
+  constructor(reply: FastifyReply, headers: Record<string, string>, fault: StreamFault) {
     reply.hijack()
     this.#raw = reply.raw
-    this.#cutAfter = cutAfter ?? Infinity
+    this.#cutAfter = fault?.cutStreamAfterEvents ?? Infinity
+    this.#stallAfter = fault?.stallStreamAfterEvents ?? Infinity
     this.#raw.once('close', () => (this.#gone = true))
     this.#raw.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache', ...headers })
   }
 
-  /** True once the client left or the stream was cut: nothing more can be said. */
+  /** True once the client left or the stream was cut or fell silent: nothing more can be said. */
   get gone(): boolean {
     return this.#gone
   }
@@ -30,6 +36,7 @@ export class EventStream {
   event(name: string | null, data: string): void {
     if (this.#gone) return
     if (this.#events >= this.#cutAfter) return this.#cut()
+    if (this.#events >= this.#stallAfter) return this.#fallSilent()
     this.#events++
     this.#buffer += name === null ? `data: ${data}\n\n` : `event: ${name}\ndata: ${data}\n\n`
   }
@@ -56,6 +63,12 @@ export class EventStream {
       this.flush()
       await wait(pieceMs * perTick)
     }
+  }
+
+  /** The connection stays open until the client leaves. */
+  #fallSilent(): void {
+    this.flush()
+    this.#gone = true
   }
 
   #cut(): void {

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { cutBody, strikeAfter, strikeBefore } from '../../faults/effects.ts'
 import type { Fault, FaultAction } from '../../faults/fault.ts'
 import type { World } from '../../world.ts'
-import { EventStream } from '../event-stream.ts'
+import { EventStream, type StreamFault } from '../event-stream.ts'
 import { newOpenAiId } from '../openai/ids.ts'
 import type { Pace } from '../pace.ts'
 import { wait } from '../pace.ts'
@@ -41,7 +41,7 @@ async function create(world: World, request: FastifyRequest, reply: FastifyReply
   }
   const answer = answerOf(plan, fault)
   world.journal.add({ ...note, outcome: 'accepted', status: 200, id: answer.id })
-  if (plan.stream && !fault?.action.acceptThenHang && !fault?.action.acceptThenReset) return stream(answer, world.pace, reply, fault?.action.cutStreamAfterEvents)
+  if (plan.stream && !fault?.action.acceptThenHang && !fault?.action.acceptThenReset) return stream(answer, world.pace, reply, fault?.action)
   await wait(world.pace.firstTokenMs + world.pace.perTokenMs * answer.output)
   if (strikeAfter(fault, reply)) return
   const json = JSON.stringify(messageOf(answer, answer.blocks, answer.stop, answer.output))
@@ -92,8 +92,8 @@ function messageOf({ id, model, input }: Answer, content: readonly Block[], stop
 }
 
 /** message_start, then each block (start, deltas, stop), message_delta, message_stop; a ping as the API sends it. */
-async function stream(answer: Answer, pace: Pace, reply: FastifyReply, cutAfter: number | undefined): Promise<void> {
-  const events = new EventStream(reply, { 'request-id': String(reply.getHeader('request-id')) }, cutAfter)
+async function stream(answer: Answer, pace: Pace, reply: FastifyReply, fault: StreamFault): Promise<void> {
+  const events = new EventStream(reply, { 'request-id': String(reply.getHeader('request-id')) }, fault)
   const emit = (type: string, fields: string) => events.event(type, fields === '' ? `{"type":"${type}"}` : `{"type":"${type}",${fields}}`)
   await wait(pace.firstTokenMs)
   emit('message_start', `"message":${JSON.stringify(messageOf(answer, [], null, 1))}`)

@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify'
-import { EventStream } from '../event-stream.ts'
+import { EventStream, type StreamFault } from '../event-stream.ts'
 import type { Pace } from '../pace.ts'
 import { wait } from '../pace.ts'
 import { chunk } from '../tokens.ts'
@@ -7,8 +7,8 @@ import type { ChatAnswer } from './chat-answer.ts'
 import type { ChatPlan } from './chat-request.ts'
 
 /** `chat.completion.chunk` events: role, deltas, finish reason, usage if asked for, `[DONE]`. */
-export async function streamChat(plan: ChatPlan, answer: ChatAnswer, pace: Pace, reply: FastifyReply, cutAfter: number | undefined): Promise<void> {
-  const stream = new EventStream(reply, { 'x-request-id': String(reply.getHeader('x-request-id')) }, cutAfter)
+export async function streamChat(plan: ChatPlan, answer: ChatAnswer, pace: Pace, reply: FastifyReply, fault: StreamFault): Promise<void> {
+  const stream = new EventStream(reply, { 'x-request-id': String(reply.getHeader('x-request-id')) }, fault)
   const head = `{"id":"${answer.id}","object":"chat.completion.chunk","created":${answer.created},"model":${JSON.stringify(answer.model)},"service_tier":"default","system_fingerprint":"fp_sandbox",`
   const tail = plan.includeUsage ? ',"usage":null}' : '}'
   const emit = (delta: string, finish = 'null') => stream.event(null, `${head}"choices":[{"index":0,"delta":${delta},"logprobs":null,"finish_reason":${finish}}]${tail}`)

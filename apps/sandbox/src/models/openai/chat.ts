@@ -33,7 +33,7 @@ async function complete(world: World, { target, anyModel }: Flavour, request: Fa
   }
   const answer = answerOf(plan, fault, target === 'groq.chat')
   world.journal.add({ ...note, outcome: 'accepted', status: 200, id: answer.id })
-  if (plan.stream && !fault?.action.acceptThenHang && !fault?.action.acceptThenReset) return streamChat(plan, answer, world.pace, reply, fault?.action.cutStreamAfterEvents)
+  if (plan.stream && !fault?.action.acceptThenHang && !fault?.action.acceptThenReset) return streamChat(plan, answer, world.pace, reply, fault?.action)
   await wait(world.pace.firstTokenMs + world.pace.perTokenMs * countTokens(answer.text))
   if (strikeAfter(fault, reply)) return
   const json = JSON.stringify(wholeAnswer(answer))

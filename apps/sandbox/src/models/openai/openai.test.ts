@@ -163,6 +163,20 @@ describe('faults of models', () => {
     expect((await openai.conversations.items.list(id)).data).toEqual([])
   })
 
+  it('a stalled stream says so much and no more, and stays open until the client goes', async () => {
+    const { id } = await openai.conversations.create()
+    sandbox.faults.add({ target: 'openai.responses', times: 1, action: { stallStreamAfterEvents: 5 } })
+    let seen = 0
+    const silence = new AbortController()
+    for await (const event of await openai.responses.create({ model: MODEL, instructions, input: 'When are you open?', conversation: id, stream: true }, { signal: silence.signal })) {
+      seen = event.sequence_number + 1
+      // A sixth event, or an end, would come before anything that is asked for after it.
+      if (seen === 5) void openai.conversations.retrieve(id).then(() => silence.abort())
+    }
+    expect([seen, silence.signal.aborted]).toEqual([5, true])
+    expect((await openai.conversations.items.list(id)).data).toEqual([])
+  })
+
   it('a refusal streams its own deltas', async () => {
     sandbox.faults.add({ target: 'openai.responses', times: 1, action: { modelOutcome: 'refusal' } })
     const final = await openai.responses.stream({ model: MODEL, input: 'x' }).finalResponse()

@@ -1,5 +1,5 @@
 import type { FastifyReply } from 'fastify'
-import { EventStream } from '../event-stream.ts'
+import { EventStream, type StreamFault } from '../event-stream.ts'
 import type { Pace } from '../pace.ts'
 import { wait } from '../pace.ts'
 import { chunk } from '../tokens.ts'
@@ -13,9 +13,9 @@ type Emit = (type: string, fields: string) => void
  * The event order of the Responses API: created, in_progress, for each item added, parts and deltas, done; then
  * completed, incomplete or failed. True when the client was told to the end.
  */
-export async function streamResponse(decided: Decided, pace: Pace, reply: FastifyReply, cutAfter: number | undefined): Promise<boolean> {
+export async function streamResponse(decided: Decided, pace: Pace, reply: FastifyReply, fault: StreamFault): Promise<boolean> {
   const { write, state, items } = decided
-  const stream = new EventStream(reply, headersOf(reply), cutAfter)
+  const stream = new EventStream(reply, headersOf(reply), fault)
   let sequence = 0
   const emit: Emit = (type, fields) => stream.event(type, `{"type":"${type}","sequence_number":${sequence++},${fields}}`)
   const begun = write({ status: 'in_progress', output: [], usage: null })

@@ -60,7 +60,7 @@ async function tell(world: World, decided: Decided, fault: Fault | undefined, re
   if (plan.conversation) plan.conversation.locked = true
   try {
     if (plan.body.stream === true && !fault?.action.acceptThenHang && !fault?.action.acceptThenReset) {
-      if (await streamResponse(decided, world.pace, reply, fault?.action.cutStreamAfterEvents)) remember(world, decided)
+      if (await streamResponse(decided, world.pace, reply, fault?.action)) remember(world, decided)
       return
     }
     await wait(world.pace.firstTokenMs + world.pace.perTokenMs * (decided.state.usage?.output ?? 0))
