@@ -101,6 +101,8 @@ export type TurnState = {
   finals: string[]
   partial: string
   confidence: number
+  /** The recogniser holds the caller for done: it has heard silence, too. */
+  saysDone: boolean
   /** What the model of the melody said of this pause. */
   melody: number | null
   agent: 'idle' | 'thinking' | 'speaking'

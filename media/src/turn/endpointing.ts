@@ -27,6 +27,8 @@ export type EndpointInput = {
   expectation: Expectation
   /** Of a model that listens to the melody: 1 is "over". Above 0.5 it shortens the wait, below it lengthens it; unmistakable words weigh more. */
   smartTurnProbability?: number
+  /** The recogniser says so, by the silence that it heard itself: two have heard it then, and nothing but the words may speak against it. */
+  saysDone?: boolean
   pauses: PauseModel
   mode: EndpointMode
   sttFinalP99Ms: number
@@ -41,7 +43,7 @@ const DICTATION_MS: Partial<Record<Expectation['kind'], number>> = { digits: 1_5
 
 /** Silence after speech until the turn is over, milliseconds. More complete text never waits longer than less complete one. */
 export function endpointWaitMs(input: EndpointInput): number {
-  const { mode, transcript, expectation, pauses, smartTurnProbability } = input
+  const { mode, transcript, expectation, pauses, smartTurnProbability, saysDone = false } = input
   if (mode.type === 'server_vad') return mode.silenceMs
   const longest = LONGEST_MS[mode.eagerness]
   if (transcript === '') return Math.min(longest, Math.max(input.sttFinalP99Ms, UNDECIDED_MS[mode.eagerness]))
@@ -49,6 +51,7 @@ export function endpointWaitMs(input: EndpointInput): number {
   const dictation = DICTATION_MS[expectation.kind]
   if (dictation !== undefined) return Math.min(longest, Math.max(dictation, pauses.meanMs * 2))
   const words = looksUnfinished(transcript, input.language ?? null) ? 'unfinished' : looksComplete(transcript) ? 'complete' : 'open'
+  if (saysDone && words !== 'unfinished' && (smartTurnProbability ?? 1) > 0.5) return 0
   if (smartTurnProbability !== undefined && smartTurnProbability > 0.5) return words === 'unfinished' ? UNDECIDED_MS[mode.eagerness] : MIN_WAIT_MS
   if (words === 'unfinished') return longest
   const base = words === 'complete' ? UNDECIDED_MS[mode.eagerness] / 2 : UNDECIDED_MS[mode.eagerness]

@@ -57,6 +57,56 @@ describe('the end of a turn', () => {
     expect(one.log.find((effect) => effect.do === 'reply')!.atMs).toBeLessThan(1_600)
   })
 
+  it('comes at once when recogniser and detector agree on the silence, whichever of them is the first', () => {
+    for (const recogniserFirst of [true, false]) {
+      const one = call()
+      one.take({ type: 'speech_start' })
+      one.pass(800)
+      if (!recogniserFirst) one.take({ type: 'speech_stop' })
+      one.take({ type: 'final', text: 'When do you open?', confidence: 1, endOfTurn: true })
+      one.pass(12)
+      if (recogniserFirst) one.take({ type: 'speech_stop' })
+      one.pass(1)
+      expect(one.replies(), String(recogniserFirst)).toEqual(['When do you open?'])
+    }
+  })
+
+  it('does not come with a silence in the middle of a sentence or a number, whoever has heard it', () => {
+    for (const [text, expectation] of [['My number is', null], ['12 34', { kind: 'digits', count: 6 }]] as const) {
+      const one = call()
+      if (expectation) one.take({ type: 'expect', expectation })
+      one.take({ type: 'speech_start' })
+      one.pass(800)
+      one.take({ type: 'speech_stop' })
+      one.take({ type: 'final', text, confidence: 1, endOfTurn: true })
+      one.pass(1_000)
+      expect(one.replies(), text).toEqual([])
+    }
+  })
+
+  it('does not come when the caller goes on after the silence that the recogniser heard', () => {
+    const one = call()
+    one.take({ type: 'speech_start' })
+    one.take({ type: 'final', text: 'Hello.', confidence: 1, endOfTurn: true })
+    one.take({ type: 'partial', text: 'when do' })
+    one.take({ type: 'speech_stop' })
+    one.pass(200)
+    expect(one.replies()).toEqual([])
+  })
+
+  it('is waited for anew when one more word came after it', () => {
+    const one = call()
+    one.take({ type: 'speech_start' })
+    one.take({ type: 'final', text: 'I would like to come at nine.', confidence: 1, endOfTurn: true })
+    one.pass(5)
+    one.take({ type: 'speech_stop' })
+    one.take({ type: 'speech_start' })
+    one.pass(150)
+    one.take({ type: 'speech_stop' })
+    one.pass(150)
+    expect(one.replies()).toEqual([])
+  })
+
   it('waits longer when the sentence goes on ("my number is ...")', () => {
     const one = call()
     one.says('My number is')

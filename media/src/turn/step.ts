@@ -10,7 +10,7 @@ export function openTurns(settings: Partial<TurnSettings>, nowMs: number): TurnS
   const all = { ...TURN_DEFAULTS, ...settings }
   return {
     settings: all,
-    caller: 'silent', speechSinceMs: nowMs, speechEndedMs: nowMs, finals: [], partial: '', confidence: 1, melody: null,
+    caller: 'silent', speechSinceMs: nowMs, speechEndedMs: nowMs, finals: [], partial: '', confidence: 1, saysDone: false, melody: null,
     agent: 'idle', ducked: false, turn: 0, unanswered: '', prepared: null, replyDone: true,
     expectation: { kind: 'free' }, pauses: createPauseModel(), askedAgain: 0, asked: 0,
     waits: { silence: { sinceMs: nowMs, dueMs: nowMs + all.silenceMs } },
@@ -74,6 +74,7 @@ class Machine {
   #speechStarted(): void {
     const { state } = this
     if (state.caller === 'speaking') return
+    state.saysDone = false
     if (state.caller === 'pausing') state.pauses = notePause(state.pauses, this.#nowMs - state.speechEndedMs)
     state.caller = 'speaking'
     state.melody = null
@@ -108,6 +109,7 @@ class Machine {
 
   #heardPartial(text: string): void {
     this.state.partial = text
+    if (text.trim() !== '') this.state.saysDone = false
     this.#heard(text)
   }
 
@@ -116,8 +118,9 @@ class Machine {
     if (text.trim() === '') return
     this.state.finals.push(text.trim())
     this.state.confidence = Math.min(this.state.confidence, confidence ?? 1)
+    this.state.saysDone = endOfTurn
     this.#heard(text)
-    if (endOfTurn && this.state.caller === 'pausing' && this.state.agent === 'idle') return this.#endTurn()
+    if (endOfTurn && this.state.caller === 'pausing' && this.state.agent === 'idle' && this.#endpointWaitMs() === 0) return this.#endTurn()
     this.#prepare()
   }
 
@@ -161,10 +164,14 @@ class Machine {
     const { state } = this
     if (state.agent !== 'idle') return
     const said = this.#said()
-    const { mode, sttFinalP99Ms } = state.settings
-    const waitMs = endpointWaitMs({ transcript: said, isFinal: state.partial === '' && said !== '', expectation: state.expectation, pauses: state.pauses, mode, sttFinalP99Ms, ...(state.melody === null ? {} : { smartTurnProbability: state.melody }) })
     const done = said !== '' && state.partial === '' && satisfies(state.expectation, said)
-    this.#waitUntil('endpoint', done ? this.#nowMs : Math.max(this.#nowMs, state.speechEndedMs + waitMs))
+    this.#waitUntil('endpoint', done ? this.#nowMs : Math.max(this.#nowMs, state.speechEndedMs + this.#endpointWaitMs()))
+  }
+
+  #endpointWaitMs(): number {
+    const { expectation, pauses, melody, saysDone, partial, settings: { mode, sttFinalP99Ms } } = this.state
+    const said = this.#said()
+    return endpointWaitMs({ transcript: said, isFinal: partial === '' && said !== '', expectation, pauses, mode, sttFinalP99Ms, saysDone, ...(melody === null ? {} : { smartTurnProbability: melody }) })
   }
 
   /** It is silent for long enough. Words that are still on their way are waited for, for as long as this recogniser may take. */
@@ -390,6 +397,7 @@ class Machine {
     this.state.finals = []
     this.state.partial = ''
     this.state.confidence = 1
+    this.state.saysDone = false
   }
 
   #wait(name: WaitName, ms: number): void {
