@@ -70,15 +70,17 @@ function reportOf(all: Waterfall[]): BenchReport {
 
 const STAGES: [stage: keyof Waterfall, what: string][] = [
   ['wayIn', "ours: caller's last sound, at the recogniser"],
-  ['final', 'recogniser: to the final, asked for after 200 ms of silence'],
+  ['final', 'recogniser: to the final, 300 ms of silence or 100 ms after we ask'],
+  ['wait', 'rule: silence waited for, with the final there'],
   ['ask', 'ours: from the final (or the end of the turn) to the model'],
   ['firstToken', 'model: to its first token'],
   ['firstPiece', 'model: to text that can be spoken'],
-  ['endpoint', 'rule: waited for the end of the turn, with the first piece there'],
+  ['endpoint', 'rule: silence waited for, with the first piece there'],
   ['speak', 'ours: from that piece to the voice'],
   ['firstSound', 'voice: to its first sound'],
   ['wayOut', "ours: from that sound to the carrier's socket"],
   ['mark', "heard: to the carrier's first mark"],
+  ['detected', '(beside it: to the silence that our detector hears)'],
   ['own', 'ours, together'],
   ['whole', "caller's last sound to the agent's first frame"],
 ]

@@ -2,10 +2,13 @@ import type { Sighting } from '../calls/line.ts'
 import type { NoteKind } from '../calls/vendors/notes.ts'
 
 /** Of the journal: milliseconds of the call. */
-export type TurnEvent = { endpointMs: number; firstSentMs: number | null; firstHeardMs: number | null }
+export type TurnEvent = { speechEndMs: number; endpointMs: number; firstSentMs: number | null; firstHeardMs: number | null }
 
-/** Where the time of one answer went, milliseconds. The parts from `wayIn` to `wayOut` follow each other; `own` is those that are ours. */
-export type Waterfall = Record<'wayIn' | 'final' | 'ask' | 'firstToken' | 'firstPiece' | 'endpoint' | 'speak' | 'firstSound' | 'wayOut' | 'mark' | 'own' | 'whole', number>
+/**
+ * Where the time of one answer went, milliseconds. The parts from `wayIn` to `wayOut` follow each other; `own` is those that are ours.
+ * `detected` runs beside them: from the last sound to the moment at which our own detector said that it is silent.
+ */
+export type Waterfall = Record<'detected' | 'wayIn' | 'final' | 'wait' | 'ask' | 'firstToken' | 'firstPiece' | 'endpoint' | 'speak' | 'firstSound' | 'wayOut' | 'mark' | 'own' | 'whole', number>
 
 /**
  * The line's and the suppliers' times are of one clock; the journal's count from the call's opening, and the first frame, which both saw, ties
@@ -22,7 +25,8 @@ export function waterfallOf({ spokenMs, answerMs }: Sighting, notes: Partial<Rec
   const own = { wayIn: heard - spokenMs, ask: asked - mayAskMs, speak: speak - maySpeakMs, wayOut: answerMs - sound }
   return {
     ...own,
-    final: final - heard, firstToken: token - asked, firstPiece: piece - token, endpoint: maySpeakMs - piece, firstSound: sound - speak,
+    detected: endpointMs - (event.endpointMs - event.speechEndMs) - spokenMs,
+    final: final - heard, wait: mayAskMs - final, firstToken: token - asked, firstPiece: piece - token, endpoint: maySpeakMs - piece, firstSound: sound - speak,
     mark: event.firstHeardMs - event.firstSentMs,
     own: own.wayIn + own.ask + own.speak + own.wayOut,
     whole: answerMs - spokenMs,
