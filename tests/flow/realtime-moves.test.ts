@@ -1,9 +1,9 @@
-import { once } from 'node:events'
 import { composeVoice, readEnv, type Voice } from '@trunkline/app-voice'
 import { silentLogger } from '@trunkline/core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import type { Business, Json } from './business.ts'
+import type { Business } from './business.ts'
+import { dialRealtime, type RealtimeClient } from './realtime-client.ts'
 import { openTown, type Town } from './town.ts'
 
 // A session outlives the socket that carried it, and the process that had it.
@@ -26,41 +26,13 @@ async function anotherVoice(): Promise<{ voice: Voice; url: string }> {
   return { voice, url: (await voice.listen()).replace('http', 'ws') }
 }
 
-/** A client that knows nothing but the wire. */
-async function dial(url: string, query = 'model=gpt-realtime', key = business.key) {
-  const socket = new WebSocket(`${url}/v1/realtime?${query}`, { headers: { authorization: `Bearer ${key}` } })
-  const events: Json[] = []
-  let look = () => {}
-  socket.on('message', (data: Buffer) => {
-    events.push(JSON.parse(data.toString()))
-    look()
-  })
-  const closed = once(socket, 'close') as Promise<[number, Buffer]>
-  closed.catch(() => {})
-  const until = (type: string) =>
-    new Promise<Json>((resolve) => {
-      look = () => {
-        const found = events.find((event) => event.type === type)
-        if (found) resolve(found)
-      }
-      look()
-    })
-  const send = (event: object) => socket.send(JSON.stringify(event))
-  const refused = new Promise<number>((resolve) => {
-    socket.on('unexpected-response', (_, response) => {
-      response.resume()
-      resolve(response.statusCode ?? 0)
-    })
-  })
-  socket.on('error', () => {})
-  return { socket, events, until, send, closed, refused }
-}
-type Client = Awaited<ReturnType<typeof dial>>
+type Client = RealtimeClient
+const dial = (url: string, query?: string, key = business.key) => dialRealtime(url, key, query)
 
 const FACT = 'The password of the boathouse is herring.'
 /** A session with a configuration and something said in it. */
 async function talked(url: string): Promise<{ client: Client; id: string; itemId: string }> {
-  const client = await dial(url)
+  const client = dial(url)
   const { session } = await client.until('session.created')
   client.send({ type: 'session.update', session: { type: 'realtime', output_modalities: ['text'], instructions: 'You keep the boathouse.' } })
   await client.until('session.updated')
@@ -84,7 +56,7 @@ describe('a client that comes back', { timeout: 30_000 }, () => {
     const before = await talked(one.url)
     before.client.socket.terminate()
     await before.client.closed
-    const after = await dial(other.url, `session_id=${before.id}`)
+    const after = dial(other.url, `session_id=${before.id}`)
     await expectRestored(after, before)
     after.socket.close()
   })
@@ -92,7 +64,7 @@ describe('a client that comes back', { timeout: 30_000 }, () => {
   it('while the old process still has its socket gets it, and the old copy ends', async () => {
     const [one, other] = [await anotherVoice(), await anotherVoice()]
     const before = await talked(one.url)
-    const after = await dial(other.url, `model=gpt-realtime&session_id=${before.id}`)
+    const after = dial(other.url, `model=gpt-realtime&session_id=${before.id}`)
     await expectRestored(after, before)
     const [code, reason] = await before.client.closed
     expect([code, reason.toString()]).toEqual([1001, 'the session goes on elsewhere'])
@@ -107,7 +79,7 @@ describe('a client that comes back', { timeout: 30_000 }, () => {
     const [code, reason] = await before.client.closed
     expect(code).toBe(1001)
     expect(reason.toString()).toContain('session_id')
-    await expectRestored(await dial(other.url, `session_id=${before.id}`), before)
+    await expectRestored(dial(other.url, `session_id=${before.id}`), before)
     await gone
   })
 
@@ -119,7 +91,7 @@ describe('a client that comes back', { timeout: 30_000 }, () => {
     before.client.send({ type: 'response.create' })
     // The model has been asked, and says nothing.
     await expect.poll(() => town.sandbox.journal.count({ target: 'openai.responses' })).toBe(asked + 1)
-    const after = await dial(other.url, `session_id=${before.id}`)
+    const after = dial(other.url, `session_id=${before.id}`)
     const done = await after.until('response.done')
     expect(done.response).toMatchObject({ status: 'failed', status_details: { error: { code: 'session_moved' } } })
     after.send({ type: 'response.create' })
@@ -135,7 +107,7 @@ describe('a client that comes back', { timeout: 30_000 }, () => {
     const one = await anotherVoice()
     const before = await talked(one.url)
     const { key, query } = { key: business.key, query: `session_id=${before.id}`, ...(await wrong()) }
-    expect([403, 404]).toContain(await (await dial(one.url, query, key)).refused)
+    expect([403, 404]).toContain((await dial(one.url, query, key).refused).status)
     expect(before.client.socket.readyState).toBe(WebSocket.OPEN)
     before.client.socket.close()
   })

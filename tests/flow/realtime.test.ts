@@ -101,6 +101,7 @@ describe('a Realtime session, with the official client', { timeout: 30_000 }, ()
     const text = done.response.output[0].content[0].text as string
     expect(text).not.toBe('')
     expect(one.of('response.output_text.delta').map((event) => event.delta).join('')).toBe(text)
+    expect(one.of('rate_limits.updated')[0].rate_limits.map(({ name }: Json) => name)).toEqual(['requests', 'tokens'])
     const [after] = await town.until<Spent>(SPENT, [business.tenantId], ([row]) => row!.count === before!.count + 1)
     expect(BigInt(after!.micros)).toBeGreaterThan(BigInt(before!.micros))
     one.socket.close()

@@ -36,6 +36,9 @@ const Env = z.object({
   DB_CONNECTIONS: count(5, { max: 200 }),
   /** Realtime sessions of this process; more are told to try elsewhere. */
   SESSIONS_MAX: count(2_000, { max: 20_000 }),
+  /** Requests a minute, the same as the API's: a Realtime response counts as one. */
+  RATE_LIMIT_TENANT: count(6_000, { min: 0 }),
+  RATE_LIMIT_PROJECT: count(3_000, { min: 0 }),
   SESSION_SECONDS_MAX: count(3_600, { max: 86_400 }),
   /** The media worker of WebRTC: `node scripts/mediasoup-worker.mjs` finds or makes it. Without it there is no WebRTC. */
   MEDIASOUP_WORKER_BIN: z.string().min(1).optional(),

@@ -1,12 +1,14 @@
 import { realtime } from '@trunkline/channels'
 import { AppError, Id, type Clock, type PromptContent } from '@trunkline/core'
-import { findKey, findTenant, promptOfAgent, type Access, type ClientSecrets, type Db, type SessionBook, type Tx } from '@trunkline/db'
+import { findKey, findProject, findTenant, promptOfAgent, type Access, type ClientSecrets, type Db, type SessionBook, type Tx } from '@trunkline/db'
 
 /** Who came in and what for, once everything about it has been checked. */
 export type Visit = {
   tenantId: Id
   /** Null: a person's secret, for any project of the tenant. */
   projectId: Id | null
+  /** The project's own limit of requests, where it has one. */
+  projectPerMinute: number | null
   /** A model's name, or the id of an agent; '' in a session that only writes down. */
   model: string
   /** Named by its id instead of a model: its prompt speaks. */
@@ -38,18 +40,21 @@ export async function admitCall({ credential, session, model }: CallWish, deps: 
     if (session) throw new AppError('invalid_request', { message: 'A client secret was made for its session: leave `session` out.', param: 'body.session' })
     return ofSecret(await grantOf(credential, null, deps), deps)
   }
-  const { tenantId, projectId } = await ownerOf(credential, deps)
+  const owner = await ownerOf(credential, deps)
+  const { tenantId, projectId } = owner
   if (session?.type === 'transcription') throw new AppError('invalid_request', { message: 'A call talks: its session is of type realtime.', param: 'body.session.type' })
   const wish = { type: 'realtime' as const, ...session, model: session?.model ?? model ?? realtime.USUAL.model }
   const agent = await deps.db.tenant(tenantId, (tx) => agentOf(tx, wish.model, projectId))
-  return { tenantId, projectId, model: wish.model, agent, sessionId: null, made: { config: realtime.orderedConfig({ session: wish }, agent?.instructions) }, beta: false }
+  return { ...owner, model: wish.model, agent, sessionId: null, made: { config: realtime.orderedConfig({ session: wish }, agent?.instructions) }, beta: false }
 }
 
+export type Owner = Pick<Visit, 'tenantId' | 'projectId' | 'projectPerMinute'>
+
 /** Whose the key is. Throws AppError. */
-export async function ownerOf(key: string, { access }: Pick<DoorDeps, 'access'>): Promise<Pick<Visit, 'tenantId' | 'projectId'>> {
-  const { tenantId, projectId, scopes } = await access.keys.check(key)
+export async function ownerOf(key: string, { access }: Pick<DoorDeps, 'access'>): Promise<Owner> {
+  const { tenantId, projectId, projectRateLimitPerMinute, scopes } = await access.keys.check(key)
   if (!scopes.has(SCOPE)) throw new AppError('permission_denied', { details: { needs: SCOPE } })
-  return { tenantId, projectId }
+  return { tenantId, projectId, projectPerMinute: projectRateLimitPerMinute }
 }
 
 async function byKey(key: string, { target, sessionId, beta }: realtime.Connection, deps: DoorDeps): Promise<Visit> {
@@ -76,11 +81,12 @@ async function grantOf(secret: string, target: realtime.Target | null, { secrets
 async function ofSecret(grant: realtime.SecretGrant, { db, clock }: DoorDeps): Promise<Visit> {
   const { tenantId, projectId, config, idSeed } = grant
   const model = modelOf(grant)
-  const agent = await db.tenant(tenantId, async (tx) => {
+  const found = await db.tenant(tenantId, async (tx) => {
     await stillGood(tx, grant, clock.nowMs())
-    return agentOf(tx, model, projectId)
+    const project = projectId === null ? null : await findProject(tx, projectId)
+    return { agent: await agentOf(tx, model, projectId), projectPerMinute: project?.rateLimitPerMinute ?? null }
   })
-  return { tenantId, projectId, model, agent, sessionId: null, made: { config, idSeed }, beta: false }
+  return { tenantId, projectId, ...found, model, sessionId: null, made: { config, idSeed }, beta: false }
 }
 
 const modelOf = ({ config }: realtime.SecretGrant): string => (config.type === 'realtime' ? config.model : '')

@@ -16,6 +16,7 @@ export class Playout {
   #resampler: { fromHz: number; stream: Resampler } | null = null
   #playing: string | null = null
   #room: (() => void)[] = []
+  #cuts = 0
 
   constructor({ wheel, leg, onFault }: PlayoutOptions, events: PlayoutEvents) {
     this.#rateHz = leg.sampleRateHz
@@ -31,7 +32,9 @@ export class Playout {
   /** Resolves when it waits its turn; a voice that is far ahead of its listener is held back here. */
   async say(itemId: string, pcm: Pcm, fromHz: number): Promise<void> {
     const sound = this.#resampled(pcm, fromHz)
-    while (this.#player.enqueue(itemId, sound) === 'full') await new Promise<void>((resolve) => this.#room.push(resolve))
+    const cuts = this.#cuts
+    // What waited for room when all was cut is not to be heard after it.
+    while (cuts === this.#cuts && this.#player.enqueue(itemId, sound) === 'full') await new Promise<void>((resolve) => this.#room.push(resolve))
   }
 
   end(itemId: string): void {
@@ -49,12 +52,14 @@ export class Playout {
   cut(): void {
     // Told by whoever cuts: these are not heard to their end.
     this.#playing = null
+    this.#cuts += 1
     this.#player.cut()
     this.#letIn()
   }
 
   close(): void {
     this.#playing = null
+    this.#cuts += 1
     this.#player.close()
     this.#resampler?.stream.close()
     this.#letIn()

@@ -12,12 +12,16 @@ const TAB_AUDIO_MS = 60_000
 const TAB_REST_MS = 30_000
 
 export type Ticket = { holdId: Id; atMs: number }
+/** As it stood when a hold was made, that hold included. */
+export type Credit = { availableMicros: Micros; heldMicros: Micros }
+/** No ticket: the balance does not cover it, and nothing may begin. */
+export type Held = { ticket: Ticket | null; credit: Credit }
 export type Used = { models: readonly ModelUsage[]; speech: readonly SpeechUsage[] }
 
 /** The money of one session: held before anybody is asked for anything, settled for what was used. */
 export type Purse = {
-  /** For one response. Null: the balance does not cover it, and nothing may begin. */
-  hold(wanted: { maxOutputTokens: number; spoken: boolean }): Promise<Ticket | null>
+  /** For one response. */
+  hold(wanted: { maxOutputTokens: number; spoken: boolean }): Promise<Held>
   /** Idempotent by ticket. Nothing used: the hold is given back. */
   settle(ticket: Ticket, used: Used): Promise<void>
   /** Before so much sound is written down. False: the balance does not cover it. */
@@ -27,12 +31,12 @@ export type Purse = {
   close(): Promise<void>
 }
 
-export type PurseDeps = { db: Db; tenantId: Id; model: { vendor: VendorId; model: string }; clock: Clock; log: Logger; onCharged: (tenantId: Id) => void }
+export type PurseDeps = { db: Db; tenantId: Id; /** Those that may answer. */ models: readonly { vendor: VendorId; model: string }[]; clock: Clock; log: Logger; onCharged: (tenantId: Id) => void }
 
 /** What is heard runs up here, under one hold, until it is used up or rests. */
 type Tab = { ticket: Ticket; leftMicros: Micros; heard: SpeechUsage[]; cancel: () => void }
 
-export function createPurse({ db, tenantId, model, clock, log, onCharged }: PurseDeps): Purse {
+export function createPurse({ db, tenantId, models, clock, log, onCharged }: PurseDeps): Purse {
   let tab: Tab | null = null
   let turn: Promise<unknown> = Promise.resolve()
 
@@ -43,10 +47,13 @@ export function createPurse({ db, tenantId, model, clock, log, onCharged }: Purs
     return mine
   }
 
-  async function reserve(amountMicros: Micros, ticket: Ticket): Promise<boolean> {
+  async function reserve(amountMicros: Micros, ticket: Ticket): Promise<{ held: boolean; credit: Credit }> {
     const row = { tenantId, holdId: ticket.holdId, turnId: null, amountMicros, idempotencyKey: `hold:realtime:${ticket.holdId}`, expiresAtMs: ticket.atMs + HOLD_MS }
-    const outcome = await db.system('ledger', (tx) => ledger.holdMany(tx, [row]))
-    return outcome.get(ticket.holdId) === 'held'
+    return db.system('ledger', async (tx) => {
+      const outcome = await ledger.holdMany(tx, [row])
+      // The wallet is locked: this is what the hold has left.
+      return { held: outcome.get(ticket.holdId) === 'held', credit: await ledger.balance(tx, tenantId) }
+    })
   }
 
   async function charge({ holdId, atMs }: Ticket, used: Used): Promise<void> {
@@ -69,7 +76,7 @@ export function createPurse({ db, tenantId, model, clock, log, onCharged }: Purs
     const ticket: Ticket = { holdId: newId(), atMs: clock.nowMs() }
     const minute = hearing(ticket.atMs, TAB_AUDIO_MS)
     for (const amountMicros of neededMicros < minute ? [minute, neededMicros] : [neededMicros]) {
-      if (!(await reserve(amountMicros, ticket))) continue
+      if (!(await reserve(amountMicros, ticket)).held) continue
       tab = { ticket, leftMicros: amountMicros - neededMicros, heard: [], cancel: clock.after(TAB_REST_MS, () => void inTurn(closeTab)) }
       return true
     }
@@ -79,8 +86,9 @@ export function createPurse({ db, tenantId, model, clock, log, onCharged }: Purs
   return {
     async hold({ maxOutputTokens, spoken }) {
       const ticket: Ticket = { holdId: newId(), atMs: clock.nowMs() }
-      const thinking = estimateModels({ atMs: ticket.atMs, models: [model], maxCalls: 1, maxInputTokens: INPUT_TOKENS_MAX, maxOutputTokens })
-      return (await reserve(thinking + (spoken ? speaking(ticket.atMs) : 0n), ticket)) ? ticket : null
+      const thinking = estimateModels({ atMs: ticket.atMs, models, maxCalls: 1, maxInputTokens: INPUT_TOKENS_MAX, maxOutputTokens })
+      const { held, credit } = await reserve(thinking + (spoken ? speaking(ticket.atMs) : 0n), ticket)
+      return { ticket: held ? ticket : null, credit }
     },
     settle: charge,
     listen: (audioMs) =>

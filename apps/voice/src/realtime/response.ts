@@ -1,18 +1,22 @@
-import type { ModelItem, ModelRequest, Vendor } from '@trunkline/agents'
+import { askChain, type Answer, type Breakers, type Delta, type ModelItem, type ModelRequest, type Link } from '@trunkline/agents'
 import type { realtime } from '@trunkline/channels'
-import type { Logger, ModelUsage } from '@trunkline/core'
+import type { Clock, Logger, ModelUsage } from '@trunkline/core'
 import { createEncoder, durationMs, type Encoder, type Pcm, type SampleRateHz, type SpeechUsage, type TtsEngine, type TtsStream } from '@trunkline/media'
+import { tokensOf, type Admission, type Allowance } from './allowance.ts'
 import { plainFormat } from './input-sound.ts'
-import type { Purse, Ticket } from './purse.ts'
+import type { Held, Purse, Ticket } from './purse.ts'
 
 export type ResponseDeps = {
-  vendor: Vendor
-  model: string
+  /** Who answers, in this order: the next begins anew where one fails. */
+  links: readonly Link[]
+  breakers: Breakers
+  allowance: Allowance
   tts: TtsEngine
   /** What is already known of the conversation, asked for when the model is. */
   view(request: realtime.ResponseRequest): Promise<readonly realtime.ViewItem[]>
   tell(happening: realtime.Happening): void
   purse: Purse
+  clock: Clock
   log: Logger
   /** Where we play it ourselves. Resolves when more may come. */
   play?: ((pcm: Pcm, rateHz: SampleRateHz) => Promise<void>) | undefined
@@ -21,6 +25,9 @@ export type ResponseDeps = {
 const MAX_TOKENS = 4_096
 
 export const NO_CREDIT: realtime.Fault = { type: 'invalid_request_error', code: 'insufficient_credit', message: 'The credit balance does not cover this.' }
+
+const NO_ANSWER: realtime.Fault = { type: 'server_error', code: 'model_failed', message: 'The model did not answer.' }
+const tooMany = (retryAfterMs: number): realtime.Fault => ({ type: 'invalid_request_error', code: 'rate_limit_exceeded', message: `Too many requests. Try again in ${Math.ceil(retryAfterMs / 1_000)} s.` })
 
 type SpokenPart = { stream: TtsStream; spoken: Promise<void> }
 
@@ -31,7 +38,9 @@ export class ResponseRun {
   readonly #request: realtime.ResponseRequest
   readonly #deps: ResponseDeps
   readonly #stop = new AbortController()
+  /** That of the answer's words now; those that were taken back have theirs in `#voices` only. */
   #voice: SpokenPart | null = null
+  readonly #voices: Promise<void>[] = []
   #fault: realtime.Fault | null = null
   /** What its voices said, cut off or not. */
   readonly #spoken: SpeechUsage[] = []
@@ -52,21 +61,20 @@ export class ResponseRun {
     let ticket: Ticket | null = null
     let spent: readonly ModelUsage[] = []
     try {
-      ticket = await this.#deps.purse.hold({ maxOutputTokens: this.#maxTokens(), spoken: this.#request.modality === 'audio' })
-      if (!ticket) return this.#tell({ type: 'response_failed', responseId, fault: NO_CREDIT })
-      const items = itemsOf(await this.#deps.view(this.#request))
-      const { outcome, usage } = await this.#ask(items)
+      const admission = await this.#deps.allowance.take()
+      const held = admission.allowed ? await this.#hold() : null
+      ticket = held?.ticket ?? null
+      this.#tellLimits(admission, held)
+      if (!ticket) return this.#tell({ type: 'response_failed', responseId, fault: held ? NO_CREDIT : tooMany(admission.retryAfterMs) })
+      const { answer, usage } = await this.#ask(itemsOf(await this.#deps.view(this.#request)))
       spent = usage
+      // While the last words are still being spoken, a client may already do what it is to do.
+      for (const call of answer?.calls ?? []) this.#call(call)
       if (this.#voice) {
         this.#voice.stream.end()
         await this.#voice.spoken
       }
-      const measured = measuredOf(usage)
-      if (this.#stop.signal.aborted) return
-      if (this.#fault || outcome === 'failed') this.#tell({ type: 'response_failed', responseId, fault: this.#fault ?? { type: 'server_error', code: 'model_failed', message: 'The model did not answer.' }, measured })
-      else if (outcome === 'incomplete') this.#tell({ type: 'response_incomplete', responseId, reason: 'max_output_tokens', measured })
-      else if (outcome === 'refused') this.#tell({ type: 'response_incomplete', responseId, reason: 'content_filter', measured })
-      else this.#tell({ type: 'response_finished', responseId, measured })
+      if (!this.#stop.signal.aborted) this.#finish(answer, measuredOf(usage))
     } catch {
       this.#tell({ type: 'response_failed', responseId, fault: { type: 'server_error', code: 'internal_error', message: 'The response could not be made.' } })
     } finally {
@@ -75,10 +83,29 @@ export class ResponseRun {
     }
   }
 
+  #hold(): Promise<Held> {
+    return this.#deps.purse.hold({ maxOutputTokens: this.#maxTokens(), spoken: this.#request.modality === 'audio' })
+  }
+
+  /** The first thing said of a response after its creation, as OpenAI does. */
+  #tellLimits({ requests }: Admission, held: Held | null): void {
+    const tokens = held && tokensOf(held.credit, this.#deps.links, this.#deps.clock.nowMs())
+    const limits = [requests, tokens].filter((limit) => limit !== null)
+    if (limits.length > 0) this.#tell({ type: 'rate_limits', limits })
+  }
+
+  #finish(answer: Answer | null, measured: ReturnType<typeof measuredOf>): void {
+    const { responseId } = this.#request
+    if (this.#fault || !answer) return this.#tell({ type: 'response_failed', responseId, fault: this.#fault ?? NO_ANSWER, measured })
+    if (answer.outcome === 'incomplete') this.#tell({ type: 'response_incomplete', responseId, reason: 'max_output_tokens', measured })
+    else if (answer.outcome === 'refused') this.#tell({ type: 'response_incomplete', responseId, reason: 'content_filter', measured })
+    else this.#tell({ type: 'response_finished', responseId, measured })
+  }
+
   /** A voice that was cut off, or whose model failed, has still said what it said. */
   async #hush(): Promise<void> {
     this.#voice?.stream.close()
-    await this.#voice?.spoken.catch(() => {})
+    await Promise.allSettled(this.#voices)
   }
 
   #maxTokens(): number {
@@ -86,20 +113,16 @@ export class ResponseRun {
     return maxOutputTokens === 'inf' ? MAX_TOKENS : maxOutputTokens
   }
 
-  async #ask(items: ModelItem[]): Promise<{ outcome: string; usage: readonly ModelUsage[] }> {
-    const { vendor } = this.#deps
-    for await (const event of vendor.stream(this.#modelRequest(items), this.#stop.signal)) {
-      if (event.type === 'text_delta') this.#text(event.text)
-      else if (event.type === 'tool_call') this.#call(event)
-      else if (event.type === 'done') return { outcome: event.outcome, usage: event.usage }
-    }
-    return { outcome: 'failed', usage: [] }
+  #ask(items: ModelItem[]): Promise<{ answer: Answer | null; usage: readonly ModelUsage[] }> {
+    const { links, breakers, clock, log } = this.#deps
+    const onDelta = (delta: Delta): void => (delta.kind === 'text' ? this.#text(delta.text) : this.#withdraw())
+    return askChain(({ model }) => this.#modelRequest(model, items), links, 0, { clock, breakers, log, onDelta }, this.#stop.signal)
   }
 
-  #modelRequest(items: ModelItem[]): ModelRequest {
+  #modelRequest(model: string, items: ModelItem[]): ModelRequest {
     const { instructions, tools, toolChoice } = this.#request
     return {
-      purpose: 'turn', model: this.#deps.model, instructions, items, remember: false,
+      purpose: 'turn', model, instructions, items, remember: false,
       tools: tools.map(({ name, description, parameters }) => ({ name, description: description ?? '', parameters: parameters as Record<string, unknown> })),
       ...(toolChoice === 'none' ? { toolChoice } : {}),
       maxOutputTokens: this.#maxTokens(),
@@ -114,6 +137,13 @@ export class ResponseRun {
     this.#voice.stream.write(text)
   }
 
+  /** The answer begins anew: what its client has of it is taken back, and its voice falls silent. */
+  #withdraw(): void {
+    this.#voice?.stream.close()
+    this.#voice = null
+    this.#tell({ type: 'message_withdrawn', responseId: this.#request.responseId })
+  }
+
   #call({ callId, name, argumentsJson }: { callId: string; name: string; argumentsJson: string }): void {
     this.#tell({ type: 'call_done', responseId: this.#request.responseId, callId: callId.replaceAll(/[^A-Za-z0-9_-]/g, '').slice(0, 64), name, arguments: argumentsJson })
   }
@@ -122,12 +152,16 @@ export class ResponseRun {
     const { voice, speed, format } = this.#request
     const plain = plainFormat(format)
     const stream = this.#deps.tts.speak({ voice, speed, language: null, sampleRateHz: plain.sampleRateHz, signal: this.#stop.signal })
-    return { stream, spoken: this.#carry(stream, createEncoder(plain)).finally(() => this.#spoken.push(stream.close())) }
+    const spoken = this.#carry(stream, createEncoder(plain)).finally(() => this.#spoken.push(stream.close()))
+    spoken.catch(() => {})
+    this.#voices.push(spoken)
+    return { stream, spoken }
   }
 
   async #carry(stream: TtsStream, encoder: Encoder): Promise<void> {
     const { responseId } = this.#request
     for await (const event of stream.events) {
+      if (this.#voice?.stream !== stream) return
       if (event.type === 'audio') {
         this.#tell({ type: 'speech_audio', responseId, audio: encoder.encode(event.pcm), ms: durationMs(event.pcm, encoder.format.sampleRateHz) })
         if (!this.#stop.signal.aborted) await this.#deps.play?.(event.pcm, encoder.format.sampleRateHz)

@@ -1,7 +1,8 @@
 import { realtime } from '@trunkline/channels'
-import type { Vendor } from '@trunkline/agents'
+import type { Breakers, Link } from '@trunkline/agents'
 import type { Clock, Logger } from '@trunkline/core'
 import { createDecoder, createEncoder, type Pcm, type SampleRateHz, type SttEngine, type TtsEngine, type Vad } from '@trunkline/media'
+import type { Allowance } from './allowance.ts'
 import { InputSound, plainFormat } from './input-sound.ts'
 import { LegInput } from './leg-input.ts'
 import { Playout, type PlayoutOptions } from './playout.ts'
@@ -22,8 +23,9 @@ export type SessionDeps = {
   /** Null: nobody here can write down what is said. */
   stt: SttEngine | null
   tts: TtsEngine
-  vendor: Vendor
-  model: string
+  links: readonly Link[]
+  breakers: Breakers
+  allowance: Allowance
   clock: Clock
   log: Logger
   purse: Purse
@@ -247,9 +249,9 @@ export class SessionHost {
   }
 
   #answer(request: realtime.ResponseRequest): void {
-    const { vendor, model, tts, purse, log } = this.#deps
+    const { links, breakers, allowance, tts, purse, clock, log } = this.#deps
     const run = new ResponseRun(request, {
-      vendor, model, tts, purse, log,
+      links, breakers, allowance, tts, purse, clock, log,
       play: this.#playout ? (pcm, rateHz) => this.#play(request.responseId, pcm, rateHz) : undefined,
       view: (wanted) => this.#view(wanted),
       tell: (happening) => {

@@ -1,8 +1,9 @@
-import type { Vendor, VendorDirectory } from '@trunkline/agents'
+import { Breakers, type Link, type VendorDirectory } from '@trunkline/agents'
 import { realtime } from '@trunkline/channels'
 import { AppError, type Clock, type Logger, type PromptContent } from '@trunkline/core'
-import { ledger, type Cache, type Db, type SessionBook, type SessionHold } from '@trunkline/db'
+import { ledger, type Cache, type Db, type Limiter, type SessionBook, type SessionHold } from '@trunkline/db'
 import type { Pcm, SampleRateHz, SpeechHouse } from '@trunkline/media'
+import { createAllowance, type RequestLimits } from './allowance.ts'
 import type { Visit } from './door.ts'
 import { CallSign } from './call-sign.ts'
 import { Keeper } from './keeper.ts'
@@ -19,15 +20,16 @@ export type SessionsDeps = {
   db: Db
   cache: Cache
   book: SessionBook
+  limiter: Limiter
   vendors: VendorDirectory
   speech: SpeechHouse
   clock: Clock
   log: Logger
-  limits: { sessionSecondsMax: number; beta: boolean }
+  limits: { sessionSecondsMax: number; beta: boolean; perMinute: RequestLimits }
 }
 
 /** What is known before there is a socket: who answers, and with what the session begins or goes on. */
-export type Opening = { vendor: Vendor; model: string; config: realtime.SessionConfig; back: Back | null }
+export type Opening = { links: readonly Link[]; config: realtime.SessionConfig; back: Back | null }
 type Back = { hold: SessionHold; state: realtime.SessionState }
 
 /** A call's own: its name, and the way to its caller's ear. */
@@ -55,12 +57,14 @@ export class Sessions {
 
   /** The same for all: thousands that say nothing must cost little. */
   readonly #speech: Pick<SessionDeps, 'vad' | 'stt' | 'tts'>
+  readonly #breakers: Breakers
   readonly #onCharged: (tenantId: string) => void
 
   constructor(deps: SessionsDeps) {
     this.#deps = deps
     const { speech, db, cache } = deps
     this.#speech = { vad: speech.vad, stt: speech.stt(), tts: speech.tts() }
+    this.#breakers = new Breakers(deps.clock)
     const balances = ledger.createBalances(db, cache)
     this.#onCharged = (tenantId) => void balances.changed([tenantId]).catch(() => {})
     this.#stopListening = deps.book.listen(async (sessionId) => this.#live.get(sessionId)?.end('the session goes on elsewhere'))
@@ -73,10 +77,10 @@ export class Sessions {
   /** Takes a session that somebody comes back to: from here on it is this process's. Throws AppError. */
   async prepare({ tenantId, sessionId, model, agent, made }: Visit): Promise<Opening> {
     if (this.#closing) throw new AppError('unavailable', { message: 'This process goes away. Try again.', retryAfterMs: 1_000 })
-    const answers = await this.#answers(tenantId, model, agent)
+    const links = await this.#answers(tenantId, model, agent)
     const back = sessionId === null ? null : await this.#takeBack(sessionId, tenantId)
-    if (back) return { ...answers, config: back.state.config, back }
-    return { ...answers, config: made?.config ?? realtime.realtimeDefaults({ model, voice: VOICE, ...(agent ? { instructions: agent.instructions } : {}) }), back }
+    if (back) return { links, config: back.state.config, back }
+    return { links, config: made?.config ?? realtime.realtimeDefaults({ model, voice: VOICE, ...(agent ? { instructions: agent.instructions } : {}) }), back }
   }
 
   /** `call`: over WebRTC, where sound is no event; its client cannot come back to it, only hang up. */
@@ -89,7 +93,7 @@ export class Sessions {
     const facts = { tenantId, projectId, model, expiresAtMs: expiresAtS * 1_000 }
     const hold = opening.back?.hold ?? { sessionId: id, epoch: 1 }
     const keeper = call ? new CallSign({ book, hold, facts, clock, log }) : new Keeper({ book, hold, facts, clock, log, onTaken: () => void end('the session goes on elsewhere') })
-    const host = new SessionHost(outlet, realtime.realtimeCodec(visit.beta), first, { ...this.#engines(tenantId, opening), playout: call?.playout ?? null, changed: (state) => keeper.changed(state) })
+    const host = new SessionHost(outlet, realtime.realtimeCodec(visit.beta), first, { ...this.#engines(visit, opening), playout: call?.playout ?? null, changed: (state) => keeper.changed(state) })
     const cancelExpiry = clock.after(facts.expiresAtMs - clock.nowMs(), () => {
       host.expire()
       this.#keepUntil(keeper.forget())
@@ -143,19 +147,26 @@ export class Sessions {
     return { hold: taken.hold, state: realtime.restore(taken.kept) }
   }
 
-  /** Which supplier answers. */
-  async #answers(tenantId: string, model: string, agent: PromptContent | null): Promise<Pick<Opening, 'vendor' | 'model'>> {
+  /** Who answers: an agent's own model, then the one behind it. Another tenant's supplier is none. */
+  async #answers(tenantId: string, model: string, agent: PromptContent | null): Promise<readonly Link[]> {
     const { vendors } = this.#deps
-    const wanted = agent && agent.vendor !== 'rules' ? { vendor: agent.vendor, model: agent.model } : { vendor: 'openai' as const, model: model || TRANSCRIPTION_MODEL }
-    const vendor = (await vendors.find(wanted.vendor, tenantId)) ?? (await vendors.find('compatible', tenantId))
+    const wanted = agent && agent.vendor !== 'rules' ? [agent, ...(agent.fallback ? [agent.fallback] : [])] : [{ vendor: 'openai' as const, model: model || TRANSCRIPTION_MODEL }]
+    const links: Link[] = []
+    for (const { vendor: id, model: name } of wanted) {
+      const vendor = id === 'rules' ? null : await vendors.find(id, tenantId)
+      if (vendor) links.push({ vendor, model: name })
+    }
+    if (links.length > 0) return links
+    const vendor = await vendors.find('compatible', tenantId)
     if (!vendor) throw new AppError('invalid_state', { message: 'No model supplier is set up for this tenant. Add a vendor key.' })
-    return { vendor, model: wanted.model }
+    return [{ vendor, model: wanted[0]!.model }]
   }
 
-  #engines(tenantId: string, { vendor, model }: Opening) {
-    const { db, clock, log } = this.#deps
-    const purse = createPurse({ db, tenantId, model: { vendor: vendor.id, model }, clock, log, onCharged: this.#onCharged })
-    return { ...this.#speech, vendor, model, clock, log, purse }
+  #engines({ tenantId, projectId, projectPerMinute }: Visit, { links }: Opening) {
+    const { db, limiter, clock, log, limits } = this.#deps
+    const purse = createPurse({ db, tenantId, models: links.map(({ vendor, model }) => ({ vendor: vendor.id, model })), clock, log, onCharged: this.#onCharged })
+    const allowance = createAllowance(limiter, limits.perMinute, { tenantId, projectId, projectPerMinute })
+    return { ...this.#speech, links, breakers: this.#breakers, allowance, clock, log, purse }
   }
 
   #keepUntil(done: Promise<void>): void {

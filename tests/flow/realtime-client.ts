@@ -1,0 +1,53 @@
+import { once } from 'node:events'
+import { WebSocket } from 'ws'
+import type { Json } from './business.ts'
+
+/** A client of the Realtime socket that knows nothing but the wire. Every event is kept, in order. */
+export type RealtimeClient = {
+  socket: WebSocket
+  events: Json[]
+  of(type: string): Json[]
+  /** The nth event of a type, when it is there. */
+  until(type: string, nth?: number): Promise<Json>
+  send(event: object): void
+  /** Code and reason. */
+  closed: Promise<[number, Buffer]>
+  /** What it heard over HTTP instead of a socket. */
+  refused: Promise<{ status: number; retryAfter: string | undefined; body: Json }>
+}
+
+/** `url`: of a voice, `http` or `ws`. */
+export function dialRealtime(url: string, key: string, query = 'model=gpt-realtime'): RealtimeClient {
+  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/realtime?${query}`, { headers: { authorization: `Bearer ${key}` } })
+  const events: Json[] = []
+  const waiting = new Set<() => void>()
+  socket.on('message', (data: Buffer) => {
+    events.push(JSON.parse(data.toString()))
+    for (const look of waiting) look()
+  })
+  const closed = once(socket, 'close') as Promise<[number, Buffer]>
+  closed.catch(() => {})
+  socket.on('error', () => {})
+  const of = (type: string) => events.filter((event) => event.type === type)
+  const until = (type: string, nth = 1) =>
+    new Promise<Json>((resolve) => {
+      const look = () => {
+        const found = of(type)[nth - 1]
+        if (!found) return
+        waiting.delete(look)
+        resolve(found)
+      }
+      waiting.add(look)
+      look()
+    })
+  const refused = new Promise<{ status: number; retryAfter: string | undefined; body: Json }>((resolve) => {
+    socket.on('unexpected-response', (_, response) => {
+      let text = ''
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()))
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, retryAfter: response.headers['retry-after'], body: JSON.parse(text) }))
+    })
+  })
+  return { socket, events, of, until, send: (event) => socket.send(JSON.stringify(event)), closed, refused }
+}
+
+export const userSays = (text: string) => ({ type: 'conversation.item.create', item: { type: 'message', role: 'user', content: [{ type: 'input_text', text }] } })
