@@ -102,3 +102,6 @@ export type SimulatedCall = z.infer<typeof SimulatedCall>
 /** Who places simulated calls. Tenants cannot write it: such calls cost no carrier, and leave no lead and no summary. */
 export const SIMULATED_BY = 'simulation:'
 export const isSimulated = ({ placedBy }: { placedBy: string }): boolean => placedBy.startsWith(SIMULATED_BY)
+
+/** Tells the voice processes that a simulation waits, or was cancelled. */
+export const SIMULATIONS_BELL = 'simulations'

@@ -102,6 +102,18 @@ describe('a simulated caller', { timeout: 90_000 }, () => {
     expect(await town.rows("SELECT purpose FROM usage_records WHERE call_id = $1 AND purpose NOT IN ('stt', 'tts') AND outcome = 'ok'", [result.call_id])).not.toEqual([])
   })
 
+  it('rings again when the process that had the simulation lost it, and is judged once', async () => {
+    const made = await business.ok('POST', '/v1/simulations', { agent_id: telephone.agentId, callers: [{ voice, script: [{ say: 'When do you open?' }] }], assertions: [{ heard: 'nine' }] })
+    const answered = (count: number) => town.until('SELECT 1 FROM calls WHERE placed_by = $1 AND answered_at IS NOT NULL', [`simulation:${made.id}`], (rows) => rows.length === count)
+    await answered(1)
+    await town.db.system('test', (tx) => tx.query("UPDATE simulations SET epoch = epoch + 1, lease_until = now() - interval '1 second' WHERE id = $1", [made.id]))
+    await answered(2)
+    const read = () => business.ok('GET', `/v1/simulations/${made.id}`)
+    await expect.poll(async () => (await read()).ended_at, { timeout: 60_000, interval: 200 }).not.toBeNull()
+    expect(await read()).toMatchObject({ status: 'completed', passed: true, progress: { calls: 1, done: 1 } })
+    expect(await town.rows("SELECT end_reason FROM calls WHERE placed_by = $1 ORDER BY id", [`simulation:${made.id}`])).toEqual([{ end_reason: 'cancelled' }, { end_reason: 'caller_hung_up' }])
+  })
+
   it('is hung up when the simulation is cancelled', async () => {
     const made = await business.ok('POST', '/v1/simulations', { agent_id: telephone.agentId, callers: [{ script: [{ pause_ms: 60_000 }, { say: 'Too late' }] }] })
     await town.until('SELECT 1 FROM calls WHERE placed_by = $1 AND answered_at IS NOT NULL', [`simulation:${made.id}`], (rows) => rows.length === 1)

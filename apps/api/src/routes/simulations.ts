@@ -1,5 +1,5 @@
 import { compilePattern } from '@trunkline/agents'
-import { AppError, Id, newId, SimulatedCall, Simulation, SimulationStatus } from '@trunkline/core'
+import { AppError, Id, newId, SimulatedCall, Simulation, SIMULATIONS_BELL, SimulationStatus } from '@trunkline/core'
 import { agents, numbers, openJson, simulations, type Tx } from '@trunkline/db'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
@@ -83,7 +83,6 @@ const read = { access: { scope: 'calls:read' } } as const
 const write = { access: { scope: 'calls:write' } } as const
 /** Simulations of one tenant that are not over. */
 const OPEN_MAX = 10
-const BELL = 'simulations'
 
 const Named = z.object({ name: z.string().optional() })
 const view = (row: simulations.KeptSimulation): z.infer<typeof SimulationView> => ({
@@ -115,7 +114,7 @@ function registerCreating(app: ApiApp, deps: ApiDeps): void {
       await audit(tx, request, { action: 'simulation.created', target: { kind: 'simulation', id: row.id }, changes: { agent_id: agent.id, calls: row.callsTotal } })
       return row
     })
-    ports.bell.ring(BELL)
+    ports.bell.ring(SIMULATIONS_BELL)
     return reply.code(202).send(view(made))
   })
 
@@ -125,7 +124,7 @@ function registerCreating(app: ApiApp, deps: ApiDeps): void {
       if (await simulations.cancel(tx, request.params.id)) await audit(tx, request, { action: 'simulation.cancelled', target: { kind: 'simulation', id: request.params.id }, changes: {} })
       return view(await simulations.get(tx, request.params.id))
     })
-    ports.bell.ring(BELL)
+    ports.bell.ring(SIMULATIONS_BELL)
     return answer
   })
 }

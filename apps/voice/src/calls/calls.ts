@@ -32,7 +32,7 @@ const RECOVERED_AT_ONCE = 100
 export type Calls = {
   /**
    * A call whose caller is in this process, and which has a row. Null: it is over, or nobody here can hear. `gone` resolves when everything of it
-   * is written and its recording stored. Throws AppError `unavailable` when this process has no place for it.
+   * is written and its recording stored. Whoever makes such calls limits them. Throws AppError `unavailable` when this process ends.
    */
   join(callId: Id, number: RoutedNumber, line: InnerLine): Promise<{ call: LiveCall; gone: Promise<Gone> } | null>
   /** Takes the upgrade of a call's media socket. Throws AppError for one that may not come in. */
@@ -80,7 +80,7 @@ export function createCalls(deps: CallsDeps): Calls {
   }
 
   async function join(callId: Id, number: RoutedNumber, line: InnerLine): Promise<{ call: LiveCall; gone: Promise<Gone> } | null> {
-    if (closing || live.size >= deps.callsMax) throw new AppError('unavailable', { message: 'No more calls here.', retryAfterMs: 1_000 })
+    if (closing) throw new AppError('unavailable', { message: 'No more calls here.', retryAfterMs: 1_000 })
     const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, deps.leaseMs))
     if (!claimed) return null
     const kept = await deps.db.tenant(number.tenantId, (tx) => calls.get(tx, callId))

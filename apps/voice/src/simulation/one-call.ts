@@ -22,6 +22,7 @@ const BUSY_PAUSE_MS = 3_000
 
 /** One simulated caller rings, talks and is judged. Never throws for what the call did: that is its result. */
 export async function runOneCall(deps: OneCallDeps, one: OneCall): Promise<SimulatedCall> {
+  if (!deps.speech.stt([])) throw new AppError('unavailable', { message: 'No recogniser of speech is set up: nobody could listen to the agent.' })
   const opened = await openPatiently(deps, one)
   if (opened.endedAt) return resultOf(deps, one, opened, NOBODY)
   const talk = await talkTo(deps, one, opened)
@@ -69,8 +70,7 @@ async function talkTo(deps: OneCallDeps, one: OneCall, call: calls.Call): Promis
   const answers: TurnResult[] = []
   let endedBy: Talk['endedBy'] = null
   let live: LiveCall | null = null
-  const stt = deps.speech.stt([], { onUsage: (speech) => live?.alsoUsed({ speech }) })
-  if (!stt) throw new AppError('unavailable', { message: 'No recogniser of speech is set up: nobody could listen to the agent.' })
+  const stt = deps.speech.stt([], { onUsage: (speech) => live?.alsoUsed({ speech }) })!
   const stop = new AbortController()
   const ear = new CallerEar(stt, VoiceSettings.parse(one.number.settings).voice.language, stop.signal)
   const phone = new SimulatedPhone({

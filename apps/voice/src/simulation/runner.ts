@@ -1,4 +1,4 @@
-import { newId, Simulation, type Id, type SimulatedCall } from '@trunkline/core'
+import { newId, Simulation, SIMULATIONS_BELL, type Id, type SimulatedCall } from '@trunkline/core'
 import { openJson, sealJson, simulations, type Bell, type NumberRouting } from '@trunkline/db'
 import { runOneCall, type OneCall, type OneCallDeps } from './one-call.ts'
 
@@ -9,8 +9,6 @@ export type SimulationRunner = {
   /** Gives what runs back, so that another process goes on after the last call that is over. */
   close(): Promise<void>
 }
-
-export const SIMULATION_BELL = 'simulations'
 
 /** Simulations of this process at a time, and calls of one at a time: customers' calls have the rest of it. */
 const AT_ONCE = 3
@@ -37,7 +35,8 @@ export function createRunner(deps: RunnerDeps): SimulationRunner {
       running.set(held.id, run)
       run.done = carryOut(deps, run)
         .catch((error: unknown) => fail(deps, run, error))
-        .finally(() => running.delete(held.id))
+        // It may have been lost and claimed again meanwhile.
+        .finally(() => running.get(held.id) === run && running.delete(held.id))
     }
   }
 
@@ -56,7 +55,7 @@ export function createRunner(deps: RunnerDeps): SimulationRunner {
       })
   }
   const timer = setInterval(glance, LOOK_MS)
-  const unlisten = deps.bell.listen(SIMULATION_BELL, glance)
+  const unlisten = deps.bell.listen(SIMULATIONS_BELL, glance)
   glance()
 
   return {
