@@ -10,7 +10,6 @@ export type DueConversation = {
   tenantId: Id
   projectId: Id
   numberId: Id
-  contactId: Id
   lastSeq: number
   extractedSeq: number
   firstUnextractedAt: Date
@@ -27,12 +26,12 @@ export type DueConversation = {
  */
 export async function takeDueConversations(tx: Tx, limit: number, leaseMs: number): Promise<DueConversation[]> {
   await tx.query('UPDATE conversations SET extraction_due_at = NULL, first_unextracted_at = NULL WHERE extraction_due_at <= now() AND last_seq <= extracted_seq')
-  const { rows } = await tx.query<{ id: Id; tenant_id: Id; project_id: Id; number_id: Id; contact_id: Id; last_seq: string; extracted_seq: string; first_unextracted_at: Date | null; last_message_at: Date; extraction_failures: number; prompt_id: Id | null; call_ended: boolean }>(
+  const { rows } = await tx.query<{ id: Id; tenant_id: Id; project_id: Id; number_id: Id; last_seq: string; extracted_seq: string; first_unextracted_at: Date | null; last_message_at: Date; extraction_failures: number; prompt_id: Id | null; call_ended: boolean }>(
     `WITH due AS (SELECT id FROM conversations WHERE extraction_due_at <= now() ORDER BY extraction_due_at LIMIT $1 FOR UPDATE SKIP LOCKED)
      UPDATE conversations c SET extraction_due_at = now() + make_interval(secs => $2::float8 / 1000) FROM due
      LEFT JOIN conversations d ON d.id = due.id LEFT JOIN agents a ON a.id = d.agent_id
      WHERE c.id = due.id
-     RETURNING c.id, c.tenant_id, c.project_id, c.number_id, c.contact_id, c.last_seq, c.extracted_seq, c.first_unextracted_at, c.last_message_at, c.extraction_failures, a.prompt_id,
+     RETURNING c.id, c.tenant_id, c.project_id, c.number_id, c.last_seq, c.extracted_seq, c.first_unextracted_at, c.last_message_at, c.extraction_failures, a.prompt_id,
        EXISTS (SELECT 1 FROM calls k WHERE k.conversation_id = c.id AND k.ended_at > c.last_message_at - interval '10 seconds') AS call_ended`,
     [limit, leaseMs],
     'leads_take',
@@ -42,7 +41,6 @@ export async function takeDueConversations(tx: Tx, limit: number, leaseMs: numbe
     tenantId: row.tenant_id,
     projectId: row.project_id,
     numberId: row.number_id,
-    contactId: row.contact_id,
     lastSeq: Number(row.last_seq),
     extractedSeq: Number(row.extracted_seq),
     firstUnextractedAt: row.first_unextracted_at ?? row.last_message_at,
@@ -85,10 +83,12 @@ const hasSubstance = (fields: LeadFields) => [fields.name, fields.email, fields.
 
 /** Later extractions add and correct; what they do not mention stays. */
 async function upsertLead(tx: Tx, due: DueConversation, fields: LeadFields, extractedBy: string): Promise<void> {
+  // Whose conversation it is may have changed while the model thought: a merge under way is waited for, and the next one waits for us.
+  await tx.query('SELECT 1 FROM conversations v JOIN contacts c ON c.id = v.contact_id WHERE v.id = $1 FOR KEY SHARE OF c', [due.id], 'leads_contact')
   const text = (value: string | null) => (value === null ? null : storableText(value))
   const { rows } = await tx.query<{ id: Id; is_new: boolean }>(
     `INSERT INTO leads AS l (id, tenant_id, project_id, conversation_id, number_id, contact_id, name, email, phone, company, intent, urgency, budget, fit, engagement, demo_datetime, smart_notification, evidence_message_ids, extracted_seq, extracted_by)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+     VALUES ($1, $2, $3, $4, $5, (SELECT contact_id FROM conversations WHERE id = $4), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
      ON CONFLICT (conversation_id) DO UPDATE SET
        name = coalesce(excluded.name, l.name), email = coalesce(excluded.email, l.email), phone = coalesce(excluded.phone, l.phone),
        company = coalesce(excluded.company, l.company), intent = coalesce(excluded.intent, l.intent), urgency = coalesce(excluded.urgency, l.urgency),
@@ -99,7 +99,7 @@ async function upsertLead(tx: Tx, due: DueConversation, fields: LeadFields, extr
      WHERE l.extracted_seq < excluded.extracted_seq
      RETURNING l.id, l.id = $1 AS is_new`,
     [
-      newId(), due.tenantId, due.projectId, due.id, due.numberId, due.contactId,
+      newId(), due.tenantId, due.projectId, due.id, due.numberId,
       text(fields.name), text(fields.email), text(fields.phone), text(fields.company), text(fields.intent), fields.urgency, text(fields.budget), fields.fit, fields.engagement,
       fields.demoDatetime, text(fields.smartNotification), fields.evidenceMessageIds, due.lastSeq, extractedBy,
     ],
