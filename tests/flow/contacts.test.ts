@@ -78,7 +78,7 @@ describe('a person on WhatsApp who is also a visitor of the web chat', () => {
     await chat.say('Do you repair tandems?')
     await phone.say('And when do you open?')
     const together = await belongingsOf(phone.contactId)
-    expect(together).toEqual({ kinds: [...apart[0]!.kinds, 'visitor'].toSorted(), conversations: [phone.conversationId, chat.conversationId].toSorted(), leads: [phoneLead.id, chatLead.id].toSorted(), messages: 8 })
+    expect(together).toEqual({ kinds: [...apart[0]!.kinds, 'visitor'].toSorted(), conversations: [phone.conversationId, chat.conversationId].toSorted(), leads: [String(phoneLead.id), String(chatLead.id)].toSorted(), messages: 8 })
     // One person, two windows: nothing of the one is shown in the other.
     expect((await chat.visitor.messages()).map((message) => message.author)).toEqual(['visitor', 'agent', 'visitor', 'agent'])
     expect(town.sandbox.journal.sends({ number: phone.number.address })).toHaveLength(2)
