@@ -3,7 +3,7 @@ import type { Pcm, SampleRateHz } from '../frame.ts'
 export type EchoVerdict = {
   /** What was heard is our own voice, and nothing else that matters. */
   isEcho: boolean
-  /** How alike the last half second is to what we played, -1 to 1, at the delay of the echo (or at the best one, while none is known). */
+  /** How alike the last half second is to what we played, -1 to 1, at the delay of the echo (or at the best one, while none is known); 0 while nothing loud is heard. */
   correlation: number
   /** From due to heard; null: this line has shown no echo. */
   delayMs: number | null

@@ -128,8 +128,10 @@ class Gate implements EchoGate {
     this.#recent[hop % REMEMBERED]!.set(powers)
     this.#isCompared = true
     this.#likeness.push(powers, hop)
-    this.#verdict.correlation = this.#likeness.correlation
+    this.#verdict.correlation = 0
     if (!this.#noise.isLoud(powers)) return this.#heardNothing(hop)
+    this.#likeness.seek(hop)
+    this.#verdict.correlation = this.#likeness.correlation
     this.#loud++
     this.#seek(hop)
     return this.#line === 'echoes' ? this.#judge(powers, hop) : this.#hold()

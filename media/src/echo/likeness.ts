@@ -17,7 +17,7 @@ export class Likeness {
   readonly #mean = new Float64Array(BANDS)
   readonly #loudness = new Float64Array(BANDS)
   #square = 0
-  /** The best delay of the last hop, and its correlation, -1 to 1. */
+  /** The best delay when it was last sought, and its correlation, -1 to 1. */
   delay = 0
   correlation = 0
 
@@ -42,8 +42,8 @@ export class Likeness {
       square += loudness * loudness
     }
     this.#square = KEEP * this.#square + (1 - KEEP) * square
-    for (let delay = 0; delay < DELAYS; delay++) this.#product[delay] = KEEP * this.#product[delay]! + (1 - KEEP) * this.#together(hop - MIN_DELAY_HOPS - delay)
-    this.#findBest(hop)
+    const isSilent = square === 0
+    for (let delay = 0; delay < DELAYS; delay++) this.#product[delay] = KEEP * this.#product[delay]! + (isSilent ? 0 : (1 - KEEP) * this.#together(hop - MIN_DELAY_HOPS - delay))
   }
 
   /** -1 to 1. */
@@ -70,7 +70,8 @@ export class Likeness {
     return sum
   }
 
-  #findBest(hop: number): void {
+  /** Sets `delay` and `correlation` after the push of this hop. Costs more than the push: for when there is something to be alike. */
+  seek(hop: number): void {
     this.correlation = -1
     for (let delay = 0; delay < DELAYS; delay++) {
       const correlation = this.at(delay, hop)
