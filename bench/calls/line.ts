@@ -2,7 +2,7 @@ import { WebSocket } from 'ws'
 import { sharedMs } from './clock.ts'
 import { Listener, type Findings } from './listener.ts'
 import { keyOf } from './script.ts'
-import { CONNECTED, IDENTITY_FRAMES, identityPayload, markMessage, mediaMessage, QUIET_PAYLOAD, startMessage, stopMessage, streamSid } from './twilio.ts'
+import { CONNECTED, IDENTITY_FRAMES, identityPayload, markMessage, mediaMessage, QUIET_PAYLOAD, startMessage, stopMessage, streamSid, withIdentity } from './twilio.ts'
 
 /** What one caller sees of one question, by its key; times of `sharedMs`. */
 export type Sighting = {
@@ -45,6 +45,7 @@ export class Line {
   readonly #socket: WebSocket
   readonly #listener: Listener
   readonly #sid: string
+  readonly #identity: string
   readonly #marks: { name: string; dueMs: number }[] = []
   #phase: Phase = 'waiting'
   /** When this phase ends by itself. */
@@ -65,6 +66,7 @@ export class Line {
     this.#plan = plan
     this.#listener = new Listener(plan.findings)
     this.#sid = streamSid(plan.index)
+    this.#identity = identityPayload(plan.index)
     this.#socket = new WebSocket(plan.url, { perMessageDeflate: false, headers: { 'x-twilio-signature': plan.signature } })
     this.#socket.on('open', () => {
       this.#socket.send(CONNECTED)
@@ -164,7 +166,7 @@ export class Line {
   }
 
   #payload(nowMs: number): string {
-    if (this.#frame < IDENTITY_FRAMES) return identityPayload(this.#plan.index)
+    if (this.#frame < IDENTITY_FRAMES) return this.#identity
     if (this.#phase !== 'asking') return QUIET_PAYLOAD
     const { payloads, lastLoud } = this.#plan.question
     const payload = payloads[this.#askedFrame]!
@@ -174,7 +176,7 @@ export class Line {
       this.#phase = 'waiting'
       this.#untilMs = nowMs + PATIENCE_MS
     }
-    return payload
+    return withIdentity(this.#identity, payload)
   }
 
   get #key(): string {

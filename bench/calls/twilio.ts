@@ -34,8 +34,8 @@ export const mediaMessage = (sid: string, frame: number, payload: string): strin
 export const QUIET_PAYLOAD = Buffer.alloc(FRAME_BYTES, SILENCE).toString('base64')
 
 /**
- * A call's number, in the first samples of its first frames: the recogniser then knows whom it hears. G.711 is read without loss, so what
- * was a byte here is the same sample there.
+ * A call's number, in the first samples of its first frames and of all in which somebody speaks: a recogniser knows whom it hears, also one
+ * that was called in later. G.711 is read without loss, so what was a byte here is the same sample there.
  */
 const IDENTITY_MARK = 0x85
 const IDENTITY_BASE = 0x90
@@ -47,6 +47,9 @@ export function identityPayload(index: number): string {
   frame.set([IDENTITY_MARK, IDENTITY_BASE + Math.floor(index / DIGITS), IDENTITY_BASE + (index % DIGITS)])
   return frame.toString('base64')
 }
+
+/** Three bytes are four characters. */
+export const withIdentity = (identity: string, payload: string): string => identity.slice(0, 4) + payload.slice(4)
 
 /** G.711 table 2a, of positive codes: what a byte is as a sample of 16 bits. */
 const linearOf = (byte: number): number => {

@@ -37,9 +37,8 @@ export class Recogniser {
 
   #hear(frame: Buffer): void {
     this.#frames += 1
-    const identity = identityOf(frame)
-    this.#call ??= identity
-    if (identity === null && isLoud(frame)) this.#loud()
+    this.#call ??= identityOf(frame)
+    if (isLoud(frame)) this.#loud()
     if (this.#spokeSince === null) return
     const spokenMs = (this.#frames - this.#spokeSince) * FRAME_MS
     const quietMs = (this.#frames - this.#loudFrame) * FRAME_MS
@@ -89,7 +88,8 @@ export class Recogniser {
   }
 }
 
+/** The first samples say who it is. */
 function isLoud(frame: Buffer): boolean {
-  for (let at = 0; at + 1 < frame.length; at += LOOK_EVERY_BYTES) if (Math.abs(frame.readInt16LE(at)) > LOUD) return true
+  for (let at = LOOK_EVERY_BYTES; at + 1 < frame.length; at += LOOK_EVERY_BYTES) if (Math.abs(frame.readInt16LE(at)) > LOUD) return true
   return false
 }
