@@ -54,7 +54,7 @@ async function run(stack: Stack, options: BenchOptions): Promise<BenchReport> {
   }
 }
 
-const voiceOf = (stack: Stack): Promise<Server> => stack.voice({ OPENAI_API_KEY: 'bench', OPENAI_BASE_URL: 'http://127.0.0.1:9', SESSIONS_MAX: '20000', DB_CONNECTIONS: '2' })
+const voiceOf = (stack: Stack): Promise<Server> => stack.voice({ OPENAI_API_KEY: 'bench', OPENAI_BASE_URL: 'http://127.0.0.1:9', SESSIONS_MAX: '20000', SESSIONS_PER_TENANT_MAX: '0', DB_CONNECTIONS: '2' })
 const addressOf = ({ url }: Server): string => `${url.replace('http', 'ws')}/v1/realtime?model=gpt-realtime`
 const kib = (bytes: number): string => (bytes / 1_024).toFixed(1)
 

@@ -84,7 +84,7 @@ describe('rate_limits.updated', { timeout: 30_000 }, () => {
     const price = priceOf(cardAt(Date.now()), 'openai', 'gpt-realtime').outputMicros
     const [before] = await town.rows<{ micros: string }>("SELECT balance_micros::text AS micros FROM accounts WHERE tenant_id = $1 AND kind = 'available'", [business.tenantId])
     await ask(client)
-    const [{ tokens }] = limitsOf(client) as [{ tokens: Json }]
+    const { tokens } = limitsOf(client)[0]!
     expect(tokens.limit).toBe(Number((BigInt(before!.micros) * 1_000_000n) / price))
     expect(tokens.remaining).toBeLessThan(tokens.limit)
     await town.until<{ held: string }>("SELECT balance_micros::text AS held FROM accounts WHERE tenant_id = $1 AND kind = 'held'", [business.tenantId], ([row]) => row!.held === '0')

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { WebSocket } from 'ws'
 import type { Json } from './business.ts'
 
@@ -25,8 +24,7 @@ export function dialRealtime(url: string, key: string, query = 'model=gpt-realti
     events.push(JSON.parse(data.toString()))
     for (const look of waiting) look()
   })
-  const closed = once(socket, 'close') as Promise<[number, Buffer]>
-  closed.catch(() => {})
+  const closed = new Promise<[number, Buffer]>((resolve) => socket.on('close', (code, reason) => resolve([code, reason])))
   socket.on('error', () => {})
   const of = (type: string) => events.filter((event) => event.type === type)
   const until = (type: string, nth = 1) =>

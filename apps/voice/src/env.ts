@@ -36,6 +36,8 @@ const Env = z.object({
   DB_CONNECTIONS: count(5, { max: 200 }),
   /** Realtime sessions of this process; more are told to try elsewhere. */
   SESSIONS_MAX: count(2_000, { max: 20_000 }),
+  /** Realtime sessions of one tenant at a time, over all processes; 0: no limit. */
+  SESSIONS_PER_TENANT_MAX: count(500, { min: 0, max: 1_000_000 }),
   /** Requests a minute, the same as the API's: a Realtime response counts as one. */
   RATE_LIMIT_TENANT: count(6_000, { min: 0 }),
   RATE_LIMIT_PROJECT: count(3_000, { min: 0 }),

@@ -3,10 +3,10 @@ import { AppError, type Logger } from '@trunkline/core'
 import { PlayoutClock, type DataChannel, type MediaPlane } from '@trunkline/media'
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { admitCall, ownerOf, type DoorDeps } from './door.ts'
+import { admitCall, ownerOf, type DoorDeps, type Visit } from './door.ts'
 import { readOffer } from './offer.ts'
 import { PeerOutlet } from './peer-outlet.ts'
-import type { LiveSession, Sessions } from './sessions.ts'
+import type { LiveSession, Opening, Sessions } from './sessions.ts'
 
 export type CallsDeps = DoorDeps & {
   sessions: Sessions
@@ -40,6 +40,14 @@ export function serveCalls(deps: CallsDeps): RealtimeCalls {
     const offer = await readOffer(request)
     const visit = await admitCall({ ...offer, credential: bearerOf(request) }, deps)
     const opening = await sessions.prepare(visit)
+    const { callId, answer } = await connect(plane, offer.sdp, visit, opening).catch(async (error: unknown) => {
+      await opening.place.release()
+      throw error
+    })
+    response.writeHead(201, { 'content-type': 'application/sdp', location: `${PATH}/${callId}`, ...CORS }).end(answer)
+  }
+
+  async function connect(plane: MediaPlane, offerSdp: string, visit: Visit, opening: Opening): Promise<{ callId: string; answer: string }> {
     const callId = `rtc_${randomBytes(12).toString('hex')}`
     const room = await plane.openRoom(callId)
     const outlet = new PeerOutlet((reason) => room.close(reason), log)
@@ -50,23 +58,25 @@ export function serveCalls(deps: CallsDeps): RealtimeCalls {
         if (label !== CHANNEL || !outlet.open(channel)) return channel.close()
         channel.onMessage((text) => session?.receive(text))
       }
-      const leg = await room.join('caller', { kind: 'webrtc', offerSdp: offer.sdp, onAnswer: (sdp) => (answer = sdp), onDataChannel: channels })
+      const leg = await room.join('caller', { kind: 'webrtc', offerSdp, onAnswer: (sdp) => (answer = sdp), onDataChannel: channels })
       const talk = sessions.open(visit, opening, outlet, { callId, playout: { wheel, leg, onFault: (error) => log.error({ error, callId }, 'the playout of a call failed') } })
       session = talk
       leg.onFrame((pcm) => talk.hear(pcm, leg.sampleRateHz))
-      const { promise, resolve } = Promise.withResolvers<void>()
-      live.add(promise)
+      const { promise: ended, resolve } = Promise.withResolvers<void>()
+      live.add(ended)
       leg.onClosed((reason) => {
         log.info({ callId, reason }, 'a call over WebRTC has ended')
         room.close(reason)
-        void talk.leave().then(resolve)
-        live.delete(promise)
+        void talk.leave().then(() => {
+          live.delete(ended)
+          resolve()
+        })
       })
+      return { callId, answer }
     } catch (error) {
       room.close('refused')
       throw error
     }
-    response.writeHead(201, { 'content-type': 'application/sdp', location: `${PATH}/${callId}`, ...CORS }).end(answer)
   }
 
   async function hangUp(callId: string, request: IncomingMessage, response: ServerResponse): Promise<void> {

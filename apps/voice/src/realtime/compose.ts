@@ -1,7 +1,7 @@
 import type { VendorDirectory } from '@trunkline/agents'
 import type { realtime } from '@trunkline/channels'
 import type { Clock, Logger } from '@trunkline/core'
-import { createClientSecrets, createLimiter, createSessionBook, type Access, type Cache, type Db, type Keyring, type Redis } from '@trunkline/db'
+import { createClientSecrets, createLimiter, createPlaces, createSessionBook, type Access, type Cache, type Db, type Keyring, type Redis } from '@trunkline/db'
 import type { SpeechHouse } from '@trunkline/media'
 import type { VoiceEnv } from '../env.ts'
 import type { PlaneDoor } from '../plane.ts'
@@ -10,7 +10,7 @@ import { serveCalls, type RealtimeCalls } from './calls.ts'
 import { serveSockets, type Sockets } from './sockets.ts'
 
 export type RealtimeDeps = {
-  env: Pick<VoiceEnv, 'SESSIONS_MAX' | 'SESSION_SECONDS_MAX' | 'REALTIME_BETA' | 'RATE_LIMIT_TENANT' | 'RATE_LIMIT_PROJECT'>
+  env: Pick<VoiceEnv, 'SESSIONS_MAX' | 'SESSIONS_PER_TENANT_MAX' | 'SESSION_SECONDS_MAX' | 'REALTIME_BETA' | 'RATE_LIMIT_TENANT' | 'RATE_LIMIT_PROJECT'>
   access: Access
   db: Db
   redis: Redis
@@ -29,8 +29,8 @@ export type RealtimeHere = Pick<Sockets, 'upgrade' | 'close'> & Pick<RealtimeCal
 export function composeRealtime({ env, access, db, redis, cache, keyring, vendors, speech, plane, clock, log }: RealtimeDeps): RealtimeHere {
   const secrets = createClientSecrets<realtime.SecretGrant>({ redis, keyring, purpose: 'realtime' })
   const book = createSessionBook({ redis, keyring })
-  const limits = { sessionsMax: env.SESSIONS_MAX, sessionSecondsMax: env.SESSION_SECONDS_MAX, beta: env.REALTIME_BETA, perMinute: { tenant: env.RATE_LIMIT_TENANT, project: env.RATE_LIMIT_PROJECT } }
-  const sessions = new Sessions({ db, cache, book, limiter: createLimiter({ redis }), vendors, speech, clock, log, limits })
+  const limits = { sessionsMax: env.SESSIONS_MAX, perTenant: env.SESSIONS_PER_TENANT_MAX, sessionSecondsMax: env.SESSION_SECONDS_MAX, beta: env.REALTIME_BETA, perMinute: { tenant: env.RATE_LIMIT_TENANT, project: env.RATE_LIMIT_PROJECT } }
+  const sessions = new Sessions({ db, cache, book, limiter: createLimiter({ redis }), places: createPlaces({ redis, kind: 'sessions', clock }), vendors, speech, clock, log, limits })
   const door = { access, db, secrets, book, clock, log, limits, sessions }
   const sockets = serveSockets(door)
   const calls = serveCalls({ ...door, plane })

@@ -1,7 +1,8 @@
 import { Breakers, type Link, type VendorDirectory } from '@trunkline/agents'
 import { realtime } from '@trunkline/channels'
 import { AppError, type Clock, type Logger, type PromptContent } from '@trunkline/core'
-import { ledger, type Cache, type Db, type Limiter, type SessionBook, type SessionHold } from '@trunkline/db'
+import { ledger, type Cache, type Db, type Limiter, type Place, type Places, type SessionBook, type SessionHold } from '@trunkline/db'
+import { randomBytes } from 'node:crypto'
 import type { Pcm, SampleRateHz, SpeechHouse } from '@trunkline/media'
 import { createAllowance, type RequestLimits } from './allowance.ts'
 import type { Visit } from './door.ts'
@@ -14,6 +15,8 @@ import { SessionHost, type Outlet, type SessionDeps } from './session-host.ts'
 const { voice: VOICE, transcriptionModel: TRANSCRIPTION_MODEL } = realtime.USUAL
 /** A drain waits so long for an answer that is being given. */
 const FINISH_MS = 15_000
+/** When a tenant that has all its sessions may ask again. */
+const FULL_MS = 5_000
 const GOING_AWAY = 1001
 
 export type SessionsDeps = {
@@ -21,15 +24,24 @@ export type SessionsDeps = {
   cache: Cache
   book: SessionBook
   limiter: Limiter
+  places: Places
   vendors: VendorDirectory
   speech: SpeechHouse
   clock: Clock
   log: Logger
-  limits: { sessionSecondsMax: number; beta: boolean; perMinute: RequestLimits }
+  limits: { sessionSecondsMax: number; /** Sessions of a tenant at a time; 0: no limit. */ perTenant: number; beta: boolean; perMinute: RequestLimits }
 }
 
 /** What is known before there is a socket: who answers, and with what the session begins or goes on. */
-export type Opening = { links: readonly Link[]; config: realtime.SessionConfig; back: Back | null }
+export type Opening = {
+  links: readonly Link[]
+  config: realtime.SessionConfig
+  /** Of all ids of a new session. */
+  idSeed: string
+  back: Back | null
+  /** Among the tenant's sessions. Released by whoever does not open what was prepared, else by the session's end. */
+  place: Place
+}
 type Back = { hold: SessionHold; state: realtime.SessionState }
 
 /** A call's own: its name, and the way to its caller's ear. */
@@ -78,15 +90,22 @@ export class Sessions {
   async prepare({ tenantId, sessionId, model, agent, made }: Visit): Promise<Opening> {
     if (this.#closing) throw new AppError('unavailable', { message: 'This process goes away. Try again.', retryAfterMs: 1_000 })
     const links = await this.#answers(tenantId, model, agent)
-    const back = sessionId === null ? null : await this.#takeBack(sessionId, tenantId)
-    if (back) return { links, config: back.state.config, back }
-    return { links, config: made?.config ?? realtime.realtimeDefaults({ model, voice: VOICE, ...(agent ? { instructions: agent.instructions } : {}) }), back }
+    const idSeed = made?.idSeed ?? randomBytes(12).toString('hex')
+    const place = await this.#place(tenantId, sessionId ?? `sess_${idSeed}`)
+    try {
+      const back = sessionId === null ? null : await this.#takeBack(sessionId, tenantId)
+      const config = back?.state.config ?? made?.config ?? realtime.realtimeDefaults({ model, voice: VOICE, ...(agent ? { instructions: agent.instructions } : {}) })
+      return { links, config, idSeed, back, place }
+    } catch (error) {
+      await place.release()
+      throw error
+    }
   }
 
   /** `call`: over WebRTC, where sound is no event; its client cannot come back to it, only hang up. */
   open(visit: Visit, opening: Opening, outlet: Outlet, call: CallLine | null = null): LiveSession {
     const { book, clock, log } = this.#deps
-    const first = this.#first(visit, opening, call)
+    const first = this.#first(opening, call)
     const { sessionId, expiresAtS } = first.state
     const id = call?.callId ?? sessionId
     const { tenantId, projectId, model } = visit
@@ -101,6 +120,7 @@ export class Sessions {
     const leave = async () => {
       cancelExpiry()
       if (this.#live.get(id)?.host === host) this.#live.delete(id)
+      this.#keepUntil(opening.place.release())
       this.#keepUntil(host.close())
       await keeper.leave(host.state)
     }
@@ -123,12 +143,20 @@ export class Sessions {
     if (taken) await book.forget(taken.hold)
   }
 
-  #first({ made }: Visit, { back, config }: Opening, call: CallLine | null): realtime.Step {
+  /** Whoever comes back finds its own place. */
+  async #place(tenantId: string, sessionId: string): Promise<Place> {
+    const { places, limits } = this.#deps
+    if (limits.perTenant === 0) return { release: async () => {} }
+    const place = await places.take(tenantId, sessionId, limits.perTenant)
+    if (!place) throw new AppError('rate_limited', { message: `This tenant has ${limits.perTenant} sessions already. End one, or try again later.`, retryAfterMs: FULL_MS, details: { limit: limits.perTenant } })
+    return place
+  }
+
+  #first({ back, config, idSeed }: Opening, call: CallLine | null): realtime.Step {
     if (back) return realtime.resumeRealtimeSession(back.state, { engineLost: true })
     const expiresAtS = Math.floor(this.#deps.clock.nowMs() / 1_000) + this.#deps.limits.sessionSecondsMax
     return realtime.createRealtimeSession({
-      config, expiresAtS, transcriptionModel: TRANSCRIPTION_MODEL, playout: call ? 'server' : 'client', keepsAudio: true,
-      ...(made?.idSeed === undefined ? {} : { idSeed: made.idSeed }),
+      config, expiresAtS, transcriptionModel: TRANSCRIPTION_MODEL, playout: call ? 'server' : 'client', keepsAudio: true, idSeed,
     })
   }
 
@@ -137,6 +165,7 @@ export class Sessions {
     this.#closing = true
     await Promise.all([...this.#live.values()].map(({ host, end }) => this.#within(host.idle(), FINISH_MS).then(() => end('the server goes away: come back with session_id'))))
     await Promise.all(this.#ending)
+    this.#deps.places.close()
     ;(await this.#stopListening)()
   }
 

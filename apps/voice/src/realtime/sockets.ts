@@ -40,14 +40,23 @@ export function serveSockets(deps: SocketsDeps): Sockets {
       const visit = await admit(parsed.connection, deps)
       const opening = await sessions.prepare(visit)
       if (parsed.connection.subprotocolToEcho) echoes.set(request, parsed.connection.subprotocolToEcho)
-      sockets.handleUpgrade(request, stream, head, (socket) => start(socket, visit, opening))
+      let opened = false
+      sockets.handleUpgrade(request, stream, head, (socket) => {
+        opened = true
+        start(socket, visit, opening)
+      })
+      // A client that went away meanwhile, or that cannot shake hands.
+      if (!opened) await opening.place.release()
     } catch (error) {
       refuse(stream, error, log)
     }
   }
 
   function start(socket: WebSocket, visit: Visit, opening: Opening): void {
-    if (visit.beta && !limits.beta) return refuseBeta(socket)
+    if (visit.beta && !limits.beta) {
+      void opening.place.release()
+      return refuseBeta(socket)
+    }
     alive.add(socket)
     const session = sessions.open(visit, opening, {
       send: (text) => socket.send(text),
