@@ -1,6 +1,7 @@
 import { mediaPath, mediaToken } from '@trunkline/channels'
 import { newId, VoiceSettings } from '@trunkline/core'
 import { calls, ledger } from '@trunkline/db'
+import { untilIdle } from '../measure/process.ts'
 import { startActor, type Actor } from '../stage/actor.ts'
 import { makeNumbers, type BenchNumber } from '../stage/numbers.ts'
 import type { Server, Stack } from '../stage/stack.ts'
@@ -35,6 +36,7 @@ export type CallTownWish = { interruptEvery?: number; recorded?: boolean; settin
 const HOLD_MICROS = 1_000_000n
 const HOUR_MS = 3_600_000
 const END_WITHIN_MS = 30_000
+const WARM_WITHIN_MS = 60_000
 
 export async function openCallTown(stack: Stack, wish: CallTownWish): Promise<CallTown> {
   const [vendors, lines] = await Promise.all([startActor(new URL('./vendors/main.ts', import.meta.url)), startActor(new URL('./main.ts', import.meta.url))])
@@ -60,6 +62,8 @@ async function connect(stack: Stack, vendors: Actor, lines: Actor, { interruptEv
     OPENAI_API_KEY: 'bench', OPENAI_BASE_URL: `${url}/v1`, DEEPGRAM_API_KEY: 'bench', DEEPGRAM_BASE_URL: url, TWILIO_URL: url, PRIVATE_ADDRESSES: new URL(url).host,
     STT_ORDER: 'deepgram', TTS_ORDER: 'openai', CALLS_MAX: '5000', DRAIN_MS: '20000', ...settings,
   })
+  // It renders the messages of a new installation, and loads the detector's model.
+  await untilIdle({ ...voice, tree: true }, 0.1, WARM_WITHIN_MS)
   await lines.ask({ do: 'begin', question: await speakQuestion(), interruptEvery } satisfies LinesJob)
   const place: Place = { stack, lines, voice, number: number!, dialled: 0 }
   return {

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /** A server whose work is counted. `tree`: with the processes it starts (PostgreSQL has one per connection). */
 export type Watched = { name: string; pid: number; tree?: boolean }
@@ -74,6 +75,20 @@ export type CpuUse = Record<string, number>
 export function meterCpu(watched: readonly Watched[]): { stop(): CpuUse } {
   const before = watched.map(cpuMs)
   return { stop: () => Object.fromEntries(watched.map((server, index) => [server.name, cpuMs(server) - before[index]!])) }
+}
+
+const LOOK_EVERY_MS = 500
+
+/** Resolves when a server has done with what it does at its start: it and its children take less than this share of a core. */
+export async function untilIdle(watched: Watched, shareMax: number, timeoutMs: number): Promise<void> {
+  const deadlineMs = performance.now() + timeoutMs
+  for (let before = cpuMs(watched); ;) {
+    await delay(LOOK_EVERY_MS)
+    const now = cpuMs(watched)
+    if (now - before < LOOK_EVERY_MS * shareMax) return
+    if (performance.now() > deadlineMs) throw new Error(`${watched.name} is still busy after ${timeoutMs} ms`)
+    before = now
+  }
 }
 
 export const totalCpu = (use: CpuUse): number => Object.values(use).reduce((sum, ms) => sum + ms, 0)
