@@ -77,15 +77,15 @@ ${canRing && tenant.telephone !== null ? telephoneLines(system, tenant.telephone
 ${pc.dim('Next: npm run demo plays a whole day. Ctrl-C stops everything; data stays in .data/.')}`)
 }
 
-/** A call as a person with curl makes it. Three seconds of silence are the greeting; 24 s later the caller hangs up. */
+/** A call as a person with curl makes it. Four seconds of silence are the greeting; 18 s after the answer the caller hangs up. */
 function telephoneLines({ apiUrl, sandbox }: System, number: string, auth: string): string {
   const calls = `${sandbox.url}/sandbox/carriers/twilio/calls`
   return `
   ${pc.dim('# 4. somebody rings, asks, and hangs up after a while (Twilio, as the sandbox plays it)')}
   curl -s ${calls} -H 'content-type: application/json' \\
-    -d '{"from":"+447700900123","to":"${number}","says":[{"silence_ms":5000},{"text":"Do you repair e-bikes?"}],"hangs_up_after_ms":24000}'
+    -d '{"from":"+447700900123","to":"${number}","says":[{"silence_ms":4000},{"text":"Do you repair e-bikes?"}],"hangs_up_after_ms":18000}'
 
-  ${pc.dim('# 5. half a minute later: what both said (tones, a recogniser reads them), as a WAV file')}
+  ${pc.dim('# 5. twenty seconds later: what both said (tones, a recogniser reads them), as a WAV file')}
   curl -s "${calls}/$(curl -s ${calls} | grep -o 'CA[0-9a-f]*' | tail -1)/audio" -o call.wav
 
   ${pc.dim('# 6. the call: how it went, and what it cost')}

@@ -40,7 +40,7 @@ async function end(process: SpawnedNode, signal: NodeJS.Signals) {
 /** The curl lines exactly as a person would copy them. */
 const curls = (printed: string): string[] => [...printed.matchAll(/^ {2}(curl (?:.*\\\n)*.*)$/gm)].map((match) => match[1]!)
 
-it('starts, prints curl lines that work, stops on Ctrl-C and finds its data again', { timeout: 120_000 }, async () => {
+it('starts, prints curl lines that work, stops on Ctrl-C and finds its data again', { timeout: 240_000 }, async () => {
   const dataDir = await folder()
   const first = await start(dataDir)
   const [write, read, credits, ring, listen, calls] = curls(first.text)
@@ -90,7 +90,7 @@ it('says in one line what is wrong when a port is taken, and leaves nothing behi
   await end(system, 'SIGINT')
 })
 
-it('plays the demonstration day and ends with its counts', { timeout: 120_000 }, async () => {
+it('plays the demonstration day and ends with its counts', { timeout: 240_000 }, async () => {
   const demo = spawnNode('apps/standalone/src/demo.ts', { DATA_DIR: await folder(), NO_COLOR: '1' })
   expect(await demo.exited).toMatchObject({ code: 0 })
   const lastLine = demo.stdout.at(-1)!
