@@ -1,12 +1,10 @@
-import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { CallHandle } from '@trunkline/app-sandbox'
 import { composeVoice, readEnv, type Voice } from '@trunkline/app-voice'
 import { silentLogger, type CarrierId } from '@trunkline/core'
 import { expect, vi } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
-import { spawnNode, type SpawnedNode } from '../harness/processes.ts'
+import { freePort, spawnNode, type SpawnedNode } from '../harness/processes.ts'
 import type { Business, Json } from './business.ts'
 import { openTelephone, type Telephone, type TelephoneWish } from './telephone.ts'
 import { openTown, type Town } from './town.ts'
@@ -66,15 +64,6 @@ export async function openPhoneTown(settings: Record<string, string> = {}, { spa
       await town.close()
     },
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Resolves when the person at the phone has heard words that fit, as they were played. */

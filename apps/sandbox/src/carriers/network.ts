@@ -34,7 +34,7 @@ export class Way {
   #random = random(1)
   #held: string | null = null
   #lastDueMs = 0
-  #pending = 0
+  readonly #onTheWay: string[] = []
   #isClosed = false
   lost = 0
   swapped = 0
@@ -82,12 +82,13 @@ export class Way {
     const { delay_ms: delayMs, jitter_ms: jitterMs } = this.#network
     const nowMs = performance.now()
     const dueMs = Math.max(this.#lastDueMs, nowMs + delayMs + jitterMs * (jitterMs > 0 ? this.#random() : 0))
-    if (dueMs <= nowMs && this.#pending === 0) return this.#deliver(frame)
+    if (dueMs <= nowMs && this.#onTheWay.length === 0) return this.#deliver(frame)
     this.#lastDueMs = dueMs
-    this.#pending++
+    // One connection: what was sent first arrives first, however the clock rounds.
+    this.#onTheWay.push(frame)
     this.#wheel.after(dueMs - nowMs, () => {
-      this.#pending--
-      if (!this.#isClosed) this.#deliver(frame)
+      const first = this.#onTheWay.shift()!
+      if (!this.#isClosed) this.#deliver(first)
     })
   }
 }
