@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Caller, findWorker } from '../../media/src/plane/webrtc/testing.ts'
 import { freePort } from '../harness/processes.ts'
 import type { Business, Json } from './business.ts'
+import { dialRealtime } from './realtime-client.ts'
 import { openTown, type Town } from './town.ts'
 
 // A browser calls: SDP over the API's address, sound as RTP, events over `oai-events`. The peer is werift.
@@ -16,6 +17,7 @@ let town: Town
 let business: Business
 let voice: Voice
 let bare: Voice
+let bareUrl: string
 const callers: Caller[] = []
 beforeAll(async () => {
   const port = await freePort()
@@ -25,6 +27,7 @@ beforeAll(async () => {
   voice = await composeVoice(readEnv({ ...environment, VOICE_PORT: String(port), ...(worker.path === null ? {} : { MEDIASOUP_WORKER_BIN: worker.path }) }), silentLogger)
   await voice.listen()
   bare = await composeVoice(readEnv({ ...environment, VOICE_PORT: '0' }), silentLogger)
+  bareUrl = await bare.listen()
 })
 afterEach(async () => {
   await Promise.all(callers.splice(0).map((caller) => caller.close()))
@@ -73,8 +76,7 @@ const typeIs = (type: string) => (event: Json) => event.type === type
 
 describe('without a media worker', () => {
   it('a call is refused, and it is said what is missing', async () => {
-    const url = await bare.listen()
-    const answer = await post('/v1/realtime/calls', await secretFor(), { body: 'v=0', type: 'application/sdp' }, url)
+    const answer = await post('/v1/realtime/calls', await secretFor(), { body: 'v=0', type: 'application/sdp' }, bareUrl)
     expect(answer.status).toBe(503)
     expect(await answer.json()).toMatchObject({ error: { code: 'unavailable', message: expect.stringContaining('MEDIASOUP_WORKER_BIN') } })
   })
@@ -143,5 +145,85 @@ describe.skipIf(worker.path === null)(title, { timeout: 40_000 }, () => {
     await call.until(typeIs('output_audio_buffer.cleared'))
     for (const [body, type, status] of [['v=0', 'application/sdp', 400], ['{}', 'application/json', 415], ['x', 'multipart/form-data; boundary=y', 400]] as const)
       expect((await post('/v1/realtime/calls', business.key, { body, type })).status).toBe(status)
+  })
+
+  describe('with servers beside it', () => {
+    const beside = ({ location }: { location: string }, { key = business.key, url = town.apiUrl } = {}) => dialRealtime(url, key, `call_id=${location.split('/').at(-1)}`)
+    const quiet = () => ring((offer) => post('/v1/realtime/calls', business.key, { body: offer, type: 'application/sdp' }))
+
+    it('shows them what its client sees, and hears them', async () => {
+      const call = await quiet()
+      const aside = beside(call)
+      const { session } = await aside.until('session.created')
+      expect(session).toEqual(call.events[0].session)
+      aside.send({ type: 'session.update', session: { type: 'realtime', output_modalities: ['text'], instructions: 'The shop opens at nine.' } })
+      aside.send(say('When do you open?'))
+      aside.send({ type: 'response.create' })
+      const done = await aside.until('response.done')
+      expect(done.response.status).toBe('completed')
+      expect(await call.until(typeIs('response.done'))).toEqual(done)
+      const from = aside.events.findIndex(typeIs('session.updated'))
+      expect(aside.events.slice(from)).toEqual(call.events.slice(call.events.findIndex(typeIs('session.updated'))))
+      aside.socket.close()
+    })
+
+    it('tells what is wrong to the one who sent it only', async () => {
+      const call = await quiet()
+      const aside = beside(call)
+      await aside.until('session.created')
+      aside.send({ type: 'nonsense', event_id: 'mine' })
+      expect((await aside.until('error')).error.event_id).toBe('mine')
+      call.send({ type: 'nonsense', event_id: 'its' })
+      expect((await call.until(typeIs('error'))).error.event_id).toBe('its')
+      call.send({ type: 'session.update', session: { type: 'realtime', instructions: 'Go on.' } })
+      await aside.until('session.updated')
+      expect([aside.of('error').length, call.events.filter(typeIs('error')).length]).toEqual([1, 1])
+      aside.socket.close()
+    })
+
+    it('has three of them at most, and each may leave while it goes on', async () => {
+      const call = await quiet()
+      const asides = [1, 2, 3].map(() => beside(call))
+      await Promise.all(asides.map((aside) => aside.until('session.created')))
+      expect(await beside(call).refused).toMatchObject({ status: 429, body: { error: { code: 'rate_limited' } } })
+      asides[0]!.socket.close()
+      await asides[0]!.closed
+      // Its process hears of it in its own time.
+      await expect.poll(() => Promise.race([beside(call).until('session.created').then(() => 101), beside(call).refused.then(({ status }) => status)]), { timeout: 10_000 }).toBe(101)
+      call.send({ type: 'session.update', session: { type: 'realtime', instructions: 'Still here.' } })
+      expect((await asides[1]!.until('session.updated')).session.instructions).toBe('Still here.')
+    })
+
+    it('ends for them when it ends', async () => {
+      const call = await quiet()
+      const aside = beside(call)
+      await aside.until('session.created')
+      expect((await post(`${call.location}/hangup`, business.key, { body: '' })).status).toBe(200)
+      expect((await aside.closed)[0]).toBe(1001)
+      expect((await beside(call).refused).status).toBe(404)
+    })
+
+    it.each([
+      ['another tenant', async () => ({ key: (await town.business('Stranger')).key }), 404],
+      ['a key that may not', async () => ({ key: (await business.ok('POST', '/v1/admin/keys', { name: 'Reader', scopes: ['realtime:read'] })).key }), 403],
+      ['a client secret', async () => ({ key: await secretFor() }), 401],
+      ['a call of nobody', async () => ({ location: 'calls/rtc_000000000000000000000000' }), 404],
+      ['a process that does not have it', async () => ({ url: bareUrl }), 503],
+    ])('refuses %s', async (_, wrong, status) => {
+      const call = await quiet()
+      const { location, ...by } = { location: call.location, ...(await wrong()) } as { location: string; key?: string; url?: string }
+      const aside = beside({ location }, by)
+      expect((await aside.refused).status).toBe(status)
+      call.send({ type: 'session.update', session: { type: 'realtime', instructions: 'Secret.' } })
+      await call.until(typeIs('session.updated'))
+      expect(aside.events).toEqual([])
+    })
+
+    it('is a call: sessions over sockets are followed by nobody', async () => {
+      const client = dialRealtime(town.apiUrl, business.key)
+      const { session } = await client.until('session.created')
+      expect((await dialRealtime(town.apiUrl, business.key, `call_id=${session.id}`).refused).status).toBe(404)
+      client.socket.close()
+    })
   })
 })

@@ -1,6 +1,6 @@
 import { AppError, type Logger } from '@trunkline/core'
 import type { DataChannel } from '@trunkline/media'
-import type { Outlet } from './session-host.ts'
+import type { Outlet } from './outlet.ts'
 
 /** What a client is told before it has opened its channel. One that opens none is told nothing. */
 const EARLY_BYTES_MAX = 1024 * 1024

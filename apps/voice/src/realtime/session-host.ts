@@ -5,18 +5,11 @@ import { createDecoder, createEncoder, type Pcm, type SampleRateHz, type SttEngi
 import type { Allowance } from './allowance.ts'
 import { InputSound, plainFormat } from './input-sound.ts'
 import { LegInput } from './leg-input.ts'
+import { Asides } from './asides.ts'
+import type { Outlet } from './outlet.ts'
 import { Playout, type PlayoutOptions } from './playout.ts'
 import type { Purse } from './purse.ts'
 import { NO_CREDIT, ResponseRun } from './response.ts'
-
-/** Where the events of a session go: a socket, or a data channel. */
-export type Outlet = {
-  send(text: string): void
-  /** Bytes that the client has not taken yet. */
-  readonly waitingBytes: number
-  /** Idempotent. */
-  close(code: number, reason: string): void
-}
 
 export type SessionDeps = {
   vad: Vad
@@ -49,6 +42,7 @@ const TRANSCRIBE_TIMEOUT_MS = 20_000
  */
 export class SessionHost {
   readonly #outlet: Outlet
+  readonly #asides = new Asides(BUFFERED_BYTES_MAX)
   readonly #codec: realtime.RealtimeCodec
   readonly #deps: SessionDeps
   readonly #sound: InputSound
@@ -101,14 +95,15 @@ export class SessionHost {
     while (!this.#closed && this.#work.size > 0) await Promise.race(this.#work)
   }
 
-  /** Frees everything. The outlet's closing is the caller's, or has happened. Resolves when all of it is paid for. Idempotent. */
-  close(): Promise<void> {
-    this.#closing ??= this.#end()
+  /** Frees everything. The outlet's closing is the caller's, or has happened; those of its sideband hear this. Resolves when all of it is paid for. Idempotent. */
+  close(code = 1000, reason = 'the session is over'): Promise<void> {
+    this.#closing ??= this.#end(code, reason)
     return this.#closing
   }
 
-  async #end(): Promise<void> {
+  async #end(code: number, reason: string): Promise<void> {
     this.#closed = true
+    this.#asides.close(code, reason)
     this.#stop.abort()
     this.#cancelIdle?.()
     for (const run of this.#runs.values()) run.cancel()
@@ -120,11 +115,31 @@ export class SessionHost {
     await this.#deps.purse.close()
   }
 
-  /** One message of the client. */
-  receive(text: string): void {
+  /** One message of the client, or of its sideband. Whoever sent it hears what is wrong with it, and nobody else. */
+  receive(text: string, from: Outlet = this.#outlet): void {
     if (this.#closed) return
     this.#noteHeard()
-    this.#take(realtime.receiveParsed(this.#state, this.#codec.read(text)))
+    this.#take(realtime.receiveParsed(this.#state, this.#codec.read(text)), from)
+  }
+
+  /** Nobody may join any more. */
+  get followed(): boolean {
+    return this.#asides.full
+  }
+
+  /** Somebody who is greeted as the client was, sees what it sees from now on, and may send what it may send. False: there are enough of them. */
+  join(outlet: Outlet): boolean {
+    if (this.#closed || this.#asides.full) return false
+    // Greeted only: nothing begins anew for the session itself.
+    const { state, send } = realtime.resumeRealtimeSession(this.#state, { engineLost: false })
+    this.#state = state
+    for (const event of send) this.#sendTo(outlet, event)
+    this.#asides.add(outlet)
+    return true
+  }
+
+  part(outlet: Outlet): void {
+    this.#asides.delete(outlet)
   }
 
   /** 20 ms of the caller, where sound does not come as events. Lent. */
@@ -150,20 +165,30 @@ export class SessionHost {
     if (!this.#closed) this.#take(realtime.step(this.#state, happening))
   }
 
-  #take({ state, send, effects }: realtime.Step): void {
+  #take({ state, send, effects }: realtime.Step, from: Outlet | null = null): void {
     const before = this.#state
     this.#state = state
     if (isOther(before, state)) this.#deps.changed(state)
-    for (const event of send) this.#send(event)
+    for (const event of send) {
+      if (from && from !== this.#outlet && event.type === 'error') this.#sendTo(from, event)
+      else this.#send(event, from !== null && event.type === 'error')
+    }
     for (const effect of effects) this.#do(effect)
   }
 
-  #send(event: realtime.ServerEvent): void {
+  #sendTo(to: Outlet, event: realtime.ServerEvent): void {
+    const text = this.#codec.write(event)
+    if (text !== null) to.send(text)
+  }
+
+  #send(event: realtime.ServerEvent, alone: boolean): void {
     if (this.#closed) return
     // Who hears it does not read it.
     if (this.#playout && event.type === 'response.output_audio.delta') return
     const text = this.#codec.write(event)
-    if (text !== null) this.#outlet.send(text)
+    if (text === null) return
+    this.#outlet.send(text)
+    if (!alone) this.#asides.send(text)
     if (this.#outlet.waitingBytes <= BUFFERED_BYTES_MAX) return
     this.#deps.log.info({}, 'a realtime client does not read: its session ends')
     this.#outlet.close(1013, 'too slow')
@@ -195,7 +220,7 @@ export class SessionHost {
         return
       case 'close':
         this.#outlet.close(effect.code, effect.reason)
-        return void this.close()
+        return void this.close(effect.code, effect.reason)
       case 'store_audio': {
         const decoder = createDecoder(plainFormat(effect.format))
         return this.#keep(effect.itemId, decoder.decode(effect.audio), decoder.format.sampleRateHz)

@@ -5,19 +5,26 @@ import { ledger, type Cache, type Db, type Limiter, type Place, type Places, typ
 import { randomBytes } from 'node:crypto'
 import type { Pcm, SampleRateHz, SpeechHouse } from '@trunkline/media'
 import { createAllowance, type RequestLimits } from './allowance.ts'
-import type { Visit } from './door.ts'
+import type { Owner, Visit } from './door.ts'
 import { CallSign } from './call-sign.ts'
 import { Keeper } from './keeper.ts'
 import type { PlayoutOptions } from './playout.ts'
 import { createPurse } from './purse.ts'
-import { SessionHost, type Outlet, type SessionDeps } from './session-host.ts'
+import type { Outlet } from './outlet.ts'
+import { SessionHost, type SessionDeps } from './session-host.ts'
 
 const { voice: VOICE, transcriptionModel: TRANSCRIPTION_MODEL } = realtime.USUAL
 /** A drain waits so long for an answer that is being given. */
 const FINISH_MS = 15_000
 /** When a tenant that has all its sessions may ask again. */
 const FULL_MS = 5_000
+/** A load balancer may choose the right process the next time. */
+const ELSEWHERE_MS = 1_000
 const GOING_AWAY = 1001
+
+/** A key of a project reaches what is its project's. */
+const isOwn = (what: Pick<Visit, 'tenantId' | 'projectId'>, { tenantId, projectId }: Owner): boolean => what.tenantId === tenantId && (projectId === null || what.projectId === projectId)
+const noSuchCall = () => new AppError('not_found', { message: 'There is no such call.', param: 'call_id' })
 
 export type SessionsDeps = {
   db: Db
@@ -58,10 +65,16 @@ export type LiveSession = {
   leave(): Promise<void>
 }
 
+/** A server that follows a call beside its client. */
+export type Aside = { receive(text: string): void; /** Idempotent. */ leave(): void }
+
+/** One of this process. */
+type Live = { host: SessionHost; owner: Pick<Visit, 'tenantId' | 'projectId'>; end: (reason: string) => Promise<void> }
+
 /** The live Realtime sessions of this process, whatever carries them. */
 export class Sessions {
   readonly #deps: SessionsDeps
-  readonly #live = new Map<string, { host: SessionHost; end: (reason: string) => Promise<void> }>()
+  readonly #live = new Map<string, Live>()
   /** Those that have ended and are still being paid for. */
   readonly #ending = new Set<Promise<void>>()
   readonly #stopListening: Promise<() => void>
@@ -117,30 +130,47 @@ export class Sessions {
       host.expire()
       this.#keepUntil(keeper.forget())
     })
-    const leave = async () => {
+    const leave = async (code?: number, reason?: string) => {
       cancelExpiry()
       if (this.#live.get(id)?.host === host) this.#live.delete(id)
       this.#keepUntil(opening.place.release())
-      this.#keepUntil(host.close())
+      this.#keepUntil(host.close(code, reason))
       await keeper.leave(host.state)
     }
     const end = async (reason: string) => {
-      await leave()
+      await leave(GOING_AWAY, reason)
       outlet.close(GOING_AWAY, reason)
     }
     keeper.begin(first.state)
-    this.#live.set(id, { host, end })
-    return { id, receive: (text) => host.receive(text), hear: (pcm, rateHz) => host.hear(pcm, rateHz), leave }
+    this.#live.set(id, { host, owner: { tenantId, projectId }, end })
+    return { id, receive: (text) => host.receive(text), hear: (pcm, rateHz) => host.hear(pcm, rateHz), leave: () => leave() }
   }
 
   /** Wherever it is. Throws AppError `not_found` for one of another tenant, or of nobody. */
-  async hangUp(callId: string, { tenantId, projectId }: Pick<Visit, 'tenantId' | 'projectId'>): Promise<void> {
+  async hangUp(callId: string, owner: Owner): Promise<void> {
     const { book } = this.#deps
-    const facts = await book.find(callId)
-    if (!facts || facts.tenantId !== tenantId || (projectId !== null && facts.projectId !== projectId)) throw new AppError('not_found', { message: 'There is no such call.', param: 'call_id' })
+    await this.#assertCall(callId, owner)
     // Its process ends what somebody else takes.
-    const taken = await book.take(callId, tenantId)
+    const taken = await book.take(callId, owner.tenantId)
     if (taken) await book.forget(taken.hold)
+  }
+
+  /** The way to the sideband of a call of this process. Throws AppError; what it resolves to throws nothing, and answers null where others came first. */
+  async sideband(callId: string, owner: Owner): Promise<(outlet: Outlet) => Aside | null> {
+    const live = callId.startsWith('rtc_') ? this.#live.get(callId) : undefined
+    if (!live) {
+      await this.#assertCall(callId, owner)
+      throw new AppError('unavailable', { message: 'This call is in another process. Try again.', retryAfterMs: ELSEWHERE_MS })
+    }
+    if (!isOwn(live.owner, owner)) throw noSuchCall()
+    const { host } = live
+    if (host.followed) throw new AppError('rate_limited', { message: 'This call has as many sideband sockets as it may have.', retryAfterMs: FULL_MS })
+    return (outlet) => (host.join(outlet) ? { receive: (text) => host.receive(text, outlet), leave: () => host.part(outlet) } : null)
+  }
+
+  async #assertCall(callId: string, owner: Owner): Promise<void> {
+    const facts = callId.startsWith('rtc_') ? await this.#deps.book.find(callId) : null
+    if (!facts || !isOwn(facts, owner)) throw noSuchCall()
   }
 
   /** Whoever comes back finds its own place. */

@@ -4,8 +4,9 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type RawData, type WebSocket } from 'ws'
 import { refuse } from '../refuse.ts'
-import { admit, type DoorDeps, type Visit } from './door.ts'
-import type { Opening, Sessions } from './sessions.ts'
+import { admit, ownerOf, type DoorDeps, type Visit } from './door.ts'
+import type { Outlet } from './outlet.ts'
+import type { Aside, Opening, Sessions } from './sessions.ts'
 
 export type SocketsDeps = DoorDeps & { sessions: Sessions; log: Logger; limits: { sessionsMax: number; beta: boolean } }
 export type Sockets = {
@@ -37,9 +38,14 @@ export function serveSockets(deps: SocketsDeps): Sockets {
       if (closing || sockets.clients.size >= limits.sessionsMax) throw new AppError('unavailable', { message: 'No more sessions here. Try again.', retryAfterMs: 1_000 })
       const parsed = realtime.parseConnection(request.url ?? '', request.headers)
       if (!parsed.ok) throw parsed.error
-      const visit = await admit(parsed.connection, deps)
+      const { connection } = parsed
+      if (connection.subprotocolToEcho) echoes.set(request, connection.subprotocolToEcho)
+      if (connection.target.mode === 'call') {
+        const join = await sessions.sideband(connection.target.callId, await ownerOf(connection.credential.value, deps))
+        return sockets.handleUpgrade(request, stream, head, (socket) => startAside(socket, join))
+      }
+      const visit = await admit(connection, deps)
       const opening = await sessions.prepare(visit)
-      if (parsed.connection.subprotocolToEcho) echoes.set(request, parsed.connection.subprotocolToEcho)
       let opened = false
       sockets.handleUpgrade(request, stream, head, (socket) => {
         opened = true
@@ -57,14 +63,17 @@ export function serveSockets(deps: SocketsDeps): Sockets {
       void opening.place.release()
       return refuseBeta(socket)
     }
+    carry(socket, sessions.open(visit, opening, outletOf(socket)))
+  }
+
+  function startAside(socket: WebSocket, join: (outlet: Outlet) => Aside | null): void {
+    const aside = join(outletOf(socket))
+    if (aside) carry(socket, aside)
+    else closeSocket(socket, 1013, 'this call has enough of them')
+  }
+
+  function carry(socket: WebSocket, session: { receive(text: string): void; leave(): unknown }): void {
     alive.add(socket)
-    const session = sessions.open(visit, opening, {
-      send: (text) => socket.send(text),
-      get waitingBytes() {
-        return socket.bufferedAmount
-      },
-      close: (code, reason) => closeSocket(socket, code, reason),
-    })
     socket.on('pong', () => alive.add(socket))
     socket.on('message', (data: RawData) => session.receive(textOf(data)))
     socket.on('close', () => void session.leave())
@@ -97,6 +106,14 @@ export function serveSockets(deps: SocketsDeps): Sockets {
     },
   }
 }
+
+const outletOf = (socket: WebSocket): Outlet => ({
+  send: (text) => socket.send(text),
+  get waitingBytes() {
+    return socket.bufferedAmount
+  },
+  close: (code, reason) => closeSocket(socket, code, reason),
+})
 
 /** Who does not answer a close frame is cut off: its session is already elsewhere, or over. */
 function closeSocket(socket: WebSocket, code: number, reason: string): void {
