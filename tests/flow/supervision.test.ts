@@ -2,7 +2,7 @@ import { Ear as WordEar, speak } from '@trunkline/app-sandbox'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Caller, findWorker } from '../../media/src/plane/webrtc/testing.ts'
 import type { Business } from './business.ts'
-import { callOf, hears, kept, openPhoneTown, type PhoneTown, type Telephone } from './phone-town.ts'
+import { callOf, hears, kept, openPhoneTown, type PhoneTown } from './phone-town.ts'
 
 // A person of the business in a telephone call: by WebRTC into the call's room, and by notes to the agent.
 
@@ -64,7 +64,7 @@ describe.skipIf(worker.path === null)(worker.path === null ? `supervision (skipp
     phone.say('When do you open?')
     await hears(phone, /nine/)
     phone.hangUp()
-    await callOf(town, telephone, (call) => call.ended_at !== null)
+    expect(await callOf(town, telephone, (call) => call.ended_at !== null)).toMatchObject({ end_reason: 'caller_hung_up' })
   })
 })
 
