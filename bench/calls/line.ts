@@ -176,7 +176,8 @@ export class Line {
       this.#phase = 'waiting'
       this.#untilMs = nowMs + PATIENCE_MS
     }
-    return withIdentity(this.#identity, payload)
+    // In every frame it would be a buzz.
+    return this.#askedFrame === 1 ? withIdentity(this.#identity, payload) : payload
   }
 
   get #key(): string {

@@ -34,7 +34,7 @@ export const mediaMessage = (sid: string, frame: number, payload: string): strin
 export const QUIET_PAYLOAD = Buffer.alloc(FRAME_BYTES, SILENCE).toString('base64')
 
 /**
- * A call's number, in the first samples of its first frames and of all in which somebody speaks: a recogniser knows whom it hears, also one
+ * A call's number, in the first samples of its first frames and of each question: a recogniser knows whom it hears, also one
  * that was called in later. G.711 is read without loss, so what was a byte here is the same sample there.
  */
 const IDENTITY_MARK = 0x85

@@ -7,6 +7,8 @@ import type { Note } from './notes.ts'
 /** A frame with a sample as loud as this one is speech; every so many samples are looked at. */
 const LOUD = 1_500
 const LOOK_EVERY_BYTES = 16
+/** A shorter silence is a breath. */
+const PAUSE_MS = 150
 /** 20 ms at 8 kHz in 16 bits. */
 const FRAME_BYTES = 320
 
@@ -22,6 +24,7 @@ export class Recogniser {
   #loudFrame = 0
   #loudMs = 0
   #wordsTold = 0
+  #wordsFinal = 0
 
   constructor(socket: WebSocket, note: Note) {
     this.#socket = socket
@@ -56,25 +59,43 @@ export class Recogniser {
     return keyOf(this.#call!, this.#question + 1)
   }
 
+  get #words(): string[] {
+    return questionOf(this.#key).split(' ')
+  }
+
   #partial(): void {
     this.#wordsTold += 1
     if (this.#wordsTold === 1) this.#note('words', this.#key, sharedMs())
-    this.#say(questionOf(this.#key).split(' ').slice(0, this.#wordsTold + 1).join(' '), {})
+    this.#say(this.#words.slice(this.#wordsFinal, Math.max(this.#wordsFinal, this.#wordsTold) + 1).join(' '), {})
+  }
+
+  #final(asked: boolean): void {
+    if (this.#call === null) return
+    const isOpen = this.#spokeSince !== null && (this.#frames - this.#loudFrame) * FRAME_MS < PAUSE_MS
+    if (isOpen) this.#finalOfPart(asked)
+    else this.#finalOfAll(asked)
+    this.#fromFrame = this.#frames
+  }
+
+  /** Asked in the middle of a sentence: what of it was heard so far, and it goes on. */
+  #finalOfPart(asked: boolean): void {
+    const until = Math.min(this.#words.length - 1, Math.max(this.#wordsFinal, this.#wordsTold))
+    this.#say(this.#words.slice(this.#wordsFinal, until).join(' '), { is_final: true, from_finalize: asked })
+    this.#wordsFinal = until
   }
 
   /** Nothing was said: a final without words, as Deepgram sends one. */
-  #final(asked: boolean): void {
-    if (this.#call === null) return
+  #finalOfAll(asked: boolean): void {
     const isSpoken = this.#spokeSince !== null
     if (isSpoken) {
       this.#note('heard', this.#key, this.#loudMs)
       this.#note('final', this.#key, sharedMs())
     }
-    this.#say(isSpoken ? questionOf(this.#key) : '', { is_final: true, speech_final: isSpoken, from_finalize: asked })
+    this.#say(isSpoken ? this.#words.slice(this.#wordsFinal).join(' ') : '', { is_final: true, speech_final: isSpoken, from_finalize: asked })
     if (isSpoken) this.#question += 1
     this.#spokeSince = null
     this.#wordsTold = 0
-    this.#fromFrame = this.#frames
+    this.#wordsFinal = 0
   }
 
   #say(transcript: string, flags: { is_final?: boolean; speech_final?: boolean; from_finalize?: boolean }): void {
