@@ -42,6 +42,22 @@ const post = (path: string, key: string, { body, type }: Body, base = town.apiUr
   fetch(`${base}${path}`, { method: 'POST', headers: { authorization: `Bearer ${key}`, ...(type === undefined ? {} : { 'content-type': type }) }, body })
 const secretFor = async (session: object = {}): Promise<string> => (await business.ok('POST', '/v1/realtime/client_secrets', { session: { type: 'realtime', ...session } })).value
 
+async function keyOfOtherProject(): Promise<string> {
+  const as = { as: business.ownerToken }
+  const project = await business.call('POST', '/v1/admin/projects', { name: `Elsewhere ${callers.length}`, environment: 'development' }, as)
+  const key = await business.call('POST', '/v1/admin/keys', { name: 'Elsewhere', project_id: project.body.id, scopes: ['realtime:write'] }, as)
+  expect([project.status, key.status]).toEqual([201, 201])
+  return key.body.key
+}
+
+/** As a server asks: the offer with its session. */
+function sessionForm(offer: string, session: object): FormData {
+  const body = new FormData()
+  body.set('sdp', offer)
+  body.set('session', JSON.stringify({ type: 'realtime', ...session }))
+  return body
+}
+
 /** Rings, and is through to the events. */
 async function ring(make: (offer: string) => Promise<Response>, codec: 'opus' | 'pcmu' = 'opus') {
   const caller = await Caller.create(codec)
@@ -101,13 +117,7 @@ describe.skipIf(worker.path === null)(title, { timeout: 40_000 }, () => {
   })
 
   it('takes an API key with the session in a form, and ends with a hang-up from outside', async () => {
-    const form = (offer: string) => {
-      const body = new FormData()
-      body.set('sdp', offer)
-      body.set('session', JSON.stringify({ type: 'realtime', model: 'gpt-realtime', output_modalities: ['text'], instructions: 'Write.' }))
-      return body
-    }
-    const call = await ring((offer) => post('/v1/realtime/calls', business.key, { body: form(offer) }))
+    const call = await ring((offer) => post('/v1/realtime/calls', business.key, { body: sessionForm(offer, { model: 'gpt-realtime', output_modalities: ['text'], instructions: 'Write.' }) }))
     expect(call.events[0]).toMatchObject({ session: { output_modalities: ['text'], instructions: 'Write.' } })
     call.send(say('When do you open?'))
     call.send({ type: 'response.create' })
@@ -145,6 +155,22 @@ describe.skipIf(worker.path === null)(title, { timeout: 40_000 }, () => {
     await call.until(typeIs('output_audio_buffer.cleared'))
     for (const [body, type, status] of [['v=0', 'application/sdp', 400], ['{}', 'application/json', 415], ['x', 'multipart/form-data; boundary=y', 400]] as const)
       expect((await post('/v1/realtime/calls', business.key, { body, type })).status).toBe(status)
+  })
+
+  it('falls silent when its model does in mid-sentence, and another says all of it', async () => {
+    const number = await business.number({ type: 'webchat', prompt: { fallback: { vendor: 'anthropic', model: 'claude-haiku-4-5' } }, number: { settings: { allowed_origins: ['https://shop.example.com'] } } })
+    const call = await ring((offer) => post('/v1/realtime/calls', business.key, { body: sessionForm(offer, { model: number.agentId }) }))
+    town.sandbox.faults.add({ target: 'openai.responses', times: 1, action: { text: Array.from({ length: 60 }, (_, at) => `Boat number ${at} lies in the harbour.`).join(' '), stallStreamAfterEvents: 40 } })
+    town.sandbox.faults.add({ target: 'anthropic.messages', times: 1, action: { text: 'We open at nine and close at six.' } })
+    call.send(say('When do you open?'))
+    call.send({ type: 'response.create' })
+    const { response } = await call.until(typeIs('response.done'))
+    const [first, second] = response.output
+    expect([first.status, second.status, second.content[0].transcript]).toEqual(['incomplete', 'completed', 'We open at nine and close at six.'])
+    await call.until(typeIs('output_audio_buffer.stopped'))
+    const order = call.events.filter(({ type }) => /^output_audio_buffer|deleted|truncated/.test(type)).map(({ type }) => type)
+    expect(order).toEqual(['output_audio_buffer.started', 'output_audio_buffer.cleared', 'conversation.item.truncated', 'conversation.item.deleted', 'output_audio_buffer.started', 'output_audio_buffer.stopped'])
+    await expect.poll(() => call.words.join(' '), { timeout: 10_000 }).toMatch(/Boat.*six/s)
   })
 
   describe('with servers beside it', () => {
@@ -205,6 +231,7 @@ describe.skipIf(worker.path === null)(title, { timeout: 40_000 }, () => {
 
     it.each([
       ['another tenant', async () => ({ key: (await town.business('Stranger')).key }), 404],
+      ['another project', async () => ({ key: await keyOfOtherProject() }), 404],
       ['a key that may not', async () => ({ key: (await business.ok('POST', '/v1/admin/keys', { name: 'Reader', scopes: ['realtime:read'] })).key }), 403],
       ['a client secret', async () => ({ key: await secretFor() }), 401],
       ['a call of nobody', async () => ({ location: 'calls/rtc_000000000000000000000000' }), 404],

@@ -65,9 +65,9 @@ describe('sessions of a tenant', { timeout: 30_000 }, () => {
   it('keep their place on the way to another process', async () => {
     const business = await town.business()
     const [one, two] = [dial(business, 0), dial(business, 0)]
-    const [id] = await Promise.all([one, two].map((client) => outcome(client)))
-    const back = dial(business, 1, `session_id=${String(id)}`)
-    expect(await outcome(back)).toBe(id)
+    const [{ session }] = await Promise.all([one.until('session.created'), two.until('session.created')])
+    const back = dial(business, 1, `session_id=${session.id}`)
+    expect(await outcome(back)).toBe(session.id)
     await one.closed
     expect(await outcome(dial(business, 0))).toMatchObject({ status: 429 })
   })

@@ -6,6 +6,8 @@ import { createVoiceProxy } from '../plugins/voice-proxy.ts'
 const tags = ['realtime']
 const socket = `OpenAI's Realtime protocol (GA). Give exactly one of \`model\` (a model's name or the id of one of your agents), \`intent=transcription\` or \`call_id\`.
 The credential is an API key or a client secret: as a bearer token, in \`access_token\`, or from a browser in the sub-protocol \`openai-insecure-api-key.<secret>\`.
+\`call_id\` follows a WebRTC call beside its client, with an API key of its tenant and project: three sockets at most see its events and may send theirs.
+A tenant has so many sessions at a time (429).
 A client that lost its socket comes back with \`session_id\` (or the header \`x-session-id\`) and finds its session as it was.`
 const calls = `WebRTC. The body is an SDP offer (application/sdp) for a client secret, or multipart/form-data with \`sdp\` and \`session\` for an API key;
 the answer is the SDP answer, its Location the address of the call. Events travel over the data channel \`oai-events\`.`
