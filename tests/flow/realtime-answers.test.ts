@@ -1,3 +1,4 @@
+import { DEADLINES } from '@trunkline/agents'
 import { composeVoice, readEnv, type Voice } from '@trunkline/app-voice'
 import { cardAt, priceOf } from '@trunkline/billing'
 import { silentLogger } from '@trunkline/core'
@@ -104,6 +105,14 @@ describe('rate_limits.updated', { timeout: 30_000 }, () => {
     expect(await town.rows("SELECT 1 FROM transfers WHERE tenant_id = $1 AND kind = 'hold'", [business.tenantId])).toEqual(holds)
     client.send({ type: 'session.update', session: { type: 'realtime', instructions: 'Still here.' } })
     expect((await client.until('session.updated', 2)).session.instructions).toBe('Still here.')
+  })
+})
+
+describe('a vendor that nobody stands behind', { timeout: 30_000 }, () => {
+  it('is waited for longer than one that is followed by another', async () => {
+    const client = await session(await town.business())
+    town.sandbox.faults.add({ target: 'openai.responses', times: 1, action: { delayMs: DEADLINES.firstTokenMs + 500, text: 'It took a while.' } })
+    expect(await ask(client)).toMatchObject({ status: 'completed', output: [{ content: [{ text: 'It took a while.' }] }] })
   })
 })
 

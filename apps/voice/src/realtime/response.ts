@@ -1,4 +1,4 @@
-import { askChain, type Answer, type Breakers, type Delta, type ModelItem, type ModelRequest, type Link } from '@trunkline/agents'
+import { askChain, DEADLINES, type Answer, type Breakers, type Deadlines, type Delta, type ModelItem, type ModelRequest, type Link } from '@trunkline/agents'
 import type { realtime } from '@trunkline/channels'
 import type { Clock, Logger, ModelUsage } from '@trunkline/core'
 import { createEncoder, durationMs, type Encoder, type Pcm, type SampleRateHz, type SpeechUsage, type TtsEngine, type TtsStream } from '@trunkline/media'
@@ -23,6 +23,8 @@ export type ResponseDeps = {
 }
 
 const MAX_TOKENS = 4_096
+/** Where nobody is behind a model, giving up on it early helps nobody. */
+const ALONE: Deadlines = { ...DEADLINES, firstTokenMs: 20_000, failoverMs: 20_000, stallMs: 10_000 }
 
 export const NO_CREDIT: realtime.Fault = { type: 'invalid_request_error', code: 'insufficient_credit', message: 'The credit balance does not cover this.' }
 
@@ -116,7 +118,7 @@ export class ResponseRun {
   #ask(items: ModelItem[]): Promise<{ answer: Answer | null; usage: readonly ModelUsage[] }> {
     const { links, breakers, clock, log } = this.#deps
     const onDelta = (delta: Delta): void => (delta.kind === 'text' ? this.#text(delta.text) : this.#withdraw())
-    return askChain(({ model }) => this.#modelRequest(model, items), links, 0, { clock, breakers, log, onDelta }, this.#stop.signal)
+    return askChain(({ model }) => this.#modelRequest(model, items), links, 0, { clock, breakers, log, onDelta, deadlines: links.length > 1 ? DEADLINES : ALONE }, this.#stop.signal)
   }
 
   #modelRequest(model: string, items: ModelItem[]): ModelRequest {
