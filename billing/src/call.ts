@@ -87,6 +87,9 @@ const USUAL = { maxCallsPerMinute: 6, maxInputTokens: 6_000, maxOutputTokens: 30
 /** The dearest of the engines that installations have; who knows better says so. */
 const USUAL_ENGINES: Pick<CallBounds, 'stt' | 'tts'> = { stt: [{ engine: 'deepgram', model: '' }], tts: [{ engine: 'openai', model: '' }] }
 
+/** Reserved when a call is opened; whoever has it then reserves more in time. */
+export const FIRST_HOLD_MINUTES = 2
+
 /** What is reserved for some minutes of a call, before the first and while it goes on. */
 export function holdForCall(leg: CallLeg & OwnEngines & Pick<CallBounds, 'models' | 'minutes'> & Partial<Pick<CallBounds, 'stt' | 'tts' | 'ownKeys'>>, cards?: readonly RateCard[]): Micros {
   return estimateCall({ ...USUAL, ...USUAL_ENGINES, ...leg }, cards)

@@ -152,6 +152,18 @@ export const CallWord = z.object({
   note: z.string().optional(),
 })
 export type CallWord = z.infer<typeof CallWord>
+/** Null: not one of ours. */
+export const parseCallWord = (word: string): CallWord | null => parsed(CallWord, word)
 
 export const CallAnswer = z.object({ answer: z.object({ sdp: z.string(), leg: z.string() }).optional(), error: z.object({ code: z.string(), message: z.string() }).optional() })
 export type CallAnswer = z.infer<typeof CallAnswer>
+export const parseCallAnswer = (word: string): CallAnswer | null => parsed(CallAnswer, word)
+
+/** Whatever comes over a bell: it never throws, where a throw would end a process with all its calls. */
+function parsed<T>(schema: z.ZodType<T>, word: string): T | null {
+  try {
+    return schema.parse(JSON.parse(word))
+  } catch {
+    return null
+  }
+}

@@ -60,3 +60,6 @@ export const PromptContent = z.object({
   legacyPrompt: z.object({ id: z.string().regex(/^pmpt_[A-Za-z0-9]{1,128}$/), version: z.string().max(32).optional() }).optional(),
 })
 export type PromptContent = z.infer<typeof PromptContent>
+
+/** Whoever may answer, in the order in which they are tried. */
+export const modelsOf = ({ vendor, model, fallback }: Pick<PromptContent, 'vendor' | 'model' | 'fallback'>): { vendor: VendorId; model: string }[] => [{ vendor, model }, ...(fallback ? [fallback] : [])]

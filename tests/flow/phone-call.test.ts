@@ -127,6 +127,21 @@ describe.concurrent('a call that comes in', { timeout: 60_000 }, () => {
     phone.hangUp()
   })
 
+  it('that was put through and that no carrier can be asked about ends once no carrier would still keep it', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING, transfer_to: '+14155550997' }, prompt: { tools: [{ type: 'builtin', name: 'handover_to_human' }] } })
+    const phone = town.ring(telephone)
+    await hears(phone, /harbour bikes/)
+    await kept(town, telephone, 1)
+    phone.say('I want to speak to a human.')
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND lease_owner IS NULL AND epoch > 0", [telephone.id], (rows) => rows.length === 1)
+    const since = (hours: number) => town.rows("UPDATE calls SET carrier_call_id = NULL, created_at = now() - make_interval(hours => $2), lease_until = now() WHERE number_id = $1 RETURNING 1", [telephone.id, hours])
+    await since(4)
+    await town.until('SELECT 1 FROM calls WHERE number_id = $1 AND lease_until > now() AND ended_at IS NULL', [telephone.id], (rows) => rows.length === 1)
+    await since(5)
+    expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'completed', end_reason: 'transferred' })
+    phone.hangUp()
+  })
+
   it('is put through when the agent hands over, and ends when that talk does', async () => {
     const telephone = await town.telephone(business, { settings: { greeting: GREETING, transfer_to: '+14155550999' }, prompt: { tools: [{ type: 'builtin', name: 'handover_to_human' }] } })
     const phone = town.ring(telephone)

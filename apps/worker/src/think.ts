@@ -1,6 +1,6 @@
 import { runTurn, TurnAborted, type Breakers, type Effect, type HistoryItem, type HttpToolPort, type TurnResult } from '@trunkline/agents'
 import { estimateTurn, rateTurn, type Charge as RatedCharge } from '@trunkline/billing'
-import { AppError, messageChannel, type ChannelClient, type Clock, type Identity, type Logger, type MessageChannelId, type ModelUsage, type OutboundContent, type PromptContent } from '@trunkline/core'
+import { AppError, messageChannel, modelsOf, type ChannelClient, type Clock, type Identity, type Logger, type MessageChannelId, type ModelUsage, type OutboundContent, type PromptContent } from '@trunkline/core'
 import { openJson, type Keyring, type OpenedTurn, type RoutedNumber } from '@trunkline/db'
 import { z } from 'zod'
 import type { Charge } from './charge.ts'
@@ -81,7 +81,7 @@ export function createThinker(deps: ThinkerDeps): Thinker {
 const boundsOf = (content: PromptContent, number: RoutedNumber, atMs: number) => ({
   atMs,
   channel: messageChannel(number.channel),
-  models: [{ vendor: content.vendor, model: content.model }, ...(content.fallback ? [content.fallback] : [])],
+  models: modelsOf(content),
   maxCalls: 2 + (content.tools.length > 0 ? content.maxToolSteps : 0),
   maxInputTokens: MAX_INPUT_TOKENS,
   maxOutputTokens: content.maxOutputTokens,

@@ -3,6 +3,9 @@ import { twilio } from '../twilio/index.ts'
 import type { Carrier } from './contract.ts'
 import type { CarrierId } from './events.ts'
 
+/** One command to a carrier: callers wait while it lasts. */
+export const CARRIER_TIMEOUT_MS = 8_000
+
 /** All carriers. Adding one is a folder and a line here. */
 export const carriers: Record<CarrierId, Carrier> = { twilio, telnyx }
 export { telnyx, twilio }

@@ -1,4 +1,4 @@
-import { AppError, CallAnswer, isErrorCode, newId, type Id as IdOf } from '@trunkline/core'
+import { AppError, isErrorCode, newId, parseCallAnswer, type Id as IdOf } from '@trunkline/core'
 import { calls } from '@trunkline/db'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
@@ -75,7 +75,7 @@ async function askProcess({ ports: { bell } }: ApiDeps, callId: IdOf, { offer, m
   const reply = `call-answer:${newId()}`
   const { promise, resolve, reject } = Promise.withResolvers<{ sdp: string; leg: string }>()
   const unlisten = bell.listen(reply, (word) => {
-    const { answer, error } = CallAnswer.parse(JSON.parse(word))
+    const { answer, error } = parseCallAnswer(word) ?? {}
     if (answer !== undefined) resolve(answer)
     else reject(error && isErrorCode(error.code) ? new AppError(error.code, { message: error.message }) : new AppError('internal'))
   })

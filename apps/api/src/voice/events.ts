@@ -1,8 +1,7 @@
-import { carryingPrice, holdForCall } from '@trunkline/billing'
-import { carriers, type Answer, type CallEvent, type Carrier, type CallInstructionInput, type CarrierClient, type CarrierConfig } from '@trunkline/channels'
-import { AppError, briefingOf, E164, newId, VoiceSettings, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Identity, type Logger, type Micros } from '@trunkline/core'
+import { carryingPrice, FIRST_HOLD_MINUTES, holdForCall } from '@trunkline/billing'
+import { CARRIER_TIMEOUT_MS, carriers, streamCall, type Answer, type CallEvent, type Carrier, type CallInstructionInput, type CarrierClient, type CarrierConfig, type VoiceAddresses, type VoiceStep } from '@trunkline/channels'
+import { AppError, briefingOf, E164, modelsOf, newId, VoiceSettings, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Identity, type Logger, type Micros } from '@trunkline/core'
 import { calls, type Bell, type Db, type RoutedNumber } from '@trunkline/db'
-import { streamCall, type VoiceAddresses, type VoiceStep } from './instructions.ts'
 
 export type VoiceDeps = {
   db: Db
@@ -23,10 +22,6 @@ export function voiceNumber(number: RoutedNumber): VoiceNumber {
   const settings = VoiceSettings.parse(number.settings)
   return { number, settings, carrier: carriers[settings.carrier], config: { credentials: number.credentials, settings: settings.carrier_settings } }
 }
-
-/** Before a call is answered this much of it must be payable. */
-const FIRST_MINUTES = 2
-const COMMAND_TIMEOUT_MS = 8_000
 
 /** What a carrier's webhook is answered with; null: it only wants to hear 200. */
 export type Told = Answer['document']
@@ -83,10 +78,10 @@ const callerIdentity = (from: string, callId: Id): Identity => {
 
 export function firstHold({ clock }: Pick<VoiceDeps, 'clock'>, { number, settings }: VoiceNumber, direction: 'inbound' | 'outbound'): Micros {
   const content = number.agent?.content
-  const models = content ? [{ vendor: content.vendor, model: content.model }, ...(content.fallback ? [content.fallback] : [])] : []
+  const models = content ? modelsOf(content) : []
   const { stt, tts } = settings.voice
   return holdForCall({
-    atMs: clock.nowMs(), carrier: settings.carrier, direction, minutes: FIRST_MINUTES, models,
+    atMs: clock.nowMs(), carrier: settings.carrier, direction, minutes: FIRST_HOLD_MINUTES, models,
     ...(stt.length > 0 ? { stt: stt.map((engine) => ({ engine, model: '' })) } : {}),
     ...(tts.length > 0 ? { tts: tts.map(({ engine }) => ({ engine, model: '' })) } : {}),
   })
@@ -98,7 +93,7 @@ export const holdUntil = (clock: Clock, { max_duration_seconds }: VoiceSettings)
 async function progress(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, { kind, carrierCallId }: CallEvent): Promise<Told> {
   await deps.db.system('calls', (tx) => calls.progress(tx, call.id, kind === 'call.ringing' ? 'ringing' : 'in_progress'))
   // It was to be hung up before the carrier had named it.
-  if (call.wish === 'hang_up') await deps.carrierClients[place.carrier.id].hangUp(place.config, carrierCallId, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+  if (call.wish === 'hang_up') await deps.carrierClients[place.carrier.id].hangUp(place.config, carrierCallId, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
   return null
 }
 
@@ -170,7 +165,7 @@ async function instruct(deps: VoiceDeps, { carrier, config, number }: VoiceNumbe
   const { document, commands } = carrier.answer(instructions, { key: event.eventId, carrierCallId: event.carrierCallId, answered }, config)
   if (commands.length === 0) return document
   try {
-    await deps.carrierClients[carrier.id].perform(config, event.carrierCallId, commands, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+    await deps.carrierClients[carrier.id].perform(config, event.carrierCallId, commands, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
   } catch (error) {
     if (!(error instanceof AppError && (error.code === 'invalid_state' || error.code === 'not_found'))) throw error
     deps.log.info({ numberId: number.id, code: error.code }, 'the call was over before the carrier could be told what to do')

@@ -1,11 +1,10 @@
 import { carryingPrice } from '@trunkline/billing'
-import type { PlaceOutcome } from '@trunkline/channels'
+import { stepUrl, streamCall, type PlaceOutcome } from '@trunkline/channels'
 import { AppError, E164, newId, settingsOfCall, type CallOptions, type Identity } from '@trunkline/core'
 import { calls, type Tx } from '@trunkline/db'
 import type { ApiDeps } from '../deps.ts'
 import { rejectedCall, type Fields } from './carrier-error.ts'
 import { firstHold, holdUntil, type VoiceNumber } from './events.ts'
-import { stepUrl, streamCall } from './instructions.ts'
 
 export type PlaceDeps = Pick<ApiDeps, 'db' | 'clock' | 'log' | 'carrierClients' | 'voice'>
 

@@ -3,8 +3,8 @@ import { calls, type Tx } from '@trunkline/db'
 import type { ApiDeps } from '../deps.ts'
 import { asking, type Fields } from './carrier-error.ts'
 import { carryingPrice } from '@trunkline/billing'
+import { CARRIER_TIMEOUT_MS, stepUrl, streamCall } from '@trunkline/channels'
 import type { VoiceNumber } from './events.ts'
-import { stepUrl, streamCall } from './instructions.ts'
 
 // What people ask of a call that runs. Each wish is kept with the call before the carrier hears of it: whoever has the call's sound then
 // knows why it goes away, and whether it comes back.
@@ -13,8 +13,7 @@ export type SteerDeps = Pick<ApiDeps, 'db' | 'clock' | 'log' | 'carrierClients' 
 /** A call, its number as the carrier knows it, and what is written in the transaction of the wish. */
 export type Steered = { call: calls.Call; place: VoiceNumber; also: (tx: Tx) => Promise<void> }
 
-const COMMAND_TIMEOUT_MS = 8_000
-const deadline = (): AbortSignal => AbortSignal.timeout(COMMAND_TIMEOUT_MS)
+const deadline = (): AbortSignal => AbortSignal.timeout(CARRIER_TIMEOUT_MS)
 
 /** Ringing or talking. A call that is over is left as it is; one that the carrier has not named yet is hung up when it is. */
 export async function hangUpCall(deps: SteerDeps, { call: { id }, place, also }: Steered): Promise<void> {

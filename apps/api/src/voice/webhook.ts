@@ -1,10 +1,9 @@
-import type { CallEvent } from '@trunkline/channels'
+import type { CallEvent, VoiceStep } from '@trunkline/channels'
 import { AppError, Id, type RawWebhook } from '@trunkline/core'
 import { calls } from '@trunkline/db'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ApiDeps } from '../deps.ts'
 import { tellCall, voiceNumber, type Told, type VoiceDeps, type VoiceNumber } from './events.ts'
-import type { VoiceStep } from './instructions.ts'
 
 export type VoiceWebhookDeps = VoiceDeps & { ports: Pick<ApiDeps['ports'], 'routing' | 'numberByAddress'> }
 

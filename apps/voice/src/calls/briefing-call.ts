@@ -1,9 +1,10 @@
 import { carryingPrice, rateSpeech } from '@trunkline/billing'
 import type { Carrier, CarrierConfig } from '@trunkline/channels'
 import type { Briefing, CallEndReason, EndedCallStatus, SpeechUsage, VoiceSettings } from '@trunkline/core'
-import { calls, openJson, type Bell } from '@trunkline/db'
+import { calls, openJson } from '@trunkline/db'
 import type { Replier } from '@trunkline/media'
 import type { WebSocket } from 'ws'
+import { hangUpAtCarrier } from './carrier.ts'
 import { CallJournal } from './journal.ts'
 import type { CallSpeech, Gone, LiveCallDeps } from './live-call.ts'
 import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
@@ -11,17 +12,15 @@ import { phrasesFor, type Phrases } from './phrases.ts'
 import { connect } from './warm-transfer.ts'
 
 export type BriefingFacts = { call: calls.Call; epoch: number; carrier: Carrier; config: CarrierConfig; settings: VoiceSettings; briefing: Briefing }
-export type BriefingDeps = LiveCallDeps & { bell: Pick<Bell, 'listen' | 'ring'> }
 
 const YES = /^\W*(?:1\b|yes|yeah|sure|okay|ok\b|ja\b|gerne|sí|si\b|claro|oui|d'accord|greit)/i
 const NO = /^\W*(?:2\b|no\b|nope|not now|nein|non\b|nei\b|ahora no)/i
 const MAX_MS = 120_000
-const COMMAND_TIMEOUT_MS = 8_000
 
 /** The leg to a colleague who is to take over: told what it is about, asked, and connected with the caller who waits. */
 export class BriefingCall {
   readonly facts: BriefingFacts
-  readonly #deps: BriefingDeps
+  readonly #deps: LiveCallDeps
   readonly #journal: CallJournal
   readonly #phone: PhoneCall
   readonly #phrases: Phrases
@@ -29,7 +28,7 @@ export class BriefingCall {
   #answer: 'yes' | 'no' | null = null
   #lost = false
 
-  constructor(facts: BriefingFacts, speechFor: (onUsage: (usage: SpeechUsage) => void) => CallSpeech, deps: BriefingDeps) {
+  constructor(facts: BriefingFacts, speechFor: (onUsage: (usage: SpeechUsage) => void) => CallSpeech, deps: LiveCallDeps) {
     this.facts = facts
     this.#deps = deps
     const { call, epoch, settings, briefing } = facts
@@ -110,9 +109,7 @@ export class BriefingCall {
   }
 
   async #leave(): Promise<void> {
-    const { call, config } = this.facts
-    await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'hang_up')).catch(() => false)
-    await this.#deps.carrierClients[call.carrier].hangUp(config, call.carrierCallId!, AbortSignal.timeout(COMMAND_TIMEOUT_MS)).catch((error: unknown) => this.#deps.log.warn({ error, callId: call.id }, 'the carrier could not be told to hang up'))
+    await hangUpAtCarrier(this.#deps, this.facts.call, this.facts.config)
     this.#phone.hangUp()
   }
 

@@ -1,17 +1,19 @@
 import { historyItem } from '@trunkline/agents'
 import { carryingPrice } from '@trunkline/billing'
-import { carriers, isMediaToken, parseMediaPath, type MediaAddress } from '@trunkline/channels'
+import { CARRIER_TIMEOUT_MS, carriers, isMediaToken, parseMediaPath, type MediaAddress } from '@trunkline/channels'
 import { AppError, briefingOf, newId, settingsOfCall, VoiceSettings, type Id, type SpeechUsage } from '@trunkline/core'
 import { calls, contacts, openJson, type NumberRouting, type RoutedNumber } from '@trunkline/db'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
-import { BriefingCall, type BriefingDeps } from './briefing-call.ts'
+import { BriefingCall } from './briefing-call.ts'
+import { configOf } from './carrier.ts'
 import { withoutCarrier, withoutCustomer, type InnerLine } from './inner-line.ts'
 import { LiveCall, type CallSpeech, type Gone, type LiveCallDeps, type LiveCallFacts } from './live-call.ts'
 import type { Recordings } from './recordings.ts'
+import { recover } from './recovery.ts'
 
-export type CallsDeps = LiveCallDeps & BriefingDeps & {
+export type CallsDeps = LiveCallDeps & {
   routing: NumberRouting
   recordings: Recordings
   /** Newest first. */
@@ -26,8 +28,6 @@ export type CallsDeps = LiveCallDeps & BriefingDeps & {
 /** A carrier's frames are 20 ms: some 400 characters; `start` may carry parameters. */
 const MESSAGE_BYTES_MAX = 64 * 1024
 const BEATS_PER_LEASE = 3
-const COMMAND_TIMEOUT_MS = 5_000
-const RECOVERED_AT_ONCE = 100
 
 export type Calls = {
   /**
@@ -47,6 +47,7 @@ export function createCalls(deps: CallsDeps): Calls {
   const owner = newId()
   const live = new Map<Id, LiveCall | BriefingCall>()
   const starting = new Map<Id, Promise<LiveCall | BriefingCall | null>>()
+  const watched = new Set<Promise<Gone>>()
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false })
   let closing = false
 
@@ -81,49 +82,40 @@ export function createCalls(deps: CallsDeps): Calls {
 
   async function join(callId: Id, number: RoutedNumber, line: InnerLine): Promise<{ call: LiveCall; gone: Promise<Gone> } | null> {
     if (closing) throw new AppError('unavailable', { message: 'No more calls here.', retryAfterMs: 1_000 })
-    const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, deps.leaseMs))
-    if (!claimed) return null
-    const kept = await deps.db.tenant(number.tenantId, (tx) => calls.get(tx, callId))
-    const settings = VoiceSettings.parse(number.settings)
     const inner = { ...deps, ...withoutCarrier(deps.carrierClients, line) }
-    if (!deps.speechFor(settings.voice, () => {})) {
-      await refuse(inner, kept, claimed.epoch, number)
-      return null
-    }
-    const facts = await factsOf(deps, kept, number, claimed)
-    const recording = facts.recording ?? (await deps.recordings.open(kept, claimed.epoch, 0))
-    const call = new LiveCall(withoutCustomer({ ...facts, recording }), (onUsage) => deps.speechFor(settings.voice, onUsage)!, inner)
+    const taken = await take(inner, owner, callId, number)
+    if (!taken) return null
+    const facts = await factsOf(deps, taken.call, number, taken.claimed)
+    const recording = facts.recording ?? (await deps.recordings.open(taken.call, taken.claimed.epoch, 0))
+    const call = new LiveCall(withoutCustomer({ ...facts, recording }), taken.speechFor, inner)
     const gone = watch(call, number.tenantId)
     call.attach(line.socket)
     return { call, gone }
   }
 
+  async function start(callId: Id, number: RoutedNumber): Promise<LiveCall | BriefingCall | null> {
+    const taken = await take(deps, owner, callId, number)
+    if (!taken) return null
+    const { call: kept, claimed, settings, speechFor } = taken
+    const briefing = briefingOf(kept.options)
+    const call = briefing
+      ? new BriefingCall({ call: kept, epoch: claimed.epoch, carrier: carriers[kept.carrier], config: configOf(number, settings), settings, briefing }, speechFor, deps)
+      : new LiveCall(await factsOf(deps, kept, number, claimed), speechFor, deps)
+    void watch(call, number.tenantId)
+    return call
+  }
+
+  /** `watched` has it until its recording is stored too. Never rejects. */
   function watch(call: LiveCall | BriefingCall, tenantId: Id): Promise<Gone> {
     const callId = call.facts.call.id
     live.set(callId, call)
-    return call.done.then(async (how) => {
+    const gone = call.done.then(async (how) => {
       live.delete(callId)
       if (how === 'ended') await deps.recordings.store(tenantId, callId)
       return how
     })
-  }
-
-  async function start(callId: Id, number: RoutedNumber): Promise<LiveCall | BriefingCall | null> {
-    const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, deps.leaseMs))
-    if (!claimed) return null
-    const settings = VoiceSettings.parse(number.settings)
-    const speechFor = (onUsage: (usage: SpeechUsage) => void) => deps.speechFor(settings.voice, onUsage)
-    const kept = await deps.db.tenant(number.tenantId, (tx) => calls.get(tx, callId))
-    if (!speechFor(() => {})) {
-      await refuse(deps, kept, claimed.epoch, number)
-      return null
-    }
-    const briefing = briefingOf(kept.options)
-    const call = briefing
-      ? new BriefingCall({ call: kept, epoch: claimed.epoch, carrier: carriers[kept.carrier], config: configOf(number, settings), settings, briefing }, (onUsage) => speechFor(onUsage)!, deps)
-      : new LiveCall(await factsOf(deps, kept, number, claimed), (onUsage) => speechFor(onUsage)!, deps)
-    void watch(call, number.tenantId)
-    return call
+    watched.add(gone)
+    return gone.finally(() => watched.delete(gone))
   }
 
   async function heartbeat(): Promise<void> {
@@ -141,9 +133,9 @@ export function createCalls(deps: CallsDeps): Calls {
     live: () => live.size,
     async close(deadlineMs) {
       closing = true
-      const ended = Promise.all([...live.values()].map((call) => call.done))
       const timer = setTimeout(() => live.forEach((call) => call.hangUp({ status: 'completed', reason: 'process_lost' })), deadlineMs)
-      await ended
+      await Promise.all(starting.values())
+      await Promise.all(watched)
       clearTimeout(timer)
       clearInterval(beat)
       clearInterval(recovery)
@@ -192,51 +184,24 @@ async function factsOf(deps: CallsDeps, call: calls.Call, number: RoutedNumber, 
   }
 }
 
-const configOf = (number: RoutedNumber, settings: VoiceSettings) => ({ credentials: number.credentials, settings: settings.carrier_settings })
+type Taken = { call: calls.Call; claimed: calls.Claimed; settings: VoiceSettings; speechFor: (onUsage: (usage: SpeechUsage) => void) => CallSpeech }
+
+/** The call is this process's from now on. Null: it is over, or has been refused, because nobody here can hear. */
+async function take(deps: CallsDeps, owner: Id, callId: Id, number: RoutedNumber): Promise<Taken | null> {
+  const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, deps.leaseMs))
+  if (!claimed) return null
+  const call = await deps.db.tenant(number.tenantId, (tx) => calls.get(tx, callId))
+  const settings = VoiceSettings.parse(number.settings)
+  if (deps.speechFor(settings.voice, () => {})) return { call, claimed, settings, speechFor: (onUsage) => deps.speechFor(settings.voice, onUsage)! }
+  await refuse(deps, call, claimed.epoch, number)
+  return null
+}
 
 /** Nobody here understands speech: the call ends before a word is lost on anybody. */
 async function refuse(deps: CallsDeps, call: calls.Call, epoch: number, number: RoutedNumber): Promise<void> {
   deps.log.error({ callId: call.id }, 'a call came and no recogniser of speech is set up (DEEPGRAM_API_KEY, OPENAI_API_KEY, ...)')
   await deps.db.system('calls', (tx) => calls.end(tx, { callId: call.id, epoch, status: 'failed', reason: 'no_recogniser', at: new Date(deps.clock.nowMs()), carrying: carryingPrice }))
-  await deps.carrierClients[call.carrier].hangUp(configOf(number, VoiceSettings.parse(number.settings)), call.carrierCallId!, AbortSignal.timeout(COMMAND_TIMEOUT_MS)).catch(() => {})
-}
-
-/** Calls whose process is gone are ended and charged for what was written; recordings of ended calls are taken into the store. */
-async function recover(deps: CallsDeps): Promise<void> {
-  const found = await deps.db.system('calls', (tx) => calls.abandoned(tx, deps.leaseMs, RECOVERED_AT_ONCE))
-  for (const one of found) {
-    const ending = one.kind === 'released' ? await endOfReleased(deps, one) : ENDINGS[one.kind]
-    if (ending) await giveUp(deps, one, ending)
-  }
-  for (const { callId, tenantId } of await deps.db.system('calls', (tx) => calls.unstored(tx, RECOVERED_AT_ONCE))) await deps.recordings.store(tenantId, callId)
-}
-
-const ENDINGS = { lost: { status: 'failed', reason: 'process_lost' }, unclaimed: { status: 'no_answer', reason: 'no_answer' } } as const satisfies Record<string, Pick<calls.EndCall, 'status' | 'reason'>>
-
-async function giveUp(deps: CallsDeps, { callId, tenantId, kind, at }: calls.AbandonedCall, ending: Pick<calls.EndCall, 'status' | 'reason'>): Promise<void> {
-  const { outcome } = await deps.db.system('calls', (tx) => calls.end(tx, { callId, epoch: 'any', ...ending, at, carrying: carryingPrice }))
-  if (outcome !== 'ended') return
-  deps.log.warn({ callId, tenantId, kind }, 'a call that nobody looked after was ended')
-  deps.onCharged(tenantId)
-  if (kind === 'lost') await deps.recordings.store(tenantId, callId)
-}
-
-/** Put through, and no event told its end: the carrier is asked. Null: it lives, or the carrier does not say. */
-async function endOfReleased(deps: CallsDeps, { callId }: calls.AbandonedCall): Promise<Pick<calls.EndCall, 'status' | 'reason'> | null> {
-  const call = await deps.db.system('calls', (tx) => calls.find(tx, callId))
-  const number = call && (await deps.routing.numberForRouting(call.numberId))
-  if (!call || !number) return null
-  const state = await deps.carrierClients[call.carrier]
-    .find(configOf(number, VoiceSettings.parse(number.settings)), call.carrierCallId!, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
-    .catch((error: unknown) => {
-      deps.log.warn({ error, callId }, 'a carrier could not be asked whether a call still lives')
-      return { isAlive: true }
-    })
-  if (state?.isAlive) {
-    await deps.db.system('calls', (tx) => calls.lookAgain(tx, callId))
-    return null
-  }
-  return { status: 'completed', reason: call.wish === 'transfer' ? 'transferred' : 'line_lost' }
+  await deps.carrierClients[call.carrier].hangUp(configOf(number, VoiceSettings.parse(number.settings)), call.carrierCallId!, AbortSignal.timeout(CARRIER_TIMEOUT_MS)).catch(() => {})
 }
 
 /** One at a time; a failure is told and tried again at the next time. */

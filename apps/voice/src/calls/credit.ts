@@ -1,3 +1,4 @@
+import { FIRST_HOLD_MINUTES } from '@trunkline/billing'
 import type { Clock, Id, Logger } from '@trunkline/core'
 
 export type CallCreditOptions = {
@@ -15,8 +16,6 @@ export type CallCreditOptions = {
   onOver: () => void
 }
 
-/** Reserved when the call was opened (apps/api/src/voice/events.ts). */
-const FIRST_MINUTES = 2
 const MORE_MINUTES = 2
 const MINUTE_MS = 60_000
 /** Looked at so often; reserved in advance for so long. */
@@ -35,7 +34,7 @@ export class CallCredit {
 
   start(): void {
     const { clock, log, callId, sinceMs, holds } = this.#options
-    this.#heldUntilMs = clock.nowMs() - sinceMs + (FIRST_MINUTES + Math.max(0, holds - 1) * MORE_MINUTES) * MINUTE_MS
+    this.#heldUntilMs = clock.nowMs() - sinceMs + (FIRST_HOLD_MINUTES + Math.max(0, holds - 1) * MORE_MINUTES) * MINUTE_MS
     this.#timer = setInterval(() => void this.#look().catch((error: unknown) => log.warn({ error, callId }, 'credit of a call could not be reserved')), CHECK_MS)
   }
 

@@ -1,9 +1,10 @@
 import type { HistoryItem, HttpToolPort, TurnDeps, TurnResult } from '@trunkline/agents'
 import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/billing'
-import { stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
-import { AppError, CallOptions, CallWord, newId, wordSpans, type Breakers, type CallAnswer, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
+import { CARRIER_TIMEOUT_MS, stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
+import { AppError, CallOptions, modelsOf, newId, parseCallWord, wordSpans, type Breakers, type CallAnswer, type CallEndReason, type CarrierId, type CallWord, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
 import type { AmdVerdict, MediaPlane, PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SmartTurn, SttEngine, TtsEngine, Vad } from '@trunkline/media'
+import { hangUpAtCarrier } from './carrier.ts'
 import { CallCredit } from './credit.ts'
 import { CallJournal, type JournalDeps } from './journal.ts'
 import type { MediaSocket } from './line.ts'
@@ -64,7 +65,6 @@ type Ending = { status: EndedCallStatus; reason: CallEndReason }
 /** A call whose sound came back after its time was over still hears why. */
 const SHORTEST_MS = 5_000
 const VOICEMAIL: Ending = { status: 'completed', reason: 'voicemail' }
-const COMMAND_TIMEOUT_MS = 8_000
 /** Beyond the ringing: listening, and saying yes. */
 const BRIEFED_WITHIN_SECONDS = 90
 const PARTIAL_EVERY_MS = 250
@@ -261,7 +261,8 @@ export class LiveCall {
   }
 
   #hear(word: string): void {
-    const news = CallWord.parse(JSON.parse(word))
+    const news = parseCallWord(word)
+    if (!news) return this.#deps.log.warn({ callId: this.facts.call.id }, 'a word for a call could not be understood')
     if (news.recording !== undefined && this.#phone.record(news.recording === 'resume')) this.#journal.event('recording', null, { state: news.recording === 'resume' ? 'resumed' : 'paused' })
     if (news.supervise) void this.#supervised(news.supervise)
     if (news.leave !== undefined) this.#watched?.leave(news.leave)
@@ -300,7 +301,7 @@ export class LiveCall {
     const { call, epoch, settings, prompt } = this.facts
     const amountMicros = holdForCall({
       atMs: this.#ratedAtMs, carrier: call.carrier, direction: call.direction, minutes,
-      models: [{ vendor: prompt.vendor, model: prompt.model }, ...(prompt.fallback ? [prompt.fallback] : [])], ...this.#speech.engines,
+      models: modelsOf(prompt), ...this.#speech.engines,
     })
     const until = new Date(this.#deps.clock.nowMs() + (settings.max_duration_seconds + 3_600) * 1_000)
     return this.#deps.db.system('calls', (tx) => calls.holdMore(tx, { callId: call.id, epoch }, amountMicros, until))
@@ -326,7 +327,7 @@ export class LiveCall {
     await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'transfer'))
     const transfer = { to, from: call.direction === 'inbound' ? call.to : call.from, timeoutSeconds: settings.transfer_timeout_seconds, resultUrl: stepUrl(this.#deps.addresses, call.numberId, 'transferred', call.id) }
     await this.#deps.carrierClients[call.carrier]
-      .transfer(config, call.carrierCallId!, transfer, { key: `transfer:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+      .transfer(config, call.carrierCallId!, transfer, { key: `transfer:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
       .catch((error: unknown) => this.#transferFailed(error))
   }
 
@@ -338,9 +339,9 @@ export class LiveCall {
     // The colleague's process tells how it went; should nobody ever hear that, the caller does not wait for ever.
     this.#patience = setTimeout(() => this.#backFromHold('no_answer'), (settings.transfer_timeout_seconds + BRIEFED_WITHIN_SECONDS) * 1_000)
     try {
-      this.#errand = await callColleague(this.#deps, { call, carrier, config, settings, prompt, history: this.#history })
+      this.#errand = await callColleague(this.#deps, { call, carrier, config, settings, prompt, history: this.#history, onUsage: (usage) => this.#thought(usage, true) })
       if (!this.#errand) this.#backFromHold('unreachable')
-      else if (this.#over) await this.#errand.cancel()
+      else if (this.#over) void this.#errand.cancel()
     } catch (error) {
       this.#deps.log.warn({ error, callId: call.id }, 'a colleague could not be called')
       this.#backFromHold('failed')
@@ -369,15 +370,13 @@ export class LiveCall {
     const { call, carrier, config } = this.facts
     await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'return'))
     const back = streamCall(this.#deps.addresses, carrier, call)
-    await this.#deps.carrierClients[carrier.id].redirect(config, call.carrierCallId!, back, { key: `return:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+    await this.#deps.carrierClients[carrier.id].redirect(config, call.carrierCallId!, back, { key: `return:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
       .catch((error: unknown) => this.#deps.log.warn({ error, callId: call.id }, 'the sound of a call could not be brought back'))
   }
 
   /** The carrier is told before the socket closes: what it is to do afterwards is nothing. */
   async #leave(): Promise<void> {
-    const { call, config } = this.facts
-    await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'hang_up')).catch(() => false)
-    await this.#deps.carrierClients[call.carrier].hangUp(config, call.carrierCallId!, AbortSignal.timeout(COMMAND_TIMEOUT_MS)).catch((error: unknown) => this.#deps.log.warn({ error, callId: call.id }, 'the carrier could not be told to hang up'))
+    await hangUpAtCarrier(this.#deps, this.facts.call, this.facts.config)
     this.#phone.hangUp()
   }
 
@@ -408,10 +407,10 @@ export class LiveCall {
       const isHandedOver = this.#ending === null && now.wish !== null && calls.HANDOVERS.includes(now.wish)
       // Refused when the carrier has said meanwhile that the call is over.
       if (isHandedOver && (await calls.release(tx, held))) return null
-      if (this.#errand) void this.#errand.cancel()
       return calls.end(tx, { ...held, ...(this.#ending ?? endingOf(report, now)), at: new Date(this.#deps.clock.nowMs()), carrying: carryingPrice })
     })
     if (ended === null) return 'released'
+    void this.#errand?.cancel()
     if (ended.outcome === 'ended') this.#deps.onCharged(call.tenantId)
     return ended.outcome === 'fenced' ? 'lost' : 'ended'
   }

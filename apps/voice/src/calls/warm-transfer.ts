@@ -1,9 +1,9 @@
-import { summarise, type HistoryItem } from '@trunkline/agents'
+import { summarise, type HistoryItem, type TurnDeps } from '@trunkline/agents'
 import { carryingPrice, holdForCall } from '@trunkline/billing'
-import { stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
-import { newId, type Breakers, type CarrierId, type Clock, type Id, type Logger, type PromptContent, type VoiceSettings } from '@trunkline/core'
-import type { TurnDeps } from '@trunkline/agents'
+import { CARRIER_TIMEOUT_MS, stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
+import { newId, type Breakers, type CarrierId, type Clock, type Id, type Logger, type ModelUsage, type PromptContent, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Db, type Keyring } from '@trunkline/db'
+import { hangUpAtCarrier } from './carrier.ts'
 
 export type WarmTransferDeps = {
   db: Db
@@ -16,18 +16,17 @@ export type WarmTransferDeps = {
   addresses: VoiceAddresses
 }
 
-export type WaitingCall = { call: calls.Call; carrier: Carrier; config: CarrierConfig; settings: VoiceSettings; prompt: PromptContent; history: readonly HistoryItem[] }
+export type WaitingCall = { call: calls.Call; carrier: Carrier; config: CarrierConfig; settings: VoiceSettings; prompt: PromptContent; history: readonly HistoryItem[]; /** What writing the briefing used. */ onUsage: (usage: ModelUsage) => void }
 
-/** A colleague is called for a caller who waits. `null`: nobody could be called. */
+/** A colleague is called for a caller who waits. `cancel`: the caller has gone, and the phone stops ringing; never rejects. */
 export type Errand = { callId: Id; cancel(): Promise<void> }
 
-const COMMAND_TIMEOUT_MS = 8_000
 const BRIEFING_MS = 6_000
 /** The colleague listens to some sentences and says yes. */
 const MINUTES = 2
 const NO_LIMIT = 10_000
 
-/** Rings the person who is to take over. What they are told is written before, while it rings nobody waits for it. */
+/** Rings the person who is to take over; null: nobody could be called. What they are told is written before, while it rings nobody waits for it. */
 export async function callColleague(deps: WarmTransferDeps, waiting: WaitingCall): Promise<Errand | null> {
   const { call: first, carrier, config, settings } = waiting
   const briefing = await briefingFor(deps, waiting)
@@ -46,31 +45,25 @@ export async function callColleague(deps: WarmTransferDeps, waiting: WaitingCall
   const placed = await deps.carrierClients[first.carrier].place(config, {
     to: settings.transfer_to!, from: ours, instructions: streamCall(deps.addresses, carrier, call), statusUrl: stepUrl(deps.addresses, first.numberId, 'status', call.id),
     reference: call.id, timeoutSeconds: settings.transfer_timeout_seconds,
-  }, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+  }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
   if (placed.status === 'rejected') {
     await endUnreached(deps, call)
     return null
   }
   if (placed.status === 'accepted') await deps.db.system('calls', (tx) => calls.placed(tx, call.id, placed.carrierCallId))
-  return { callId, cancel: () => cancel(deps, call.id, first.carrier, config) }
+  return { callId, cancel: () => hangUpAtCarrier(deps, call, config) }
 }
 
-async function briefingFor(deps: WarmTransferDeps, { call, prompt, history }: WaitingCall): Promise<string> {
+async function briefingFor(deps: WarmTransferDeps, { call, prompt, history, onUsage }: WaitingCall): Promise<string> {
   const vendor = prompt.vendor === 'rules' ? null : await deps.vendors(prompt.vendor, call.tenantId)
   const signal = AbortSignal.timeout(BRIEFING_MS)
   const made = await summarise(history, vendor ? { vendor, model: prompt.model } : null, deps, signal).catch(() => summarise(history, null, deps, new AbortController().signal))
+  made.usage.forEach(onUsage)
   return made.text
 }
 
 const endUnreached = ({ db, clock }: WarmTransferDeps, { id }: calls.Call) =>
   db.system('calls', (tx) => calls.end(tx, { callId: id, epoch: 'any', status: 'failed', reason: 'unreachable', at: new Date(clock.nowMs()), carrying: carryingPrice }))
-
-/** The caller has gone: the colleague's phone stops ringing. */
-async function cancel({ db, carrierClients, log }: WarmTransferDeps, callId: Id, carrier: CarrierId, config: CarrierConfig): Promise<void> {
-  const call = await db.system('calls', async (tx) => ((await calls.wish(tx, callId, 'hang_up')) ? calls.get(tx, callId) : null))
-  if (!call?.carrierCallId) return
-  await carrierClients[carrier].hangUp(config, call.carrierCallId, AbortSignal.timeout(COMMAND_TIMEOUT_MS)).catch((error: unknown) => log.warn({ error, callId }, 'a colleague could not be told that the caller has gone'))
-}
 
 /** Both hear each other now, and we are out of both calls. */
 export async function connect(deps: Pick<WarmTransferDeps, 'db' | 'carrierClients'>, first: calls.Call, second: calls.Call, config: CarrierConfig): Promise<void> {
@@ -78,5 +71,5 @@ export async function connect(deps: Pick<WarmTransferDeps, 'db' | 'carrierClient
     await calls.wish(tx, first.id, 'transfer')
     await calls.wish(tx, second.id, 'transfer')
   })
-  await deps.carrierClients[first.carrier].bridge(config, first.carrierCallId!, second.carrierCallId!, { key: `bridge:${second.id}`, reference: first.id }, AbortSignal.timeout(COMMAND_TIMEOUT_MS))
+  await deps.carrierClients[first.carrier].bridge(config, first.carrierCallId!, second.carrierCallId!, { key: `bridge:${second.id}`, reference: first.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
 }

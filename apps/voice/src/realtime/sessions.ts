@@ -1,6 +1,6 @@
 import { Breakers, type Link, type VendorDirectory } from '@trunkline/agents'
 import { realtime } from '@trunkline/channels'
-import { AppError, type Clock, type Logger, type PromptContent } from '@trunkline/core'
+import { AppError, modelsOf, type Clock, type Logger, type PromptContent } from '@trunkline/core'
 import { ledger, type Cache, type Db, type Limiter, type Place, type Places, type SessionBook, type SessionHold } from '@trunkline/db'
 import { randomBytes } from 'node:crypto'
 import type { Pcm, SampleRateHz, SpeechHouse } from '@trunkline/media'
@@ -209,7 +209,7 @@ export class Sessions {
   /** Who answers: an agent's own model, then the one behind it. Another tenant's supplier is none. */
   async #answers(tenantId: string, model: string, agent: PromptContent | null): Promise<readonly Link[]> {
     const { vendors } = this.#deps
-    const wanted = agent && agent.vendor !== 'rules' ? [agent, ...(agent.fallback ? [agent.fallback] : [])] : [{ vendor: 'openai' as const, model: model || TRANSCRIPTION_MODEL }]
+    const wanted = agent && agent.vendor !== 'rules' ? modelsOf(agent) : [{ vendor: 'openai' as const, model: model || TRANSCRIPTION_MODEL }]
     const links: Link[] = []
     for (const { vendor: id, model: name } of wanted) {
       const vendor = id === 'rules' ? null : await vendors.find(id, tenantId)

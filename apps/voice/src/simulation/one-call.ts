@@ -1,6 +1,6 @@
 import { createGoalCaller, intelligibility, judge, type TurnDeps, type TurnResult } from '@trunkline/agents'
-import { holdForCall } from '@trunkline/billing'
-import { AppError, newId, SIMULATED_BY, SIMULATED_CALL_SECONDS_MAX, VoiceSettings, type Clock, type EndedBy, type Id, type Logger, type SimulatedCall, type SimulatedCaller, type Simulation } from '@trunkline/core'
+import { FIRST_HOLD_MINUTES, holdForCall } from '@trunkline/billing'
+import { AppError, modelsOf, newId, SIMULATED_BY, SIMULATED_CALL_SECONDS_MAX, VoiceSettings, type Clock, type EndedBy, type Id, type Logger, type SimulatedCall, type SimulatedCaller, type Simulation } from '@trunkline/core'
 import { calls, openJson, type Db, type Keyring, type RoutedNumber } from '@trunkline/db'
 import { createNoise, type SpeechHouse } from '@trunkline/media'
 import { z } from 'zod'
@@ -15,8 +15,6 @@ import { createCallerVoice, VOICE_RMS } from './voice.ts'
 export type OneCallDeps = TurnDeps & { db: Db; keyring: Keyring; clock: Clock; log: Logger; speech: SpeechHouse; calls: Pick<Calls, 'join'>; metronome: Metronome; tenantCallsMax: number }
 export type OneCall = { simulationId: Id; spec: Simulation; number: RoutedNumber; caller: number; repetition: number; signal: AbortSignal }
 
-/** Reserved like that of a call's first minutes. */
-const FIRST_MINUTES = 2
 const BUSY_TRIES = 5
 const BUSY_PAUSE_MS = 3_000
 
@@ -51,12 +49,12 @@ async function open({ db, clock, tenantCallsMax }: OneCallDeps, { simulationId, 
   const settings = VoiceSettings.parse(number.settings)
   const callId = newId()
   const content = number.agent?.content
-  const models = content ? [{ vendor: content.vendor, model: content.model }, ...(content.fallback ? [content.fallback] : [])] : []
+  const models = content ? modelsOf(content) : []
   const { call } = await db.system('calls', (tx) =>
     calls.open(tx, {
       callId, tenantId: number.tenantId, numberId: number.id, direction: 'inbound', carrier: settings.carrier, carrierCallId: `simulation:${callId}`, from: 'simulation', to: number.address,
       contact: { identity: { kind: 'sip', value: `${SIMULATED_BY}${callId}` }, name: spec.callers[caller]!.name ?? 'Simulated caller' },
-      holdMicros: holdForCall({ atMs: clock.nowMs(), carrier: settings.carrier, direction: 'inbound', minutes: FIRST_MINUTES, models }), holdUntil: new Date(clock.nowMs() + (SIMULATED_CALL_SECONDS_MAX + 3_600) * 1_000),
+      holdMicros: holdForCall({ atMs: clock.nowMs(), carrier: settings.carrier, direction: 'inbound', minutes: FIRST_HOLD_MINUTES, models }), holdUntil: new Date(clock.nowMs() + (SIMULATED_CALL_SECONDS_MAX + 3_600) * 1_000),
       limits: { number: settings.concurrency_limit, tenant: tenantCallsMax },
       placedBy: `${SIMULATED_BY}${simulationId}`, metadata: { simulation: simulationId, caller, repetition }, options: { max_duration_seconds: Math.min(settings.max_duration_seconds, SIMULATED_CALL_SECONDS_MAX) },
     }))

@@ -1,1 +1,0 @@
-export { socketUrl, stepUrl, streamCall, type VoiceAddresses, type VoiceStep } from '@trunkline/channels'
