@@ -28,7 +28,7 @@ export type CallCostPart = (typeof CALL_COST_PARTS)[number]
 export type CallCost = Record<CallCostPart, Micros>
 
 /** What happened at which moment of a call. What was said is no event: that is a message. */
-export const CallEventKind = z.enum(['status', 'turn', 'interrupted', 'incident', 'dtmf', 'transfer', 'recording', 'machine', 'credit'])
+export const CallEventKind = z.enum(['status', 'turn', 'interrupted', 'incident', 'dtmf', 'transfer', 'recording', 'machine', 'credit', 'note'])
 export type CallEventKind = z.infer<typeof CallEventKind>
 
 /** `none`: not recorded. `recording` without a process that does it is found by the recovery of the call. */
@@ -42,6 +42,8 @@ export const WordSpan = z.object({
   startMs: z.number().nonnegative(),
   endMs: z.number().nonnegative(),
   confidence: z.number().nullable(),
+  /** Nobody measured it: by the length of the words. */
+  estimated: z.boolean().default(false),
 })
 export type WordSpan = z.infer<typeof WordSpan>
 
@@ -55,7 +57,7 @@ export function wordSpans(text: string, words: readonly TimedWord[]): WordSpan[]
     const charStart = folded.indexOf(word.trim().toLowerCase(), from)
     if (word.trim() === '' || charStart < 0) return []
     from = charStart + word.trim().length
-    return [{ charStart, charEnd: from, startMs, endMs, confidence }]
+    return [{ charStart, charEnd: from, startMs, endMs, confidence, estimated: false }]
   })
 }
 
@@ -133,6 +135,10 @@ export type Briefing = z.infer<typeof Briefing>
 /** Null: an ordinary call. `options` as they were kept with it. */
 export const briefingOf = (options: Record<string, unknown>): Briefing | null => Briefing.safeParse(options['briefing']).data ?? null
 
+/** What a person of the business does in a call: hears both sides; speaks to the agent's side alone; speaks to the caller instead of the agent. */
+export const SupervisionMode = z.enum(['listen', 'whisper', 'barge'])
+export type SupervisionMode = z.infer<typeof SupervisionMode>
+
 /** What processes tell the one that has a live call, over the bell `call:<id>`. A word may be lost: whoever needs to know asks for an answer. */
 export const CallWord = z.object({
   /** The carrier says that the call is over, and why. */
@@ -145,7 +151,9 @@ export const CallWord = z.object({
   colleague: z.string().optional(),
   recording: z.enum(['pause', 'resume']).optional(),
   /** Somebody wants to hear the call; the answer (`CallAnswer`) goes to the bell `reply`. */
-  supervise: z.object({ offer: z.string(), mode: z.enum(['listen', 'barge']), reply: z.string() }).optional(),
+  supervise: z.object({ offer: z.string(), mode: SupervisionMode, reply: z.string() }).optional(),
+  /** Somebody who is in it does something else from now on; answered in the same way. */
+  supervise_as: z.object({ leg: z.string(), mode: SupervisionMode, reply: z.string() }).optional(),
   /** This person leaves (`leg` of the answer). */
   leave: z.string().optional(),
   /** For the agent, from a person of the business; the caller does not hear it. */
@@ -155,7 +163,11 @@ export type CallWord = z.infer<typeof CallWord>
 /** Null: not one of ours. */
 export const parseCallWord = (word: string): CallWord | null => parsed(CallWord, word)
 
-export const CallAnswer = z.object({ answer: z.object({ sdp: z.string(), leg: z.string() }).optional(), error: z.object({ code: z.string(), message: z.string() }).optional() })
+export const CallAnswer = z.object({
+  /** `sdp`: to an offer. */
+  answer: z.object({ leg: z.string(), sdp: z.string().optional() }).optional(),
+  error: z.object({ code: z.string(), message: z.string(), details: z.record(z.string(), z.unknown()).optional() }).optional(),
+})
 export type CallAnswer = z.infer<typeof CallAnswer>
 export const parseCallAnswer = (word: string): CallAnswer | null => parsed(CallAnswer, word)
 

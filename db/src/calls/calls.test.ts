@@ -39,7 +39,7 @@ const incoming = (over: Partial<OpenCall> = {}): OpenCall => ({
 const ending = (callId: Id, over: Partial<EndCall> = {}): EndCall => ({ callId, epoch: 'any', status: 'completed', reason: 'caller_hung_up', at: new Date(), carrying: (_call, answeredMs) => (answeredMs > 0 ? 70n : 0n), ...over })
 const said = (by: CallUtterance['by'], text: string): CallUtterance => ({
   messageId: newId(), by, contentSealed: sealJson(keyring, { kind: 'text', text }, place.tenantId), startMs: 0, endMs: 500, interrupted: false, confidence: 0.9,
-  words: [{ charStart: 0, charEnd: 2, startMs: 0, endMs: 100, confidence: null }], at: new Date(),
+  words: [{ charStart: 0, charEnd: 2, startMs: 0, endMs: 100, confidence: null, estimated: false }], at: new Date(),
 })
 const speech = (costMicros: bigint) => ({ kind: 'speech' as const, costMicros, usage: { kind: 'stt' as const, engine: 'deepgram', model: 'nova-3', audioMs: 1_200, characters: 0, firstResultMs: 80, latencyMs: 90, outcome: 'ok' as const, requestId: null } })
 const balance = () => place.db.tenant(place.tenantId, (tx) => ledger.balance(tx, place.tenantId))

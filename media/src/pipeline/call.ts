@@ -1,8 +1,10 @@
-import type { Pcm } from '../frame.ts'
+import { wordSpans } from '@trunkline/core'
+import { FRAME_MS, type Pcm } from '../frame.ts'
 import type { AmdEffect } from '../amd/contract.ts'
 import { AnswerDetection } from '../amd/detection.ts'
 import { gateEcho } from '../echo/gated-vad.ts'
 import { Keypad } from './keypad.ts'
+import { SoundPlaces } from '../playout/places.ts'
 import { CallPlayer } from '../playout/player.ts'
 import { monotonicClock } from '../playout/monotonic.ts'
 import type { SttEvent } from '../stt/contract.ts'
@@ -16,6 +18,8 @@ import { Reply, Utterance } from './reply.ts'
 
 /** How much softer the agent's voice becomes while it is not clear whether the caller wants the word. */
 const DUCK_DB = -12
+/** Frames without a time of their own that come within so much of the last follow it. */
+const UNTIMED_SNAP_MS = 60
 
 type Event = TurnEvent extends infer One ? (One extends TurnEvent ? Omit<One, 'nowMs'> : never) : never
 
@@ -28,7 +32,10 @@ export class CallPipeline {
   readonly #player: CallPlayer
   readonly #ears: Ears
   readonly #stop = new AbortController()
-  readonly #openedMs = monotonicClock.nowMs()
+  readonly #openedMs: number
+  /** Where on the clock the sound lies that the ears were given: recognisers count what they hear, which is not all of the call. */
+  readonly #heardAt: SoundPlaces
+  #heardSamples = 0
   #turns: TurnState
   #timer: NodeJS.Timeout | null = null
   #reply: Reply | null = null
@@ -36,7 +43,7 @@ export class CallPipeline {
   #phrases = 0
   readonly #keypad = new Keypad((digits) => this.#keyed(digits))
   /** Said by the agent and not yet known to be heard, oldest first. */
-  readonly #spoken = new Map<string, { turn: number; startMs: number | null }>()
+  readonly #spoken = new Map<string, { turn: number }>()
   #times: TurnTimes | null = null
   #ending: ReplyEnd | 'silence' | 'max_duration' | null = null
   #closed = false
@@ -47,6 +54,8 @@ export class CallPipeline {
   constructor(options: PipelineOptions) {
     this.#options = options
     const { sampleRateHz, wire, wheel, voice, keyterms = [], settings } = options
+    this.#openedMs = options.openedMs ?? monotonicClock.nowMs()
+    this.#heardAt = new SoundPlaces({ sampleRateHz })
     const { vad, stt, tap } = options.echoGate ? gateEcho({ vad: options.vad, stt: options.stt, tap: options.tap, sampleRateHz }) : options
     this.#player = new CallPlayer({
       wire, wheel, tap, sampleRateHz,
@@ -61,11 +70,18 @@ export class CallPipeline {
     this.#setTimer()
   }
 
-  /** 20 ms of the caller, in order. */
-  frame(pcm: Pcm): void {
+  /** 20 ms of the caller, in order. `atMs` (monotonic): when they were spoken, as the recording has them. */
+  frame(pcm: Pcm, atMs = this.#untimedMs()): void {
     if (this.#closed || this.#onHold) return
+    this.#heardAt.put(this.#heardSamples, pcm.length, atMs)
+    this.#heardSamples += pcm.length
     this.#answering?.frame(pcm)
     this.#ears.frame(pcm)
+  }
+
+  #untimedMs(): number {
+    const [beganMs, followsMs] = [this.#nowMs() - FRAME_MS, this.#heardAt.endMs]
+    return followsMs !== null && Math.abs(beganMs - followsMs) < UNTIMED_SNAP_MS ? followsMs : beganMs
   }
 
   markReturned(name: string): void {
@@ -179,7 +195,16 @@ export class CallPipeline {
   /** A final covers the silence before its words, too: the words tell when it was said. */
   #callerSaid({ text, words, startMs, endMs, confidence }: Extract<SttEvent, { type: 'final' }>): void {
     const [first, last] = [words[0], words.at(-1)]
-    this.#said({ by: 'caller', turn: this.#turns.turn, text: text.trim(), startMs: first?.startMs ?? startMs, endMs: last?.endMs ?? endMs, interrupted: false, confidence, words })
+    const placed = words.map((word) => ({ ...word, startMs: this.#spokenMs(word.startMs, 'begin'), endMs: this.#spokenMs(word.endMs, 'end') }))
+    const said = { text: text.trim(), startMs: this.#spokenMs(first?.startMs ?? startMs, 'begin'), endMs: this.#spokenMs(last?.endMs ?? endMs, 'end') }
+    this.#said({ by: 'caller', turn: this.#turns.turn, ...said, interrupted: false, confidence, words: wordSpans(said.text, placed) })
+  }
+
+  /** A recogniser's time on the clock of the call. */
+  #spokenMs(streamMs: number, edge: 'begin' | 'end'): number {
+    const sample = Math.round((streamMs / 1_000) * this.#options.sampleRateHz)
+    const atMs = edge === 'begin' ? this.#heardAt.beginOf(sample) : this.#heardAt.endBefore(sample)
+    return Math.max(0, Math.round((atMs ?? this.#openedMs) - this.#openedMs))
   }
 
   #said(said: Said): void {
@@ -303,12 +328,10 @@ export class CallPipeline {
     const callMs = atMs - this.#openedMs
     const ofReply = this.#times !== null && id.startsWith(`reply-${this.#times.turn}.`)
     if (stage === 'sent') {
-      this.#spoken.set(id, { turn: turnOf(id) ?? this.#turns.turn, startMs: null })
+      this.#spoken.set(id, { turn: turnOf(id) ?? this.#turns.turn })
       if (ofReply) this.#times!.firstSentMs ??= callMs
       return this.#take({ type: 'playout_started' })
     }
-    const spoken = this.#spoken.get(id)
-    if (spoken) spoken.startMs ??= callMs
     if (!ofReply || this.#times!.firstHeardMs !== null) return
     this.#times!.firstHeardMs = callMs
     this.#options.onEvent({ type: 'times', times: { ...this.#times! } })
@@ -316,16 +339,26 @@ export class CallPipeline {
 
   /** Its last word was heard, or it was cut: now it is known what of it belongs into the history. */
   #settled(id: string, interrupted: boolean): void {
-    const text = this.#player.heardText(id, interrupted ? 'likely' : 'proven').trim()
-    const spoken = this.#spoken.get(id)
+    const said = this.#heardOf(id, interrupted)
     this.#spoken.delete(id)
     this.#player.forget(id)
-    if (spoken && text !== '') {
-      const endMs = this.#callMs()
-      this.#said({ by: 'agent', turn: spoken.turn, text, startMs: spoken.startMs ?? endMs, endMs, interrupted, confidence: null, words: [] })
-      if (!interrupted) this.#take({ type: 'expect', expectation: detectExpectation(text) })
+    if (said) {
+      this.#said(said)
+      if (!interrupted) this.#take({ type: 'expect', expectation: detectExpectation(said.text) })
     }
     this.#whenQuiet()
+  }
+
+  #heardOf(id: string, interrupted: boolean): Said | null {
+    const belief = interrupted ? 'likely' : 'proven'
+    const heard = this.#player.heardText(id, belief)
+    const [spoken, time, text] = [this.#spoken.get(id), this.#player.timeOf(id), heard.trim()]
+    if (!spoken || !time || text === '') return null
+    const ahead = heard.length - heard.trimStart().length
+    const words = this.#player.heardWords(id, belief).map((word) => ({
+      ...word, charStart: word.charStart - ahead, charEnd: word.charEnd - ahead, startMs: this.#inCall(word.startMs), endMs: this.#inCall(word.endMs), confidence: null,
+    }))
+    return { by: 'agent', turn: spoken.turn, text, startMs: this.#inCall(time.startMs), endMs: this.#inCall(time.endMs), interrupted, confidence: null, words }
   }
 
   /** Nothing is being said and nothing more comes: the word is the caller's, or the call is over. */
@@ -343,7 +376,11 @@ export class CallPipeline {
   }
 
   #callMs(): number {
-    return Math.round(this.#nowMs() - this.#openedMs)
+    return this.#inCall(this.#nowMs())
+  }
+
+  #inCall(monotonicMs: number): number {
+    return Math.max(0, Math.round(monotonicMs - this.#openedMs))
   }
 }
 

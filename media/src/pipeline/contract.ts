@@ -1,8 +1,9 @@
+import type { WordSpan } from '@trunkline/core'
 import type { AmdVerdict } from '../amd/contract.ts'
 import type { PlayoutTap, PlayoutWire } from '../playout/player.ts'
 import type { PlayoutClock } from '../playout/clock.ts'
 import type { SampleRateHz } from '../frame.ts'
-import type { SpeechFailure, SttEngine, WordTime } from '../stt/contract.ts'
+import type { SpeechFailure, SttEngine } from '../stt/contract.ts'
 import type { TtsEngine } from '../tts/contract.ts'
 import type { Stage, TurnSettings, Utterance } from '../turn/contract.ts'
 import type { SmartTurn } from '../turn/smart/index.ts'
@@ -30,13 +31,14 @@ export type Said = {
   by: 'caller' | 'agent'
   turn: number
   text: string
+  /** From the first to the last of its sound, as the recording has it. */
   startMs: number
   endMs: number
   /** Ours: the caller cut it off. */
   interrupted: boolean
   confidence: number | null
-  /** When each word was said, as far as the recogniser tells; of ours, none. */
-  words: readonly WordTime[]
+  /** When each word was said: the caller's as far as the recogniser tells, of ours those that were heard to their end. Of `text`, in order, without overlap. */
+  words: readonly WordSpan[]
 }
 
 /** Where the time of an answer went; milliseconds of the call, null when it did not come that far. */
@@ -67,6 +69,8 @@ export type PipelineEvent =
 export type PipelineOptions = {
   /** Of the line: frames in and out have this rate. */
   sampleRateHz: SampleRateHz
+  /** When the call began (monotonic), which is where its recording begins, too. Default: now. */
+  openedMs?: number
   wire: PlayoutWire
   wheel: PlayoutClock
   tap?: PlayoutTap

@@ -259,3 +259,62 @@ describe('heard text', () => {
     expect([ledger.heardText('a', 0), ledger.heardUntil(0)]).toEqual(['', []])
   })
 })
+
+describe('heard words', () => {
+  const times = (all: Ledger, nowMs: number, belief: 'proven' | 'likely' = 'proven') => all.ledger.heardWords('a', nowMs, belief).map(({ charStart, startMs, endMs, estimated }) => [charStart, startMs, endMs, estimated])
+  /** Frames as the clock gives them: sent together, each due 20 ms after the last. */
+  const play = ({ ledger }: Ledger, fromFrame: number, frames: number, dueMs: number): void => {
+    for (let n = 0; n < frames; n++) ledger.sent({ kind: 'speech', audible: true, generation: 0, segments: [{ utteranceId: 'a', fromSample: (fromFrame + n) * FRAME, samples: FRAME }], segmentCount: 1 }, FRAME, dueMs, dueMs + n * 20)
+  }
+
+  it('lie where their frames were due', () => {
+    const all = setup()
+    speakWords(all)
+    play(all, 0, 40, 1_000)
+    all.ledger.ended('a', 40 * FRAME)
+    all.ledger.markReturned(all.ledger.mark(), 2_000)
+    expect(times(all, 2_000)).toEqual([[0, 1_000, 1_200, false], [4, 1_200, 1_400, false], [8, 1_400, 1_600, false], [14, 1_600, 1_800, false]])
+    expect(all.ledger.timeOf('a')).toEqual({ startMs: 1_000, endMs: 1_800 })
+  })
+
+  it('are none of those that were cut in their middle', () => {
+    const all = setup()
+    speakWords(all)
+    play(all, 0, 40, 1_000)
+    all.ledger.clear(1_500, { resumes: false })
+    expect(times(all, 5_000, 'likely')).toEqual([[0, 1_000, 1_200, false], [4, 1_200, 1_400, false]])
+    expect(all.ledger.timeOf('a')!.endMs).toBe(1_500)
+    expect(all.ledger.heardText('a', 5_000, 'likely')).toBe('one two')
+  })
+
+  it('of an utterance that paused lie before and after the pause', () => {
+    const all = setup()
+    speakWords(all)
+    play(all, 0, 30, 1_000)
+    all.ledger.clear(1_350, { resumes: true })
+    const from = all.ledger.resumePoint(1_350)!.sample
+    play(all, from / FRAME, 40 - from / FRAME, 4_000)
+    all.ledger.ended('a', 40 * FRAME)
+    all.ledger.markReturned(all.ledger.mark(), 9_000)
+    const [one, two, three] = times(all, 9_000)
+    expect(one).toEqual([0, 1_000, 1_200, false])
+    expect(two![1]).toBe(1_200)
+    // It was interrupted in its middle: it ends where its end was heard.
+    expect(two![2]).toBeGreaterThan(4_000)
+    expect(three![1]).toBe(two![2])
+  })
+
+  it('are estimated when the engine tells nothing', () => {
+    const all = setup()
+    all.ledger.text('a', 'one two')
+    play(all, 0, 35, 1_000)
+    all.ledger.ended('a', 35 * FRAME)
+    all.ledger.markReturned(all.ledger.mark(), 5_000)
+    expect(times(all, 5_000)).toEqual([[0, 1_000, 1_300, true], [4, 1_400, 1_700, true]])
+  })
+
+  it('of an unknown utterance are none', () => {
+    const { ledger } = setup()
+    expect([ledger.heardWords('x', 0), ledger.timeOf('x')]).toEqual([[], null])
+  })
+})

@@ -1,6 +1,7 @@
 import { frameSamples } from '../frame.ts'
 import type { SampleRateHz } from '../frame.ts'
 import type { SpokenSpan } from '../tts/contract.ts'
+import { SoundPlaces } from './places.ts'
 import { Playhead } from './playhead.ts'
 import type { PlayoutFrame } from './queue.ts'
 import { SpokenText } from './spoken-text.ts'
@@ -10,6 +11,9 @@ import { SpokenText } from './spoken-text.ts'
  * measured word times; else it is a lower bound (marks) or an estimate (elapsed time).
  */
 export type Heard = { utteranceId: string; ms: number; char: number; exact: boolean }
+
+/** A word that was heard, on the clock by which frames were due. `estimated`: no engine measured it. */
+export type HeardWord = { charStart: number; charEnd: number; startMs: number; endMs: number; estimated: boolean }
 
 /** `proven`: what the far end has confirmed, never too much. `likely`: with the time that has passed since, nearer to the truth. */
 export type Belief = 'proven' | 'likely'
@@ -30,7 +34,7 @@ export type HeardLedgerOptions = {
 
 /** Samples of one utterance that lie together in the stream, not confirmed yet. */
 type Run = { entry: Entry; streamStart: number; fromSample: number; samples: number }
-type Entry = { id: string; text: SpokenText; total: number | null; sent: number; heard: number; likely: number; chars: Record<Belief, number>; short: boolean; outcome: Outcome | null }
+type Entry = { id: string; text: SpokenText; places: SoundPlaces; total: number | null; sent: number; heard: number; likely: number; chars: Record<Belief, number>; short: boolean; outcome: Outcome | null }
 type Mark = { position: number; epoch: number }
 
 /** A far end that never answers must not cost memory without end; a later mark covers all earlier ones anyway. */
@@ -99,12 +103,14 @@ export class HeardLedger {
     for (const entry of this.#entries.values()) if (!entry.outcome) this.cutShort(entry.id)
   }
 
-  /** One frame is on the wire. */
-  sent(frame: PlayoutFrame, samples: number, nowMs: number): void {
+  /** One frame is on the wire. `dueMs`: when it is to be heard, and where the recording has it. */
+  sent(frame: PlayoutFrame, samples: number, nowMs: number, dueMs = nowMs): void {
     let at = this.#sent
     for (let n = 0; n < frame.segmentCount; n++) {
       const segment = frame.segments[n]!
-      this.#note(this.#entry(segment.utteranceId), at, segment.fromSample, segment.samples)
+      const entry = this.#entry(segment.utteranceId)
+      this.#note(entry, at, segment.fromSample, segment.samples)
+      entry.places.put(segment.fromSample, segment.samples, dueMs + ((at - this.#sent) / this.#rate) * 1_000)
       at += segment.samples
     }
     this.#sent += samples
@@ -145,7 +151,9 @@ export class HeardLedger {
     this.#confirmed = this.#sent
     this.#playhead.clear(nowMs)
     this.#epoch++
-    for (const entry of this.#entries.values()) if (!entry.outcome && (!resumes || entry.short)) this.#settle(entry, 'cut')
+    const open = [...this.#entries.values()].filter(({ outcome }) => !outcome)
+    for (const { places } of open) places.cut(nowMs)
+    for (const entry of open) if (!resumes || entry.short) this.#settle(entry, 'cut')
   }
 
   /** Time alone settles utterances when there are no marks. Cheap; with every frame. */
@@ -171,6 +179,25 @@ export class HeardLedger {
     return entry ? entry.text.text.slice(0, this.#chars(entry, belief)) : ''
   }
 
+  /** When each word that was heard was said. One that was cut in its middle is not among them. Unknown: none. */
+  heardWords(utteranceId: string, nowMs: number, belief: Belief = 'proven'): HeardWord[] {
+    this.#update(nowMs)
+    const entry = this.#entries.get(utteranceId)
+    if (!entry) return []
+    const chars = this.#chars(entry, belief)
+    const sampleOf = (ms: number): number => Math.round((ms / 1_000) * this.#rate)
+    return entry.text.words(this.#totalMs(entry)).flatMap(({ startMs, endMs, ...word }) => {
+      const [from, until] = [entry.places.beginOf(sampleOf(startMs)), entry.places.endBefore(sampleOf(endMs))]
+      return word.charEnd > chars || from === null || until === null ? [] : [{ ...word, startMs: from, endMs: Math.max(from, until) }]
+    })
+  }
+
+  /** From the first to the last of its sound that was played, on the clock by which frames were due. Null: there was none. */
+  timeOf(utteranceId: string): { startMs: number; endMs: number } | null {
+    const places = this.#entries.get(utteranceId)?.places
+    return places && places.startMs !== null && places.endMs !== null ? { startMs: places.startMs, endMs: places.endMs } : null
+  }
+
   /** Where to go on after `clear` with `resumes`: the first sample of the latest utterance that was not likely heard. */
   resumePoint(nowMs: number): { utteranceId: string; sample: number } | null {
     this.#update(nowMs)
@@ -188,7 +215,7 @@ export class HeardLedger {
   #entry(id: string): Entry {
     const known = this.#entries.get(id)
     if (known) return known
-    const entry: Entry = { id, text: new SpokenText(), total: null, sent: 0, heard: 0, likely: 0, chars: { proven: 0, likely: 0 }, short: false, outcome: null }
+    const entry: Entry = { id, text: new SpokenText(), places: new SoundPlaces({ sampleRateHz: this.#rate }), total: null, sent: 0, heard: 0, likely: 0, chars: { proven: 0, likely: 0 }, short: false, outcome: null }
     this.#entries.set(id, entry)
     const oldest = this.#entries.keys().next()
     if (this.#entries.size > MAX_ENTRIES && !oldest.done) this.#entries.delete(oldest.value)
@@ -257,10 +284,14 @@ export class HeardLedger {
 
   /** Word times that come late, or a length that was guessed too short, must not take words back. */
   #chars(entry: Entry, belief: Belief): number {
-    const totalMs = entry.total === null || entry.short ? null : (entry.total / this.#rate) * 1_000
-    const chars = entry.outcome === 'heard' ? entry.text.text.length : entry.text.charsAt((this.#samples(entry, belief) / this.#rate) * 1_000, totalMs)
+    const chars = entry.outcome === 'heard' ? entry.text.text.length : entry.text.charsAt((this.#samples(entry, belief) / this.#rate) * 1_000, this.#totalMs(entry))
     entry.chars[belief] = Math.max(entry.chars[belief], chars)
     return entry.chars[belief]
+  }
+
+  /** How long all of its text takes, if that is known. */
+  #totalMs({ total, short }: Entry): number | null {
+    return total === null || short ? null : (total / this.#rate) * 1_000
   }
 }
 

@@ -3,7 +3,7 @@ import type { SpokenSpan } from '../tts/contract.ts'
 import type { MemberStats, SlotOutcome } from './member.ts'
 import type { PlayoutClock, PlayoutHandle } from './clock.ts'
 import { HeardLedger } from './heard.ts'
-import type { Belief, Heard, Outcome } from './heard.ts'
+import type { Belief, Heard, HeardWord, Outcome } from './heard.ts'
 import type { Background } from './mixer.ts'
 import { monotonicClock } from './monotonic.ts'
 import type { MonotonicClock } from './monotonic.ts'
@@ -187,6 +187,15 @@ export class CallPlayer {
     return this.#ledger.heardText(utteranceId, this.#clock.nowMs(), belief)
   }
 
+  heardWords(utteranceId: string, belief?: Belief): HeardWord[] {
+    return this.#ledger.heardWords(utteranceId, this.#clock.nowMs(), belief)
+  }
+
+  /** When its sound was played, as the recording has it. Null: none was. */
+  timeOf(utteranceId: string): { startMs: number; endMs: number } | null {
+    return this.#ledger.timeOf(utteranceId)
+  }
+
   /** It is written into the conversation. */
   forget(utteranceId: string): void {
     this.#ledger.forget(utteranceId)
@@ -215,7 +224,7 @@ export class CallPlayer {
     if (frame.kind === 'starved') this.#coveredUnderruns++
     this.#wire.send(this.#buffer, slot, dueMs)
     this.#tap?.frame(this.#buffer, dueMs)
-    this.#ledger.sent(frame, this.#buffer.length, nowMs)
+    this.#ledger.sent(frame, this.#buffer.length, nowMs, dueMs)
     if (frame.kind === 'speech') this.#noteSpeech(frame, nowMs)
     return 'sent'
   }

@@ -1,4 +1,6 @@
 import type { SpokenSpan } from '../tts/contract.ts'
+import { wordTimes } from './word-times.ts'
+import type { SpokenWord, ToldSpan } from './word-times.ts'
 
 /** Speech of usual pace, for text whose length in sound is not known: about 150 words of six characters a minute. */
 const CHARACTERS_PER_MS = 0.015
@@ -13,7 +15,7 @@ export class SpokenText {
   text = ''
   /** No span, or spans that the engine only guessed. */
   estimated = true
-  readonly #spans: SpokenSpan[] = []
+  readonly #spans: ToldSpan[] = []
 
   append(piece: string): void {
     this.text += piece
@@ -21,12 +23,17 @@ export class SpokenText {
 
   addSpans(spans: readonly SpokenSpan[], estimated: boolean): void {
     this.estimated = estimated || (this.estimated && this.#spans.length > 0)
-    for (const span of spans) this.#spans.push(span)
+    for (const span of spans) this.#spans.push({ ...span, estimated })
   }
 
   /** How many characters have been spoken after `ms`, back to the border of a word. `totalMs`: how long all of it takes, if known. */
   charsAt(ms: number, totalMs: number | null): number {
     return this.#wordBorder(Math.min(this.text.length, this.#spans.length > 0 ? this.#bySpans(ms) : this.#byPace(ms, totalMs)))
+  }
+
+  /** When each word is spoken, counted from the first sample. */
+  words(totalMs: number | null): SpokenWord[] {
+    return wordTimes(this.text, this.#spans, totalMs, CHARACTERS_PER_MS)
   }
 
   #bySpans(ms: number): number {

@@ -10,25 +10,40 @@ import { asSrt, asText, asVtt, type Line } from './calls-subtitles.ts'
 export type FindCall = (tx: Tx, request: FastifyRequest, id: Id) => Promise<calls.Call>
 
 const ms = z.number().int().nonnegative()
-const Word = z.object({ text: z.string(), char_start: ms.meta({ description: 'Of the item’s text' }), char_end: ms, start_ms: ms, end_ms: ms, confidence: z.number().nullable() })
+const Word = z.object({
+  text: z.string(),
+  char_start: ms.meta({ description: 'Of the item’s text' }),
+  char_end: ms,
+  start_ms: ms.meta({ description: 'Of the call, as in its recording' }),
+  end_ms: ms,
+  confidence: z.number().nullable().meta({ description: 'Of the recogniser; null for the agent’s own words' }),
+  estimated: z.boolean().meta({ description: 'Nobody measured it: the voice told no times, and the length of the words has to do' }),
+})
 const Utterance = z
   .object({
     id: Id.meta({ description: 'Of the message in the conversation' }),
     seq: z.number().int().meta({ description: 'Its place in the conversation' }),
     by: z.enum(['customer', 'agent']),
     text: z.string().meta({ description: 'Of the agent only what was heard' }),
-    start_ms: ms.meta({ description: 'Of the call' }),
-    end_ms: ms,
+    start_ms: ms.meta({ description: 'Of the call, as in its recording' }),
+    end_ms: ms.meta({ description: 'Of what was cut off: where the caller heard it end' }),
     interrupted: z.boolean().meta({ description: 'The agent was cut off here' }),
     confidence: z.number().nullable().meta({ description: 'Of the recogniser, 0 to 1' }),
-    words: z.array(Word).meta({ description: 'When each word was said, where the recogniser tells' }),
+    words: z.array(Word).meta({ description: 'When each word was said: of the customer where the recogniser tells, of the agent those that were heard to their end. In order, without overlap, between `start_ms` and `end_ms`.' }),
   })
   .meta({
     id: 'CallUtterance',
     examples: [
       {
         id: '0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b', seq: 2, by: 'customer', text: 'When do you open?', start_ms: 2140, end_ms: 3020, interrupted: false, confidence: 0.97,
-        words: [{ text: 'When', char_start: 0, char_end: 4, start_ms: 2140, end_ms: 2300, confidence: 0.98 }],
+        words: [{ text: 'When', char_start: 0, char_end: 4, start_ms: 2140, end_ms: 2300, confidence: 0.98, estimated: false }],
+      },
+      {
+        id: '0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5c', seq: 3, by: 'agent', text: 'At nine', start_ms: 3820, end_ms: 4510, interrupted: true, confidence: null,
+        words: [
+          { text: 'At', char_start: 0, char_end: 2, start_ms: 3830, end_ms: 4020, confidence: null, estimated: false },
+          { text: 'nine', char_start: 3, char_end: 7, start_ms: 4020, end_ms: 4400, confidence: null, estimated: false },
+        ],
       },
     ],
   })
@@ -36,7 +51,7 @@ type Utterance = z.infer<typeof Utterance>
 
 const FORMATS = { text: { type: 'text/plain; charset=utf-8', write: asText }, srt: { type: 'application/x-subrip; charset=utf-8', write: asSrt }, vtt: { type: 'text/vtt; charset=utf-8', write: asVtt } } as const
 const TranscriptQuery = PageQuery.extend({
-  format: z.enum(['json', 'text', 'srt', 'vtt']).default('json').meta({ description: '`text`, `srt` and `vtt` (subtitles of the recording) give the whole call at once, whatever `limit` and `cursor` say' }),
+  format: z.enum(['json', 'text', 'srt', 'vtt']).default('json').meta({ description: '`text`, `srt` and `vtt` (subtitles of the recording; what is long is cut at its words) give the whole call at once, whatever `limit` and `cursor` say' }),
 })
 const text = (example: string) => ({ schema: z.string().meta({ examples: [example] }) })
 const Answer = {
@@ -95,6 +110,8 @@ const utteranceView = (keyring: Keyring, tenantId: Id) => (row: calls.Transcript
   return { id: row.id, seq: row.seq, by: row.author, text, start_ms: whole(start_ms), end_ms: whole(end_ms), ...said, words: words.map((word) => wordView(text, word)) }
 }
 
-const wordView = (text: string, { charStart, charEnd, startMs, endMs, confidence }: WordSpan): z.infer<typeof Word> => ({ text: text.slice(charStart, charEnd), char_start: charStart, char_end: charEnd, start_ms: whole(startMs), end_ms: whole(endMs), confidence })
+const wordView = (text: string, { charStart, charEnd, startMs, endMs, confidence, estimated }: WordSpan): z.infer<typeof Word> => ({
+  text: text.slice(charStart, charEnd), char_start: charStart, char_end: charEnd, start_ms: whole(startMs), end_ms: whole(endMs), confidence, estimated,
+})
 
 const whole = (value: number): number => Math.max(0, Math.round(value))

@@ -1,7 +1,7 @@
 import type { HistoryItem, HttpToolPort, TurnDeps, TurnResult } from '@trunkline/agents'
 import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/billing'
 import { CARRIER_TIMEOUT_MS, stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
-import { AppError, CallOptions, modelsOf, newId, parseCallWord, wordSpans, type Breakers, type CallAnswer, type CallEndReason, type CarrierId, type CallWord, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
+import { AppError, CallOptions, modelsOf, newId, parseCallWord, type Breakers, type CallAnswer, type CallEndReason, type CarrierId, type CallWord, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
 import type { AmdVerdict, MediaPlane, PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SmartTurn, SttEngine, TtsEngine, Vad } from '@trunkline/media'
 import { hangUpAtCarrier } from './carrier.ts'
@@ -204,7 +204,7 @@ export class LiveCall {
     this.#remember({ messageId, role: by, text: said.text, atMs }, said.startMs)
     this.#journal.said({
       messageId, by, contentSealed: sealJson(this.#deps.keyring, { kind: 'text', text: said.text }, call.tenantId), startMs: Math.round(said.startMs), endMs: Math.round(said.endMs),
-      interrupted: said.interrupted, confidence: said.confidence, words: wordSpans(said.text, said.words), at: new Date(atMs),
+      interrupted: said.interrupted, confidence: said.confidence, words: [...said.words], at: new Date(atMs),
     })
     this.#deps.onSaying(call, { messageId, by, text: said.text, startMs: said.startMs, endMs: said.endMs, interrupted: said.interrupted, isFinal: true })
     if (by === 'customer') this.#utteranceId = newId()

@@ -2,7 +2,7 @@ import type { PipelineEvent } from '@trunkline/media'
 import { describe, expect, it } from 'vitest'
 import { inCall } from './times.ts'
 
-const said: PipelineEvent = { type: 'said', said: { by: 'caller', turn: 1, text: 'Yes.', startMs: 100, endMs: 300, interrupted: false, confidence: 0.9, words: [{ text: 'Yes.', startMs: 120, endMs: 290, confidence: null }] } }
+const said: PipelineEvent = { type: 'said', said: { by: 'caller', turn: 1, text: 'Yes.', startMs: 100, endMs: 300, interrupted: false, confidence: 0.9, words: [{ charStart: 0, charEnd: 3, startMs: 120, endMs: 290, confidence: null, estimated: false }] } }
 const times: PipelineEvent = { type: 'times', times: { turn: 2, speechEndMs: 300, endpointMs: 500, firstTokenMs: null, firstAudioMs: 700, firstSentMs: 710, firstHeardMs: 750 } }
 
 describe('times of a call whose sound was away', () => {
