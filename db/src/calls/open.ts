@@ -6,7 +6,7 @@ import { holdMany, lockWallets } from '../ledger/index.ts'
 import { storableJson } from '../storable.ts'
 import { calls } from '../tables/schema.ts'
 import type { Tx } from '../tenancy.ts'
-import { resolveContacts } from '../turns/contacts.ts'
+import { HOLD, resolveContacts, scopeOf, STILL_THEIRS } from '../turns/contacts.ts'
 import { callOf, type Call } from './contract.ts'
 
 export type OpenCall = {
@@ -105,22 +105,37 @@ async function held(tx: Tx, { tenantId, callId, holdMicros, holdUntil }: OpenCal
 
 type Place = { contactId: Id; conversationId: Id }
 
+/** A contact is merged by hand, and undone by hand: more often than this in the milliseconds of one call it is not. */
+const CONTACT_TRIES = 5
+
 /** The open conversation of (number, contact), or a new one. After 21 days of silence old messages are history, not context. */
 async function joinConversation(tx: Tx, wish: OpenCall, binding: Binding): Promise<Place> {
-  const { callId, tenantId, numberId, contact } = wish
+  const { callId, tenantId, contact } = wish
   const sender = { identities: [contact.identity], ...(contact.name === undefined ? {} : { name: contact.name }) }
-  const { contactId } = (await resolveContacts(tx, [{ turnId: callId, tenantId, address: binding.address, sender }])).get(callId)!
+  for (let attempt = 0; attempt < CONTACT_TRIES; attempt++) {
+    const { contactId } = (await resolveContacts(tx, [{ turnId: callId, tenantId, address: binding.address, sender }])).get(callId)!
+    const conversationId = await conversationWith(tx, contactId, wish, binding)
+    if (conversationId) return { contactId, conversationId }
+  }
+  throw new AppError('unavailable', { message: 'The contact is being merged.', retryAfterMs: 1_000 })
+}
+
+/** Null: the identity is another contact's since a moment ago. */
+async function conversationWith(tx: Tx, contactId: Id, { tenantId, numberId, contact: { identity } }: OpenCall, binding: Binding): Promise<Id | null> {
   const { rows } = await tx.query<{ id: Id }>(
-    `INSERT INTO conversations AS c (id, tenant_id, project_id, number_id, agent_id, contact_id, reply_to) VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
+    `INSERT INTO conversations AS c (id, tenant_id, project_id, number_id, agent_id, contact_id, reply_to)
+     SELECT i.id, i.tenant_id, $3::uuid, $4::uuid, $5::uuid, i.contact_id, $7::jsonb
+     FROM (VALUES ($1::uuid, $2::uuid, $6::uuid, $8::text, $9::text, $10::text)) AS i (id, tenant_id, contact_id, kind, scope, value)
+     ${STILL_THEIRS} ${HOLD}
      ON CONFLICT (number_id, contact_id) WHERE status = 'open' DO UPDATE SET
        agent_id = coalesce(c.agent_id, excluded.agent_id),
        context_start_seq = CASE WHEN c.last_message_at < now() - interval '21 days' THEN c.last_seq ELSE c.context_start_seq END,
        summary_sealed = CASE WHEN c.last_message_at < now() - interval '21 days' THEN NULL ELSE c.summary_sealed END
      RETURNING id`,
-    [newId(), tenantId, binding.projectId, numberId, binding.agentId, contactId, storableJson(contact.identity)],
+    [newId(), tenantId, binding.projectId, numberId, binding.agentId, contactId, storableJson(identity), identity.kind, scopeOf(identity, binding.address), identity.value],
     'calls_conversation',
   )
-  return { contactId, conversationId: rows[0]!.id }
+  return rows[0]?.id ?? null
 }
 
 type Fate = { refusal: Refusal } | ((Place | { contactId: null; conversationId: null }) & { holdIds: Id[] })

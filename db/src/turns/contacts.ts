@@ -11,26 +11,31 @@ export const scopeOf = (identity: Identity, address: string): string => (identit
 
 const keyOf = (tenantId: Id, kind: string, scope: string, value: string) => `${tenantId} ${kind} ${scope} ${value}`
 
-/** Finds or makes the contact of each sender. An identity that is new is added to the contact whom another of its identities names. */
+/**
+ * Finds or makes the contact of each sender. An identity that is new is added to the contact whom another of its identities names.
+ * What was found is as of now: a merge may commit before the transaction does. Whoever gives the contact something new joins
+ * `STILL_THEIRS`.
+ */
 export async function resolveContacts(tx: Tx, askers: Asker[]): Promise<Map<Id, ResolvedContact>> {
   const known = await findIdentities(tx, askers)
   const resolved = new Map<Id, ResolvedContact>()
   const made: { tenantId: Id; contact: ResolvedContact }[] = []
-  const added: { tenantId: Id; contactId: Id; key: IdentityKey }[] = []
+  const added: NewIdentity[] = []
   for (const asker of askers) {
     const keys = identityKeys(asker)
-    const found = keys.map((key) => known.get(key.text)).find((contact) => contact !== undefined)
-    const contact = found ?? newContact(asker)
-    if (!found) made.push({ tenantId: asker.tenantId, contact })
+    const witness = keys.find((key) => known.has(key.text))
+    const contact = witness ? known.get(witness.text)! : newContact(asker)
+    if (!witness) made.push({ tenantId: asker.tenantId, contact })
     resolved.set(asker.turnId, contact)
     for (const key of keys) {
       if (known.has(key.text)) continue
-      added.push({ tenantId: asker.tenantId, contactId: contact.contactId, key })
+      added.push({ tenantId: asker.tenantId, contactId: contact.contactId, key, witness: witness ?? null })
       known.set(key.text, contact)
     }
   }
   await insertContacts(tx, made)
-  await insertIdentities(tx, added)
+  await insertIdentities(tx, added.filter(({ witness }) => witness === null))
+  await addIdentities(tx, added.filter((row): row is Witnessed => row.witness !== null))
   await noteStated(tx, askers, resolved)
   return resolved
 }
@@ -56,6 +61,18 @@ async function noteStated(tx: Tx, askers: Asker[], resolved: Map<Id, ResolvedCon
 const newContact = ({ sender }: Asker): ResolvedContact => ({ contactId: newId(), name: sender.name ?? sender.username ?? null, fields: {}, optedOut: false })
 
 type IdentityKey = { kind: string; scope: string; value: string; text: string }
+/** `witness`: the identity by which the contact was found; null for a contact of this transaction. */
+type NewIdentity = { tenantId: Id; contactId: Id; key: IdentityKey; witness: IdentityKey | null }
+type Witnessed = NewIdentity & { witness: IdentityKey }
+
+/**
+ * To be joined to rows `i (tenant_id, contact_id, kind, scope, value)`: leaves those whose identity is the contact's when the statement
+ * ends, and holds both so until commit. A merge locks the contacts first and then moves the identities: the same order here, so that one
+ * waits for the other, and who waited looks again. Locks in the order of contacts, as a merge does: `ORDER BY i.contact_id`, then `HOLD`.
+ */
+export const STILL_THEIRS = `JOIN contacts p ON p.id = i.contact_id
+     JOIN contact_identities w ON w.tenant_id = i.tenant_id AND w.kind = i.kind AND w.scope = i.scope AND w.value = i.value AND w.contact_id = i.contact_id AND w.ended_at IS NULL`
+export const HOLD = 'FOR KEY SHARE OF p FOR SHARE OF w'
 
 function identityKeys(asker: Asker): IdentityKey[] {
   return asker.sender.identities.map((identity) => {
@@ -87,12 +104,28 @@ async function insertContacts(tx: Tx, rows: { tenantId: Id; contact: ResolvedCon
 }
 
 /** A twin that commits first makes this one fail on the unique index; the turn is tried again and finds it. */
-async function insertIdentities(tx: Tx, rows: { tenantId: Id; contactId: Id; key: IdentityKey }[]): Promise<void> {
+async function insertIdentities(tx: Tx, rows: NewIdentity[]): Promise<void> {
   if (rows.length === 0) return
   await tx.query(
     `INSERT INTO contact_identities (id, tenant_id, contact_id, kind, scope, value, source)
      SELECT id, tenant_id, contact_id, kind, scope, value, 'message' FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[]) AS i (id, tenant_id, contact_id, kind, scope, value)`,
     [rows.map(() => newId()), rows.map((row) => row.tenantId), rows.map((row) => row.contactId), rows.map((row) => row.key.kind), rows.map((row) => row.key.scope), rows.map((row) => row.key.value)],
     'contact_identities_insert',
+  )
+}
+
+/** Not to a contact that was emptied meanwhile: then nothing is added, and the turn that wanted it begins again. */
+async function addIdentities(tx: Tx, rows: Witnessed[]): Promise<void> {
+  if (rows.length === 0) return
+  await tx.query(
+    `INSERT INTO contact_identities (id, tenant_id, contact_id, kind, scope, value, source)
+     SELECT i.id, i.tenant_id, i.contact_id, i.new_kind, i.new_scope, i.new_value, 'message'
+     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]) AS i (id, tenant_id, contact_id, new_kind, new_scope, new_value, kind, scope, value)
+     ${STILL_THEIRS} ORDER BY i.contact_id ${HOLD}`,
+    [
+      rows.map(() => newId()), rows.map((row) => row.tenantId), rows.map((row) => row.contactId), rows.map((row) => row.key.kind), rows.map((row) => row.key.scope), rows.map((row) => row.key.value),
+      rows.map((row) => row.witness.kind), rows.map((row) => row.witness.scope), rows.map((row) => row.witness.value),
+    ],
+    'contact_identities_add',
   )
 }

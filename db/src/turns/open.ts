@@ -3,7 +3,7 @@ import { happened } from '../events/notes.ts'
 import { holdMany } from '../ledger/index.ts'
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
-import { resolveContacts } from './contacts.ts'
+import { HOLD, resolveContacts, scopeOf, STILL_THEIRS } from './contacts.ts'
 import { checkFence } from '../queue/lanes.ts'
 
 /** One message of a customer, as the turn stores it. */
@@ -66,7 +66,8 @@ export type OpenedTurn = {
 
 /**
  * `fenced`: another worker owns the lane. `busy`: an earlier turn of the conversation still runs (an alias of the contact wrote).
- * `rebound`: the agent was relinked or ended since the caller read its binding; read it again.
+ * `rebound`: the agent was relinked or ended since the caller read its binding, or the sender became another contact in this very
+ * moment (a merge); read both again.
  */
 export type OpenResult = OpenedTurn | 'fenced' | 'busy' | 'rebound'
 
@@ -94,10 +95,13 @@ export async function openTurns(tx: Tx, turns: OpenTurn[]): Promise<Map<Id, Open
   })
   const busy = await conversationsInTurn(tx, live, contacts)
   for (const turn of live) if (busy.has(turn.turnId)) results.set(turn.turnId, 'busy')
-  const open = live.filter((turn) => !busy.has(turn.turnId))
-  if (open.length === 0) return results
+  const idle = live.filter((turn) => !busy.has(turn.turnId))
+  if (idle.length === 0) return results
 
-  const conversations = await joinConversations(tx, open, contacts)
+  const conversations = await joinConversations(tx, idle, contacts)
+  const open = idle.filter((turn) => conversations.has(turn.turnId))
+  for (const turn of idle) if (!conversations.has(turn.turnId)) results.set(turn.turnId, 'rebound')
+  if (open.length === 0) return results
   const holds = await holdCredits(tx, open)
   await insertTurns(tx, open, conversations, holds)
   await insertMessages(tx, open, conversations)
@@ -166,6 +170,7 @@ const conversationColumns = 'i.turn_id, c.id, c.handler, c.handler_epoch, c.vend
 /**
  * Adds the turn's messages to the open conversation of (number, contact), or begins one. After 21 days of silence the old
  * messages stop being context. The lead deadline is set by the first unextracted message only: a later one does not touch the index.
+ * Without a row: the sender is another contact since a moment ago.
  */
 async function joinConversations(tx: Tx, turns: OpenTurn[], contacts: Contacts): Promise<Map<Id, ConversationRow>> {
   const found = await tx.query<ConversationRow>(
@@ -205,12 +210,18 @@ function conversationParameters(turns: OpenTurn[], contacts: Contacts): unknown[
   ]
 }
 
+/**
+ * Only for a contact who still has the identity that wrote, and keeps it until commit. Bug: a turn that had found its contact just
+ * before a merge began a conversation on the emptied one. Who joins an open conversation needs no lock: a merge moves it, or closes it.
+ */
 async function beginConversations(tx: Tx, turns: OpenTurn[], contacts: Contacts): Promise<ConversationRow[]> {
   if (turns.length === 0) return []
+  const identities = turns.map(({ sender, address }) => ({ ...sender.identities[0]!, scope: scopeOf(sender.identities[0]!, address) }))
   const { rows } = await tx.query<ConversationRow>(
     `WITH i AS (
-       SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::jsonb[], $7::float8[], $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[])
-         AS i (turn_id, number_id, contact_id, added, received_at, reply_to, lead_idle_ms, agent_id, id, tenant_id, project_id)
+       SELECT i.* FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::timestamptz[], $6::jsonb[], $7::float8[], $8::uuid[], $9::uuid[], $10::uuid[], $11::uuid[], $12::text[], $13::text[], $14::text[])
+         AS i (turn_id, number_id, contact_id, added, received_at, reply_to, lead_idle_ms, agent_id, id, tenant_id, project_id, kind, scope, value)
+       ${STILL_THEIRS} ORDER BY i.contact_id ${HOLD}
      ), c AS (
        INSERT INTO conversations (id, tenant_id, project_id, number_id, agent_id, contact_id, reply_to, last_seq, last_inbound_at, first_unextracted_at, extraction_due_at)
        SELECT id, tenant_id, project_id, number_id, agent_id, contact_id, reply_to, added, received_at, now(), now() + make_interval(secs => lead_idle_ms / 1000) FROM i
@@ -221,6 +232,9 @@ async function beginConversations(tx: Tx, turns: OpenTurn[], contacts: Contacts)
       turns.map(() => newId()),
       turns.map((turn) => turn.tenantId),
       turns.map((turn) => turn.projectId),
+      identities.map(({ kind }) => kind),
+      identities.map(({ scope }) => scope),
+      identities.map(({ value }) => value),
     ],
     'turns_begin_conversation',
   )
