@@ -1,6 +1,5 @@
-import type { Micros } from '@trunkline/core'
+import { seededChance, type Chance, type Micros } from '@trunkline/core'
 import { accountsOf, audit, decide, emptyBook, post, type Book, type Command, type Decision, type Outcome } from './ledger.ts'
-import { seededRandom, type Random } from './random.ts'
 
 // A deterministic world around the ledger: workers that crash between any two steps and are replaced, two workers on the same turn,
 // answers of the supplier that are learned late, holds that expire meanwhile, top-ups submitted twice, and strangers that settle
@@ -27,7 +26,7 @@ type Turn = {
 type Step = Generator<void, void, void>
 
 type World = {
-  random: Random
+  random: Chance
   book: Book
   nowMs: number
   turns: Turn[]
@@ -42,10 +41,10 @@ const MOST_STEPS = 20_000
 
 /** Runs one seed to the end. Any fault is a broken promise of the ledger. `rules` is replaced only by tests that break it on purpose. */
 export function simulateLedger(seed: number, rules: typeof decide = decide): SimulationReport {
-  const random = seededRandom(seed)
+  const random = seededChance(seed)
   const report: SimulationReport = { seed, commits: 0, crashes: 0, expired: 0, lateSettlements: 0, faults: [] }
   const world: World = { random, book: emptyBook(), nowMs: 0, turns: [], topUps: new Map(), report, decide: rules }
-  world.turns = Array.from({ length: 4 + random.int(12) }, (_, n) => newTurn(world, n))
+  world.turns = Array.from({ length: 4 + random.below(12) }, (_, n) => newTurn(world, n))
   let running: Step[] = [...world.turns.map((turn) => worker(world, turn)), topUps(world), strangers(world)]
   for (let step = 0; running.length > 0 && report.faults.length === 0; step++) {
     if (step > MOST_STEPS) report.faults.push('the world does not come to rest')
@@ -56,28 +55,28 @@ export function simulateLedger(seed: number, rules: typeof decide = decide): Sim
 }
 
 function newTurn({ random }: World, n: number): Turn {
-  const estimateMicros = BigInt(random.int(50))
+  const estimateMicros = BigInt(random.below(50))
   // Mostly within the estimate; now and then the work costs more than was reserved.
-  const actualMicros = random.chance(0.9) ? BigInt(random.int(Number(estimateMicros) + 1)) : estimateMicros + BigInt(random.int(20))
+  const actualMicros = random.happens(0.9) ? BigInt(random.below(Number(estimateMicros) + 1)) : estimateMicros + BigInt(random.below(20))
   return {
-    id: `turn${n}`, tenant: random.pick(TENANTS), estimateMicros, actualMicros, fate: random.chance(0.8) ? 'accepts' : 'rejects',
-    sending: false, billed: false, disturbed: random.chance(0.2), finished: false,
+    id: `turn${n}`, tenant: random.pick(TENANTS), estimateMicros, actualMicros, fate: random.happens(0.8) ? 'accepts' : 'rejects',
+    sending: false, billed: false, disturbed: random.happens(0.2), finished: false,
   }
 }
 
 /** One random process takes one step; it may die, be replaced, or get a rival that does the same work. */
 function advance(world: World, running: Step[]): Step[] {
   const { random } = world
-  world.nowMs += random.int(4)
-  if (random.chance(0.15)) expireDue(world)
-  const at = random.int(running.length)
+  world.nowMs += random.below(4)
+  if (random.happens(0.15)) expireDue(world)
+  const at = random.below(running.length)
   const ended = running[at]!.next().done === true
   if (ended) return running.filter((_, index) => index !== at)
-  if (!random.chance(0.08)) return running
+  if (!random.happens(0.08)) return running
   world.report.crashes++
   const open = world.turns.filter((turn) => !turn.finished)
   // Whoever it was, the work it may have left is taken up by others; dropping the rest makes it a crash, keeping it a rival.
-  const kept = random.chance(0.7) ? running.filter((_, index) => index !== at) : running
+  const kept = random.happens(0.7) ? running.filter((_, index) => index !== at) : running
   return [...kept, ...(open.length > 0 ? [worker(world, random.pick(open))] : []), ...(kept === running ? [] : [recovery(world)])]
 }
 
@@ -121,7 +120,7 @@ function* reserve(world: World, turn: Turn): Generator<void, boolean, void> {
   const outcome = submit(world, hold)
   if (outcome === 'insufficient') {
     // Work does not begin without cover, and nothing is owed: the turn is rejected, for now.
-    if (!turn.sending) turn.finished = world.random.chance(0.5)
+    if (!turn.sending) turn.finished = world.random.happens(0.5)
     return false
   }
   yield
@@ -135,7 +134,7 @@ function* reserve(world: World, turn: Turn): Generator<void, boolean, void> {
 /** The supplier's answer is known now (its log is asked after a crash): the charge follows it. */
 function* settleOrVoid(world: World, turn: Turn): Step {
   // Between "sending" and the answer another worker may stand; whoever comes here waits for the outcome.
-  while (turn.fate === 'accepts' && !turn.billed && world.random.chance(0.9)) yield
+  while (turn.fate === 'accepts' && !turn.billed && world.random.happens(0.9)) yield
   if (turn.fate === 'accepts') turn.billed = true
   const ids = { tenant: turn.tenant, hold: turn.id }
   if (turn.billed) submit(world, { kind: 'settle', ...ids, key: `settle:${turn.id}`, amountMicros: turn.actualMicros })
@@ -155,9 +154,9 @@ function* recovery(world: World): Step {
 function* topUps(world: World): Step {
   for (let n = 0; n < 12; n++) {
     yield
-    const topUp = world.topUps.get(`top${n}`) ?? { tenant: world.random.pick(TENANTS), amountMicros: BigInt(1 + world.random.int(120)) }
+    const topUp = world.topUps.get(`top${n}`) ?? { tenant: world.random.pick(TENANTS), amountMicros: BigInt(1 + world.random.below(120)) }
     world.topUps.set(`top${n}`, topUp)
-    const times = 1 + world.random.int(3)
+    const times = 1 + world.random.below(3)
     for (let time = 0; time < times; time++) submit(world, { kind: 'topup', key: `top${n}`, ...topUp })
   }
 }
@@ -168,9 +167,9 @@ function* strangers(world: World): Step {
     yield
     const turn = world.random.pick(disturbed)
     // A small set of keys, so that keys are reused for what they were not made for.
-    const key = world.random.pick([`settle:${turn.id}`, `void:${turn.id}`, `hold:${turn.id}`, `own${world.random.int(4)}`])
+    const key = world.random.pick([`settle:${turn.id}`, `void:${turn.id}`, `hold:${turn.id}`, `own${world.random.below(4)}`])
     const ids = { tenant: world.random.pick([turn.tenant, ...TENANTS]), hold: turn.id, key }
-    const amountMicros = BigInt(world.random.int(60))
+    const amountMicros = BigInt(world.random.below(60))
     submit(world, world.random.pick<Command>([
       { kind: 'settle', ...ids, amountMicros }, { kind: 'void', ...ids }, { kind: 'adjust', tenant: ids.tenant, key, amountMicros: -amountMicros },
     ]))

@@ -1,4 +1,4 @@
-import { AppError, InboundEvent, type Channel, type MessageChannelId } from '@trunkline/core'
+import { AppError, InboundEvent, seededChance, type Channel, type MessageChannelId } from '@trunkline/core'
 import { FIXTURE_NOW_MS, fixturesOf } from './fixtures.ts'
 import type { Json } from '../src/json.ts'
 
@@ -6,16 +6,8 @@ import type { Json } from '../src/json.ts'
 
 export type FuzzReport = { bodies: number; events: number; refused: number; slowestMs: number }
 
-/** A small seeded generator (mulberry32, public domain): the same seed breaks the same way. */
-function random(seed: number): (below: number) => number {
-  let state = seed >>> 0
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below
-  }
-}
+/** From 0 to below `below`; the same seed breaks the same way. */
+const random = (seed: number): ((below: number) => number) => seededChance(seed).below
 type Dice = ReturnType<typeof random>
 
 /** Stand for JSON that an object cannot be written from: put in when the text is made. */

@@ -1,5 +1,6 @@
 export * from './breaker.ts'
 export * from './call.ts'
+export * from './chance.ts'
 export * from './channel.ts'
 export * from './clock.ts'
 export * from './content.ts'

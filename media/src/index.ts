@@ -57,7 +57,7 @@ export { createDtmfDetector, type DtmfDetector, type DtmfOptions } from './dtmf/
 export { createBeepDetector, type Beep, type BeepDetector, type BeepOptions } from './dtmf/beep.ts'
 export { dtmfTone, type DtmfTiming } from './dtmf/generator.ts'
 export { DigitCollector, type DigitEvent, type DigitOutcome, type DigitSettings, type DigitState } from './dtmf/collector.ts'
-export { atPitch, createNoise, mulberry, voiceLevel } from './noise/index.ts'
+export { atPitch, createNoise, voiceLevel } from './noise/index.ts'
 export type { Noise, NoiseKind as SynthesisedNoise, NoiseOptions } from './noise/index.ts'
 export type * from './echo/contract.ts'
 export { createEchoGate } from './echo/gate.ts'

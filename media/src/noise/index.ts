@@ -1,8 +1,7 @@
+import { mulberry } from '@trunkline/core'
 import type { Pcm, SampleRateHz } from '../frame.ts'
-import { mulberry } from './random.ts'
 import { babble, street, white, type Source } from './sources.ts'
 
-export { mulberry } from './random.ts'
 export { atPitch } from './pitch.ts'
 
 export type NoiseKind = 'white' | 'street' | 'babble'

@@ -1,3 +1,4 @@
+import { mulberry } from '@trunkline/core'
 import { z } from 'zod'
 import type { Wheel } from './wheel.ts'
 
@@ -15,23 +16,12 @@ export const Network = z.strictObject({
 export type Network = z.output<typeof Network>
 export const NETWORK_FINE: Network = { delay_ms: 0, jitter_ms: 0, loss: 0, reorder: 0, seed: 1 }
 
-/** mulberry32, public domain: the same seed does the same to a call. */
-function random(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 /** Carries frames over a bad network. Without faults it is a function call. */
 export class Way {
   readonly #wheel: Wheel
   readonly #deliver: (frame: string) => void
   #network: Network = NETWORK_FINE
-  #random = random(1)
+  #random = mulberry(1)
   #held: string | null = null
   #lastDueMs = 0
   readonly #onTheWay: string[] = []
@@ -46,7 +36,7 @@ export class Way {
 
   set(network: Network): void {
     this.#network = network
-    this.#random = random(network.seed)
+    this.#random = mulberry(network.seed)
   }
 
   send(frame: string): void {

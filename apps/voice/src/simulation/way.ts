@@ -1,4 +1,4 @@
-import { mulberry } from '@trunkline/media'
+import { mulberry } from '@trunkline/core'
 
 export type WaySettings = { packetLoss: number; jitterMs: number; seed: number }
 
