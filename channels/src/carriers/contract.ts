@@ -56,9 +56,13 @@ export type CarrierClient = {
   redirect(config: CarrierConfig, carrierCallId: string, instructions: CallInstructionInput[], context: CommandContext, signal: AbortSignal): Promise<void>
   /** Idempotent: a call that is over already is no error. */
   hangUp(config: CarrierConfig, carrierCallId: string, signal: AbortSignal): Promise<'ended' | 'already_over'>
-  /** Cold: the caller hears ringing, and we are out of the call. The outcome comes as `call.transfer`. */
+  /**
+   * Cold: the caller hears ringing, and we are out of the call. The outcome comes as `call.transfer`. Without an answer the carrier is asked
+   * whether it was done, and nobody is called twice: it returns when it was. It throws with `details.carried_out` false when it certainly was
+   * not; null, or none, when nobody can tell: what the call is told next counts then.
+   */
   transfer(config: CarrierConfig, carrierCallId: string, transfer: TransferInput, context: CommandContext, signal: AbortSignal): Promise<void>
-  /** Warm: the second leg was placed with `place` and briefed; now both hear each other and we are out. */
+  /** Warm: the second leg was placed with `place` and briefed; now both hear each other and we are out. Throws as `transfer` does. */
   bridge(config: CarrierConfig, carrierCallId: string, otherCallId: string, context: CommandContext, signal: AbortSignal): Promise<void>
   /** `then`: what goes on afterwards, for carriers that drop what they do in order to press (Twilio, TeXML). Always give it. */
   sendDtmf(config: CarrierConfig, carrierCallId: string, digits: string, then: CallInstructionInput[], context: CommandContext, signal: AbortSignal): Promise<void>

@@ -31,7 +31,8 @@ export const SipCode = z.number().int().min(100).max(699)
 export const EndCause = z.enum(['completed', 'busy', 'no_answer', 'rejected', 'canceled', 'unreachable', 'time_limit', 'failed'])
 export type EndCause = z.infer<typeof EndCause>
 
-export const TransferOutcome = z.enum(['answered', 'busy', 'no_answer', 'rejected', 'canceled', 'failed'])
+/** How it stands with whoever a call is put through to. `ringing`: their phone does, nothing is decided. */
+export const TransferOutcome = z.enum(['ringing', 'answered', 'busy', 'no_answer', 'rejected', 'canceled', 'failed'])
 export type TransferOutcome = z.infer<typeof TransferOutcome>
 
 /** Everything a carrier tells about a call. What we have no word for is kept as `call.other`. */

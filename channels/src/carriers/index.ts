@@ -1,6 +1,6 @@
-import { telnyx } from '../telnyx/index.ts'
+import { telnyx, telnyxTexml } from '../telnyx/index.ts'
 import { twilio } from '../twilio/index.ts'
-import type { Carrier } from './contract.ts'
+import type { Carrier, CarrierConfig } from './contract.ts'
 import type { CarrierId } from './events.ts'
 
 /** One command to a carrier: callers wait while it lasts. */
@@ -8,6 +8,9 @@ export const CARRIER_TIMEOUT_MS = 8_000
 
 /** All carriers. Adding one is a folder and a line here. */
 export const carriers: Record<CarrierId, Carrier> = { twilio, telnyx }
+
+/** As a number uses it: what a call can do may depend on its settings (Telnyx by command, or by TeXML). */
+export const carrierOf = (id: CarrierId, { settings }: Pick<CarrierConfig, 'settings'>): Carrier => (id === 'telnyx' && settings['mode'] === 'texml' ? telnyxTexml : carriers[id])
 export { telnyx, twilio }
 export type * from './contract.ts'
 export { CallEvent, CarrierCallId, CarrierId, EndCause, TransferOutcome } from './events.ts'

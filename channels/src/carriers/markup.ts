@@ -17,10 +17,12 @@ function streamVerb(step: Step<'stream'>, dialect: Dialect): XmlNode {
   return element('Connect', {}, element('Stream', { url: step.url, ...dialect.stream, ...status }, ...parameters))
 }
 
+/** `action` is asked what comes next when the other leg is over; that it rings, and that somebody takes it, is told by the leg itself. */
 function dialVerb(step: Step<'dial'>, dialect: Dialect): XmlNode {
-  const result = step.resultUrl === undefined ? {} : { action: step.resultUrl, method: 'POST' }
+  const { resultUrl: url } = step
+  const [result, progress] = url === undefined ? [{}, {}] : [{ action: url, method: 'POST' }, { statusCallback: url, statusCallbackMethod: 'POST', statusCallbackEvent: 'initiated answered' }]
   const noun = step.to.startsWith('+') ? 'Number' : 'Sip'
-  return element('Dial', { callerId: step.from, timeout: step.timeoutSeconds, timeLimit: step.timeLimitSeconds, ...dialect.dial, ...result }, element(noun, {}, step.to))
+  return element('Dial', { callerId: step.from, timeout: step.timeoutSeconds, timeLimit: step.timeLimitSeconds, ...dialect.dial, ...result }, element(noun, progress, step.to))
 }
 
 /** A conference that begins with whoever comes first, without music and beeps: two legs are connected, not kept waiting. */

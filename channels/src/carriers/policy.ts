@@ -46,6 +46,15 @@ export function errorOf(refusal: Refusal, policy: RefusalPolicy): AppError {
   return new AppError(row.code, { message: row.message, param: row.param, retryAfterMs: refusal.retryAfterMs ?? row.retryAfterMs, details: { carrier_code: refusal.carrierCode, status: refusal.status } })
 }
 
+/** No answer, or a fault of the carrier's own (502, 504): what was asked for may have been done. */
+export const isOpen = (refusal: Refusal): boolean => refusal.kind === 'lost' || (refusal.kind === 'refused' && refusal.status >= 500)
+
+/** Of a command that was asked about afterwards. `carriedOut` null: nobody can tell. */
+export function settledError(refusal: Refusal, policy: RefusalPolicy, carriedOut: false | null): AppError {
+  const { code, message, param, details, retryAfterMs } = errorOf(refusal, policy)
+  return new AppError(code, { message, retryAfterMs, details: { ...details, carried_out: carriedOut }, ...(param === null ? {} : { param }) })
+}
+
 const rejected = ({ code, message, param, retryAfterMs }: AppError, carrierCode: string): PlaceOutcome => ({ status: 'rejected', code, message, carrierCode, ...(param === null ? {} : { param }), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
 
 /** `work` may refuse input of ours by AppError: that is an outcome, too. */
@@ -61,7 +70,7 @@ export async function asOutcome(work: () => Promise<PlaceOutcome>): Promise<Plac
 /** For a call that was to be placed. A fault of the carrier's own (5xx) leaves open whether the phone rings. */
 export function placeOutcomeOf(refusal: Refusal, policy: RefusalPolicy): PlaceOutcome {
   if (refusal.kind === 'lost') return { status: 'unknown', reason: refusal.reason }
-  if (refusal.kind === 'refused' && refusal.status >= 500) return { status: 'unknown', reason: `status ${refusal.status}` }
+  if (refusal.kind === 'refused' && isOpen(refusal)) return { status: 'unknown', reason: `status ${refusal.status}` }
   return rejected(errorOf(refusal, policy), refusal.kind === 'refused' ? refusal.carrierCode : 'not_sent')
 }
 

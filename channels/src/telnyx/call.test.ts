@@ -273,7 +273,7 @@ describe('a running call of Telnyx', () => {
     const phone = await talking()
     sandbox.carriers.describe({ number: COLLEAGUE, does, says: [{ text: 'desk here' }] })
     await client.transfer(config, phone.id, { to: COLLEAGUE, from: OURS }, context, soon())
-    expect(await business.event((event) => event.kind === 'call.transfer')).toMatchObject({ carrierCallId: phone.id, outcome, reference: 'call-7' })
+    expect(await business.event((event) => event.kind === 'call.transfer' && event.outcome !== 'ringing')).toMatchObject({ carrierCallId: phone.id, outcome, reference: 'call-7' })
     await heard(business.lines[0]!, 'stop')
     if (outcome === 'busy') return expect(phone.state()).toBe('answered')
     const other = sandbox.carriers.telnyx.calls().find(({ id }) => id !== phone.id)!
@@ -281,6 +281,27 @@ describe('a running call of Telnyx', () => {
     phone.hangUp()
     await other.waitFor('ended')
     expect(wordsOf(phone.agentPcm())).toBe('desk here')
+  })
+
+  it.each([
+    ['once when the answer to that got lost: the same command again is the same command', { times: 1, action: { acceptThenReset: true } }],
+    ['at the next attempt when Telnyx did not take the first', { times: 2, action: { status: 504 } }],
+  ])('is handed over %s', async (_name, fault) => {
+    const phone = await talking()
+    sandbox.carriers.describe({ number: COLLEAGUE, does: 'no_answer' })
+    sandbox.faults.add({ target: 'telnyx.actions.transfer', ...fault })
+    await client.transfer(config, phone.id, { to: COLLEAGUE, from: OURS }, context, soon())
+    expect(phone.moments().filter(({ kind }) => kind === 'dialed')).toHaveLength(1)
+  })
+
+  it.each([
+    ['may have been handed over: Telnyx does not say', [{ action: { status: 504 } }], null],
+    ['was not handed over: Telnyx refuses what it lost before', [{ times: 1, action: { status: 504 } }, { action: { status: 422, errorCode: '10016' } }], false],
+  ])('%s', async (_name, faults, carriedOut) => {
+    const phone = await talking()
+    for (const fault of faults) sandbox.faults.add({ target: 'telnyx.actions.transfer', ...fault })
+    await expect(client.transfer(config, phone.id, { to: COLLEAGUE, from: OURS }, context, soon())).rejects.toMatchObject({ details: { carried_out: carriedOut } })
+    expect(phone.moments().filter(({ kind }) => kind === 'dialed')).toEqual([])
   })
 
   it('is connected with a second leg that was briefed', async () => {
@@ -372,7 +393,7 @@ describe('TeXML', () => {
     const second = ring()
     await second.waitFor('answered')
     await client.transfer(own, second.id, { to: COLLEAGUE, resultUrl: `${business.url}/after` }, context, soon())
-    expect(await business.event((event) => event.kind === 'call.transfer')).toMatchObject({ carrierCallId: second.id, outcome: 'busy' })
+    expect(await business.event((event) => event.kind === 'call.transfer' && event.outcome !== 'ringing')).toMatchObject({ carrierCallId: second.id, outcome: 'busy' })
   })
 })
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Telnyx } from 'telnyx'
 import type { ActionRejectParams, ActionSendDtmfParams, ActionSpeakParams, ActionTransferParams } from 'telnyx/resources/calls/actions'
 import type { CallDialParams } from 'telnyx/resources/calls/calls'
@@ -6,7 +7,7 @@ import type { CallState, CarrierClient, CarrierClientDeps, CarrierCommand, Carri
 import { createCarrierHttp } from '../carriers/http.ts'
 import { DtmfDigits, type CallInstructionInput } from '../carriers/instructions.ts'
 import { checked } from '../carriers/parsing.ts'
-import { asOutcome, errorOf, isOver, placeOutcomeOf } from '../carriers/policy.ts'
+import { asOutcome, errorOf, isOpen, isOver, placeOutcomeOf, settledError, type Attempt } from '../carriers/policy.ts'
 import { PlaceCall, Transfer, type PlaceCallInput, type TransferInput } from '../carriers/requests.ts'
 import { id } from '../json.ts'
 import { assignNumber, buyNumber, findNumber, searchNumbers } from './numbers.ts'
@@ -107,8 +108,22 @@ async function transfer(line: Line, config: CarrierConfig, callId: string, input
   const { resultUrl, ...target } = checked(Transfer, input, '')
   if (settingsOf(config).mode === 'texml') return texml.update(line, config, callOf(callId), [{ do: 'dial', ...target, resultUrl }], signal)
   await stopAll(line, config, callOf(callId), context, signal)
-  const body = { ...transferFields(target), ...targetState({ carrierCallId: callId, reference: context.reference }), client_state: writeState({ ref: context.reference }), command_id: commandId(context.key, 'transfer') }
-  await perform(line, config, callId, [{ action: 'transfer', body }], signal)
+  const body: ActionTransferParams = { ...transferFields(target), ...targetState({ carrierCallId: callId, reference: context.reference }), client_state: writeState({ ref: context.reference }), command_id: commandId(context.key, 'transfer') }
+  await insist((again) => attempt(line, config, again ?? signal, async (sdk) => sdk.calls.actions.transfer(callId, body)))
+}
+
+const [REPEAT_PAUSES_MS, REPEAT_TIMEOUT_MS] = [[500, 1_000], 3_000]
+
+/** Telnyx carries out a command once, however often it comes under one `command_id`: what no answer came to is asked for again, and answered then. */
+async function insist(ask: (again: AbortSignal | null) => Promise<Attempt<unknown>>): Promise<void> {
+  let asked = await ask(null)
+  const isRepeated = !asked.ok && isOpen(asked.refusal)
+  for (const pauseMs of isRepeated ? REPEAT_PAUSES_MS : []) {
+    if (asked.ok || !isOpen(asked.refusal)) break
+    await delay(pauseMs)
+    asked = await ask(AbortSignal.timeout(REPEAT_TIMEOUT_MS))
+  }
+  if (!asked.ok) throw isRepeated ? settledError(asked.refusal, POLICY, isOpen(asked.refusal) ? null : false) : errorOf(asked.refusal, POLICY)
 }
 
 async function bridge(line: Line, config: CarrierConfig, callId: string, otherCallId: string, context: CommandContext, signal: AbortSignal): Promise<void> {
@@ -120,7 +135,7 @@ async function bridge(line: Line, config: CarrierConfig, callId: string, otherCa
   await stopAll(line, config, callOf(callId), context, signal)
   await stopAll(line, config, callOf(otherCallId), { key: `${context.key}-other` }, signal)
   const body = { call_control_id_to_bridge_with: otherCallId, client_state: writeState({ ref: context.reference }), command_id: commandId(context.key, 'bridge') }
-  await run(line, config, signal, async (sdk) => sdk.calls.actions.bridge(callId, body))
+  await insist((again) => attempt(line, config, again ?? signal, async (sdk) => sdk.calls.actions.bridge(callId, body)))
 }
 
 /** The stream runs on, and with it the plan that its state holds: this command writes none. TeXML has no such command, only a verb. */

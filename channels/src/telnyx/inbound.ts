@@ -62,13 +62,14 @@ function bridged(news: News): CallEvent[] {
 function initiated(news: News): CallEvent[] {
   const { payload } = news
   const callerName = text(payload.caller_id_name, 255)
-  return [{
+  const begun: CallEvent = {
     kind: 'call.initiated', ...base(news),
     direction: payload.direction === 'outgoing' ? 'outbound' : 'inbound',
     from: text(payload.from, 255) ?? 'anonymous',
     to: text(payload.to, 255) ?? '',
     ...(callerName === undefined ? {} : { callerName }),
-  }]
+  }
+  return news.state?.of === undefined ? [begun] : [begun, transferred(news, news.state.of, 'ringing')]
 }
 
 const VERDICTS: Readonly<Record<string, 'human' | 'machine' | 'fax' | 'silence'>> = { human: 'human', human_residence: 'human', human_business: 'human', machine: 'machine', fax_detected: 'fax', silence: 'silence' }

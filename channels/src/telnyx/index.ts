@@ -20,3 +20,6 @@ export const telnyx: Carrier = {
   mediaWire,
   client,
 }
+
+/** The same company's calls by documents: they go on as Twilio's do. */
+export const telnyxTexml: Carrier = { ...telnyx, can: { ...telnyx.can, dtmfInterrupts: true, socketEndsStep: true } }

@@ -48,17 +48,21 @@ export async function buyNumber(line: Line, config: CarrierConfig, input: string
 }
 
 /** All numbers of an application ring at one address: events say by `to` which number is meant. */
-async function routeTo(line: Line, config: CarrierConfig, { voiceUrl }: NumberRouting, signal: AbortSignal): Promise<void> {
+async function routeTo(line: Line, config: CarrierConfig, routing: NumberRouting, signal: AbortSignal): Promise<void> {
   const [connection, { mode }] = [connectionOf(config), settingsOf(config)]
-  if (mode === 'texml') {
-    const { data } = await run(line, config, signal, async (sdk) => sdk.texmlApplications.retrieve(connection))
-    if (data?.voice_url === voiceUrl) return
-    await run(line, config, signal, async (sdk) => sdk.texmlApplications.update(connection, { friendly_name: data?.friendly_name ?? 'trunkline', voice_url: voiceUrl }))
-    return
-  }
+  if (mode === 'texml') return texmlTo(line, config, connection, routing, signal)
+  const { voiceUrl } = routing
   const { data } = await run(line, config, signal, async (sdk) => sdk.callControlApplications.retrieve(connection))
   if (data?.webhook_event_url === voiceUrl) return
   await run(line, config, signal, async (sdk) => sdk.callControlApplications.update(connection, { application_name: data?.application_name ?? 'trunkline', webhook_event_url: voiceUrl }))
+}
+
+/** TeXML asks by GET unless it is told otherwise, and tells the end of a call that came in to the application's own address only. */
+async function texmlTo(line: Line, config: CarrierConfig, connection: string, { voiceUrl, statusUrl = voiceUrl }: NumberRouting, signal: AbortSignal): Promise<void> {
+  const { data } = await run(line, config, signal, async (sdk) => sdk.texmlApplications.retrieve(connection))
+  const wanted = { voice_url: voiceUrl, voice_method: 'post', status_callback: statusUrl, status_callback_method: 'post' } as const
+  if (data && Object.entries(wanted).every(([name, value]) => data[name as keyof typeof wanted] === value)) return
+  await run(line, config, signal, async (sdk) => sdk.texmlApplications.update(connection, { friendly_name: data?.friendly_name ?? 'trunkline', ...wanted }))
 }
 
 export async function assignNumber(line: Line, config: CarrierConfig, carrierNumberId: string, input: NumberRouting, signal: AbortSignal): Promise<void> {

@@ -113,7 +113,7 @@ describe('a call to a number of Twilio', () => {
     const colleague = sandbox.carriers.twilio.calls().find(({ id }) => id !== phone.id)!
     await colleague.waitFor('person.silent')
     colleague.hangUp()
-    expect(await business.event((event) => event.kind === 'call.transfer')).toMatchObject({ carrierCallId: phone.id, outcome: 'answered', otherCallId: colleague.id })
+    expect(await business.event((event) => event.kind === 'call.transfer' && event.outcome !== 'ringing')).toMatchObject({ carrierCallId: phone.id, outcome: 'answered', otherCallId: colleague.id })
     await phone.waitFor('ended')
     expect(wordsOf(phone.agentPcm())).toBe('desk here')
   })
@@ -262,8 +262,27 @@ describe('a running call of Twilio', () => {
     const phone = await talking()
     sandbox.carriers.describe({ number: COLLEAGUE, does: 'busy' })
     await client.transfer(config, phone.id, { to: COLLEAGUE, from: OURS, resultUrl: `${business.url}/after` }, context, soon())
-    expect(await business.event((event) => event.kind === 'call.transfer')).toMatchObject({ carrierCallId: phone.id, outcome: 'busy' })
+    expect(await business.event((event) => event.kind === 'call.transfer' && event.outcome !== 'ringing')).toMatchObject({ carrierCallId: phone.id, outcome: 'busy' })
     await heard(business.lines[0]!, 'stop')
+  })
+
+  it('was handed over once when the answer to that got lost: the leg that it opened tells', async () => {
+    const phone = await talking()
+    sandbox.carriers.describe({ number: COLLEAGUE, does: 'no_answer' })
+    sandbox.faults.add({ target: 'twilio.calls.update', times: 1, action: { acceptThenReset: true } })
+    await client.transfer(config, phone.id, { to: COLLEAGUE, from: OURS }, context, soon())
+    expect(phone.moments().filter(({ kind }) => kind === 'dialed')).toHaveLength(1)
+  })
+
+  it.each([
+    ['was not handed over: there is no such leg', {}, false],
+    ['may have been handed over: Twilio does not say', { list: { status: 503 } }, null],
+  ] as const)('%s', async (_name, { list }: { list?: { status: number } }, carriedOut) => {
+    const phone = await talking()
+    sandbox.faults.add({ target: 'twilio.calls.update', times: 1, action: { status: 504 } })
+    if (list) sandbox.faults.add({ target: 'twilio.calls.list', action: list })
+    await expect(client.transfer(config, phone.id, { to: COLLEAGUE, from: OURS }, context, soon())).rejects.toMatchObject({ code: 'upstream_failed', details: { carried_out: carriedOut, status: 504 } })
+    expect(phone.moments().filter(({ kind }) => kind === 'dialed')).toEqual([])
   })
 
   it('is connected with a second leg that was briefed', async () => {

@@ -1,9 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Twilio as TwilioSdk } from 'twilio'
 import type { AvailableNumber, CallState, CarrierClient, CarrierClientDeps, CarrierConfig, OwnedNumber, PlaceOutcome } from '../carriers/contract.ts'
 import type { CallInstructionInput } from '../carriers/instructions.ts'
 import { createCarrierHttp, type CarrierHttp, type Operation } from '../carriers/http.ts'
 import { checked } from '../carriers/parsing.ts'
-import { asOutcome, errorOf, isOver, placeOutcomeOf, refusalOf, retryAfterMs, valueOf, type Attempt } from '../carriers/policy.ts'
+import { asOutcome, errorOf, isOpen, isOver, placeOutcomeOf, refusalOf, retryAfterMs, settledError, valueOf, type Attempt } from '../carriers/policy.ts'
 import { NumberRouting, NumberSearch, PhoneNumber, PlaceCall, Transfer, type NumberSearchInput, type PlaceCallInput, type TransferInput } from '../carriers/requests.ts'
 import { twiml } from './outbound.ts'
 import { HANG_UP_POLICY, POLICY } from './policy.ts'
@@ -113,7 +114,28 @@ async function hangUp(line: Line, config: CarrierConfig, callSid: string, signal
 
 async function transfer(line: Line, config: CarrierConfig, callSid: string, input: TransferInput, signal: AbortSignal): Promise<void> {
   const { to, from, timeoutSeconds, resultUrl } = checked(Transfer, input, '')
-  return redirect(line, config, callSid, [{ do: 'dial', to, from, timeoutSeconds, resultUrl }], signal)
+  const [document, sid] = [twiml([{ do: 'dial', to, from, timeoutSeconds, resultUrl }]), callOf(callSid)]
+  const asked = await attempt(line, config, signal, (sdk) => sdk.calls(sid).update({ twiml: document }))
+  if (asked.ok) return
+  if (!isOpen(asked.refusal)) throw errorOf(asked.refusal, POLICY)
+  // Asked for again it would ring the same phone twice, should the first one have arrived.
+  const carriedOut = await isDialing(line, config, sid, to)
+  if (carriedOut !== true) throw settledError(asked.refusal, POLICY, carriedOut)
+}
+
+const [LOOKS, LOOK_PAUSE_MS, LOOK_TIMEOUT_MS] = [2, 500, 3_000]
+const LIVE = new Set(['queued', 'initiated', 'ringing', 'in-progress'])
+
+/** Whether the call has a leg to them; a leg that is over has been told of. Looked for twice: what got lost may be on its way. Null: Twilio does not say. */
+async function isDialing(line: Line, config: CarrierConfig, sid: string, to: string): Promise<boolean | null> {
+  let known: false | null = null
+  for (let look = 0; look < LOOKS; look++) {
+    if (look > 0) await delay(LOOK_PAUSE_MS)
+    const legs = await attempt(line, config, AbortSignal.timeout(LOOK_TIMEOUT_MS), (sdk) => sdk.calls.list({ parentCallSid: sid, limit: 20 }))
+    if (legs.ok && legs.value.some((leg) => leg.to === to && LIVE.has(leg.status))) return true
+    known = legs.ok ? false : known
+  }
+  return known
 }
 
 /** Both legs enter a conference of their own; whoever leaves ends it. */

@@ -129,6 +129,18 @@ function transfer(news: News, status: string): CallEvent {
   }
 }
 
+/**
+ * Of the leg that a <Dial> has opened: until it is over (that is told to the `action`) it is news of the call that dialed. Twilio and TeXML
+ * send the dialing call along as `ParentCallSid` (twilio.com/docs/voice/twiml/number#attributes-status-callback-event).
+ */
+function child(news: News, parent: string): CallEvent[] {
+  const outcome = CHILD_STATES[id(news.body.CallStatus, 32) ?? '']
+  if (!outcome) return [other(news)]
+  return [{ kind: 'call.transfer', ...base(news, 'call.transfer'), eventId: joinedId(news.callSid, 'dialed', outcome), carrierCallId: parent, outcome, otherCallId: news.callSid, durationSeconds: null }]
+}
+
+const CHILD_STATES: Readonly<Record<string, 'ringing' | 'answered'>> = { queued: 'ringing', initiated: 'ringing', ringing: 'ringing', 'in-progress': 'answered', answered: 'answered' }
+
 const STREAM_STATES: Readonly<Record<string, 'started' | 'stopped' | 'failed'>> = { 'stream-started': 'started', 'stream-stopped': 'stopped', 'stream-error': 'failed' }
 
 function stream(news: News, state: 'started' | 'stopped' | 'failed'): CallEvent {
@@ -141,13 +153,19 @@ function other(news: News): CallEvent {
   return { kind: 'call.other', ...base(news, 'call.other'), name: text(news.body.StatusCallbackEvent, 255) ?? text(news.body.CallStatus, 255) ?? 'unknown', data: raw(news.body) }
 }
 
+/** `CallbackSource` of status callbacks. */
+const PROGRESS = 'call-progress-events'
+
 /** Callbacks about a part of a call carry the call's status too: the part is the news. */
 function read(news: News): CallEvent[] {
   const { body } = news
   const streamState = STREAM_STATES[id(body.StreamEvent, 64) ?? '']
   if (streamState) return [stream(news, streamState)]
   if (body.RecordingSid !== undefined) return [recording(news)]
-  const dialed = id(body.DialCallStatus, 32)
+  const parent = id(body.ParentCallSid, 255)
+  if (parent !== undefined && body.CallbackSource === PROGRESS) return child(news, parent)
+  // TeXML tells in the end of a call once more how the last <Dial> of it went.
+  const dialed = body.CallbackSource === PROGRESS ? undefined : id(body.DialCallStatus, 32)
   if (dialed !== undefined) return [transfer(news, dialed)]
   const digits = id(body.Digits, 128)
   if (digits !== undefined) return [{ kind: 'call.dtmf', ...base(news, 'call.dtmf'), digits }]

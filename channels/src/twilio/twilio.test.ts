@@ -82,7 +82,8 @@ describe('TwiML', () => {
     response.say({ language: 'en-GB', voice: 'Polly.Amy' }, 'One & two < three')
     const stream = response.connect().stream({ url: 'wss://voice.example.com/media/t' })
     stream.parameter({ name: 'call', value: 'a "b" & c' })
-    response.dial({ callerId: '+15005550006', timeout: 20, answerOnBridge: true, action: 'https://voice.example.com/after', method: 'POST' }).number('+14155550100')
+    const after = 'https://voice.example.com/after'
+    response.dial({ callerId: '+15005550006', timeout: 20, answerOnBridge: true, action: after, method: 'POST' }).number({ statusCallback: after, statusCallbackMethod: 'POST', statusCallbackEvent: ['initiated', 'answered'] }, '+14155550100')
     response.play({ digits: '1ww2' })
     response.pause({ length: 2 })
     response.play({ loop: 3 }, 'https://voice.example.com/a.wav')

@@ -37,7 +37,7 @@ export async function tellCall(deps: VoiceDeps, place: VoiceNumber, step: { name
     case 'call.ringing':
     case 'call.answered': return progress(deps, place, call, event)
     case 'call.ended': return ended(deps, call, event)
-    case 'call.transfer': return transferred(deps, place, call, event)
+    case 'call.transfer': return event.outcome === 'ringing' ? null : transferred(deps, place, call, event)
     case 'call.machine': return machine(deps, call, event)
     case 'call.stream': return event.state === 'started' || place.carrier.can.socketEndsStep ? null : goOn(deps, place, call, event)
     case 'call.next': return instruct(deps, place, event, event.instructions)

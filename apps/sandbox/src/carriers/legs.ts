@@ -21,6 +21,12 @@ export function ring(world: CarrierWorld, call: Call, timeoutMs: number): void {
 }
 
 export const dialed = (verb: Verb): string => verb.children.find(({ name }) => name === 'Number' || name === 'Sip')?.text ?? verb.text
+/** What a <Number> or <Sip> says of its own progress: where it is told, and which steps (docs of both carriers: `completed` where none is named). */
+export function dialProgress(verb: Verb): { statusUrl: string; statusEvents: ReadonlySet<string> } {
+  const { statusCallback = '', statusCallbackEvent = 'completed' } = verb.children.find(({ name }) => name === 'Number' || name === 'Sip')?.attributes ?? {}
+  return { statusUrl: statusCallback, statusEvents: new Set(statusCallbackEvent.split(' ')) }
+}
+
 export const dialTimeoutMs = ({ attributes }: Verb): number => (Number(attributes.timeout) || 30) * 1_000
 
 /** Rings the second leg, bridges both when it is answered, and resolves when it is over. */

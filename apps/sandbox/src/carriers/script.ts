@@ -183,8 +183,11 @@ export class Script {
     }
     const fields = await this.#hands.dial(verb, abort)
     const { action } = verb.attributes
-    if (action !== undefined && !abort.aborted) return { url: action, fields }
-    return 'next'
+    if (action === undefined) return 'next'
+    if (!abort.aborted) return { url: action, fields }
+    // Whoever dialed has hung up: the outcome is told all the same, and nobody carries out what is answered.
+    if (this.#call.state === 'ended') void this.#hands.fetch(action, fields)
+    return 'stop'
   }
 
   #sleep(ms: number, abort: AbortSignal): Promise<void> {

@@ -30,6 +30,8 @@ export const TelnyxNumber = z.strictObject({
   /** Of the application that the number belongs to: the webhook, or for `texml` the address that is asked for documents. */
   webhook_url: webAddress.optional(),
   texml: z.boolean().default(false),
+  /** `texml` only: where the application tells how calls that come in fare. */
+  status_url: webAddress.optional(),
   /** What the callers' own phones speak; forwarded as it is where `transcodes` is off. */
   codec: z.enum(['PCMU', 'PCMA']).default('PCMU'),
   /** Whether `stream_codec` can be had. Telnyx falls back to the call's own codec when it cannot (docs, "stream_codec"). */
@@ -39,14 +41,18 @@ export const TelnyxNumber = z.strictObject({
 export type TelnyxNumber = z.output<typeof TelnyxNumber>
 export type TelnyxNumberInput = z.input<typeof TelnyxNumber>
 
-export type Application = { id: string; name: string; url: string; texml: boolean }
+/** `statusUrl` and the methods are those of TeXML. */
+export type Application = { id: string; name: string; url: string; texml: boolean; statusUrl: string; voiceMethod: 'get' | 'post'; statusMethod: 'get' | 'post' }
 export type OwnedNumber = { id: string; facts: TelnyxNumber; connectionId: string; createdAt: Date }
+
+/** TeXML asks by GET unless it is told otherwise (docs, "TeXML instruction fetching"). */
+const UNTOLD = { url: '', statusUrl: '', voiceMethod: 'get', statusMethod: 'get' } as const
 
 /** One account: its applications and numbers. */
 export class TelnyxAccount {
   readonly #applications = new Map<string, Application>([
-    [TELNYX_CONNECTION_ID, { id: TELNYX_CONNECTION_ID, name: 'call-control', url: '', texml: false }],
-    [TELNYX_TEXML_CONNECTION_ID, { id: TELNYX_TEXML_CONNECTION_ID, name: 'texml', url: '', texml: true }],
+    [TELNYX_CONNECTION_ID, { id: TELNYX_CONNECTION_ID, name: 'call-control', texml: false, ...UNTOLD }],
+    [TELNYX_TEXML_CONNECTION_ID, { id: TELNYX_TEXML_CONNECTION_ID, name: 'texml', texml: true, ...UNTOLD }],
   ])
   readonly #numbers = new Map<string, OwnedNumber>()
 
@@ -54,7 +60,8 @@ export class TelnyxAccount {
     const facts = TelnyxNumber.parse(input)
     const connectionId = facts.connection_id ?? (facts.texml ? TELNYX_TEXML_CONNECTION_ID : TELNYX_CONNECTION_ID)
     const application = this.#applications.get(connectionId)
-    this.#applications.set(connectionId, { id: connectionId, name: application?.name ?? connectionId, url: facts.webhook_url ?? application?.url ?? '', texml: facts.texml })
+    const addresses = { url: facts.webhook_url ?? application?.url ?? '', statusUrl: facts.status_url ?? application?.statusUrl ?? '', voiceMethod: 'post', statusMethod: 'post' } as const
+    this.#applications.set(connectionId, { id: connectionId, name: application?.name ?? connectionId, texml: facts.texml, ...addresses })
     return this.#own(facts, connectionId)
   }
 

@@ -14,7 +14,10 @@ export function receive(world: CarrierWorld, from: string, to: string, options: 
   const number = world.telnyx.number(to)
   const application = number && world.telnyx.application(number.connectionId)
   if (!application || application.url === '') throw new ControlError(404, `No number ${to} whose application has a webhook: register it, or buy it through the API`, 'to')
-  if (application.texml) return receiveTexml(world, application.url, from, to, options)
+  if (application.texml) {
+    if (application.voiceMethod !== 'post') throw new ControlError(409, 'This TeXML application asks by GET, which the sandbox does not play: set voice_method to post', 'to')
+    return receiveTexml(world, application, from, to, options)
+  }
   const leg = new TelnyxLeg(world, { connectionId: application.id, webhookUrl: application.url, from, to, direction: 'incoming', number: to, person: from, options })
   leg.tell('call.initiated', { direction: 'incoming', state: 'parked', caller_id_name: from, offered_codecs: 'PCMU,PCMA', start_time: leg.call.createdAt.toISOString(), tags: [] })
   return leg.call

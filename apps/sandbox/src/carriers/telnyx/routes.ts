@@ -165,18 +165,22 @@ function order(world: CarrierWorld, body: Json): Done | Refusal {
   return { status: 200, body: { data }, id: data.id }
 }
 
+const methodOf = (value: unknown): 'get' | 'post' | undefined => (value === 'get' || value === 'post' ? value : undefined)
+
 /** Both kinds differ by the names of two fields. */
 function applicationRoutes(app: FastifyInstance, { telnyx }: CarrierWorld, on: On, path: string, isTexml: boolean): void {
   const [nameField, urlField] = isTexml ? (['friendly_name', 'voice_url'] as const) : (['application_name', 'webhook_event_url'] as const)
   const json = (id: string) => {
     const application = telnyx.application(id)
-    return { id, record_type: path.slice(0, -1), active: true, [nameField]: application?.name, [urlField]: application?.url }
+    const ofTexml = { voice_method: application?.voiceMethod, status_callback: application?.statusUrl, status_callback_method: application?.statusMethod }
+    return { id, record_type: path.slice(0, -1), active: true, [nameField]: application?.name, [urlField]: application?.url, ...(isTexml ? ofTexml : {}) }
   }
   app.get(`/telnyx/v2/${path}/:id`, on('telnyx.applications.fetch', ({ params }) => (telnyx.application(params.id)?.texml === isTexml ? { status: 200, body: { data: json(params.id) }, id: params.id } : notFound)))
   app.patch(`/telnyx/v2/${path}/:id`, on('telnyx.applications.update', ({ params }, body) => {
     const application = telnyx.application(params.id)
     if (application?.texml !== isTexml) return notFound
-    telnyx.change({ ...application, name: plain(body[nameField]) || application.name, url: plain(body[urlField]) || application.url })
+    const methods = { voiceMethod: methodOf(body.voice_method) ?? application.voiceMethod, statusMethod: methodOf(body.status_callback_method) ?? application.statusMethod }
+    telnyx.change({ ...application, ...methods, name: plain(body[nameField]) || application.name, url: plain(body[urlField]) || application.url, statusUrl: plain(body.status_callback) || application.statusUrl })
     return { status: 200, body: { data: json(params.id) }, id: params.id }
   }))
 }
@@ -187,7 +191,7 @@ function texmlRoutes(app: FastifyInstance, world: CarrierWorld, on: On): void {
     const [to, from] = [plain(body.To), plain(body.From)]
     if (!/^(\+[1-9]\d{4,17}|sips?:\S+)$/.test(to)) return unprocessable('10016', 'Phone number must be in +E164 format', 'To')
     if (!world.telnyx.number(from)) return { status: 403, code: '10010', title: 'Permission denied', detail: 'The From number is not yours.' }
-    const line = placeTexml(world, { from, to, texml: plain(body.Texml) || undefined, url: plain(body.Url) || undefined, statusUrl: plain(body.StatusCallback), timeoutMs: (Number(body.Timeout) || 30) * 1_000 })
+    const line = placeTexml(world, { from, to, texml: plain(body.Texml) || undefined, url: plain(body.Url) || undefined, statusUrl: plain(body.StatusCallback), statusEvents: plain(body.StatusCallbackEvent) || undefined, timeoutMs: (Number(body.Timeout) || 30) * 1_000 })
     return { status: 200, body: { from, to, status: 'queued', call_sid: line.call.id }, id: line.call.id }
   }))
   app.get(`${root}/:id`, on('telnyx.texml.fetch', ({ params }) => {

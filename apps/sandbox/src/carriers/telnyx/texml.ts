@@ -1,16 +1,33 @@
 import { randomUUID } from 'node:crypto'
 import { Call, type EndReason } from '../call.ts'
 import { UNSENT, type HookAnswer } from '../hooks.ts'
-import { dialed, dialTimeoutMs, join, meet, ring } from '../legs.ts'
+import { dialed, dialProgress, dialTimeoutMs, join, meet, ring } from '../legs.ts'
 import { Script, type Fields, type Stagehands } from '../script.ts'
 import type { Verb } from '../verbs.ts'
 import { CallOptions, type CarrierWorld, type LiveCall } from '../world.ts'
-import { newCallControlId, TELNYX_ACCOUNT_SID, TelnyxNumber, telnyxSignature } from './account.ts'
+import { newCallControlId, TELNYX_ACCOUNT_SID, TelnyxNumber, telnyxSignature, type Application } from './account.ts'
 import { checkWish, lineFormat, openStream } from './stream.ts'
 
 /** Calls of a TeXML application: Twilio's verbs and fields, Telnyx's signature and media. */
 
-export type TexmlFacts = { from: string; to: string; direction: 'inbound' | 'outbound'; number: string; person: string; statusUrl: string; options?: CallOptions }
+export type TexmlFacts = {
+  from: string
+  to: string
+  direction: 'inbound' | 'outbound'
+  number: string
+  person: string
+  statusUrl: string
+  /** Which of its steps are told. */
+  statusEvents: ReadonlySet<string>
+  /** The call whose <Dial> it is a leg of. */
+  parentSid?: string
+  options?: CallOptions
+}
+
+const CAUSES: Readonly<Record<EndReason, string>> = { completed: 'normal_clearing', time_limit: 'time_limit', busy: 'user_busy', no_answer: 'timeout', rejected: 'call_rejected', canceled: 'originator_cancel', failed: 'unspecified', unknown_number: 'not_found' }
+/** Of a <Number> that names none. */
+const COMPLETED = 'completed'
+const EVERY_STEP = 'initiated ringing answered completed'
 
 const ENDINGS: Readonly<Record<EndReason, string>> = { completed: 'completed', time_limit: 'completed', busy: 'busy', rejected: 'busy', no_answer: 'no-answer', canceled: 'canceled', failed: 'failed', unknown_number: 'failed' }
 
@@ -22,6 +39,9 @@ export class TexmlLine {
   readonly #number: TelnyxNumber
   readonly #sessionId = randomUUID()
   #told: Promise<unknown> = Promise.resolve()
+  #sequence = 0
+  /** How the last <Dial> went, told once more with the end. */
+  #dialed: Fields = {}
 
   constructor(world: CarrierWorld, facts: TexmlFacts) {
     this.#world = world
@@ -32,7 +52,7 @@ export class TexmlLine {
     const call = new Call({ id: newCallControlId(), from: facts.from, to: facts.to, direction: facts.direction, person, format: lineFormat(person.codec ?? this.#number.codec), keptMs: options.keep_ms, wheel: world.wheel })
     this.live = { call, carrier: 'telnyx', socket: null, sockets: [], options, isForgotten: false }
     this.script = new Script(call, world.wheel, this.#hands())
-    call.once('ended', () => this.tell('completed', { CallDuration: String(call.seconds), HangupSource: call.endedBy ?? 'unknown' }))
+    call.once('ended', () => this.tell(COMPLETED, { CallDuration: String(call.seconds), HangupCause: CAUSES[call.endReason ?? 'failed'], HangupSource: this.#hangupSource, ...this.#dialed }))
     lines.set(call, this)
     world.calls.add(this.live)
   }
@@ -46,15 +66,26 @@ export class TexmlLine {
     return this.call.state === 'answered' ? 'in-progress' : ENDINGS[this.call.endReason ?? 'failed']
   }
 
+  get #hangupSource(): string {
+    const { endedBy } = this.call
+    if (endedBy === 'network' || endedBy === null) return 'unknown'
+    return (endedBy === 'person') === (this.facts.direction === 'inbound') ? 'caller' : 'callee'
+  }
+
+  /** https://developers.telnyx.com/api-reference/callbacks/texml-call-completed and its neighbours. */
   tell(event: string, extra: Fields = {}): void {
-    const { statusUrl } = this.facts
-    if (statusUrl === '') return
-    const fields = { ...this.#fields(), CallbackSource: 'call-progress-events', Timestamp: new Date().toISOString(), ...extra }
+    const { statusUrl, statusEvents, parentSid } = this.facts
+    if (statusUrl === '' || !statusEvents.has(event)) return
+    const parent: Fields = parentSid === undefined ? {} : { ParentCallSid: parentSid, ParentCallSidLegacy: parentSid }
+    const status = event === 'initiated' || event === 'ringing' ? event : this.status
+    const fields = { ...this.#fields(), ...parent, CallStatus: status, CallbackSource: 'call-progress-events', CallInitiatedAt: this.call.createdAt.toISOString(), SequenceNumber: String(this.#sequence++), Timestamp: new Date().toISOString(), ...extra }
     this.#told = this.#told.then(() => this.#post(event, statusUrl, fields))
   }
 
+  /** What every request has; no direction among it (docs, "TeXML instruction fetching"). */
   #fields(): Fields {
-    return { AccountSid: TELNYX_ACCOUNT_SID, CallSid: this.call.id, CallSidLegacy: this.call.id, CallStatus: this.status, Direction: this.facts.direction, From: this.facts.from, To: this.facts.to, ConnectionId: '', CallerId: this.facts.from }
+    const { from, to, number } = this.facts
+    return { AccountSid: TELNYX_ACCOUNT_SID, ApiVersion: '2010-04-01', CallSid: this.call.id, CallSidLegacy: this.call.id, CallStatus: this.status, ConnectionId: this.#world.telnyx.number(number)?.connectionId ?? '', From: from, To: to }
   }
 
   async #post(kind: string, url: string, fields: Fields): Promise<HookAnswer> {
@@ -82,7 +113,7 @@ export class TexmlLine {
     const wish = { url: attributes.url ?? '', codec: attributes.codec ?? 'default', mode: attributes.bidirectionalMode ?? 'mp3', bidirectionalCodec: attributes.bidirectionalCodec ?? 'PCMU', bidirectionalRate: Number(attributes.bidirectionalSamplingRate ?? 8_000), authToken: attributes.authToken ?? null, parameters }
     const { promise, resolve } = Promise.withResolvers<void>()
     const tell = (event: string, streamId: string, error?: string) => {
-      if (attributes.statusCallback !== undefined) void this.#post(event, attributes.statusCallback, { AccountSid: TELNYX_ACCOUNT_SID, CallSid: this.call.id, StreamSid: streamId, StreamName: attributes.name ?? '', StreamEvent: event, Timestamp: new Date().toISOString(), ...(error === undefined ? {} : { StreamError: error }) })
+      if (attributes.statusCallback !== undefined) void this.#post(event, attributes.statusCallback, { AccountSid: TELNYX_ACCOUNT_SID, CallSid: this.call.id, CallSidLegacy: this.call.id, StreamSid: streamId, StreamName: attributes.name ?? '', StreamEvent: event, Timestamp: new Date().toISOString(), ...(error === undefined ? {} : { StreamError: error }) })
     }
     const wrong = checkWish(wish, this.#number)
     if (wrong !== null) {
@@ -102,26 +133,31 @@ export class TexmlLine {
   }
 
   async #dial(verb: Verb, abort: AbortSignal): Promise<Fields> {
-    const to = dialed(verb)
-    const child = new TexmlLine(this.#world, { from: verb.attributes.callerId ?? this.facts.number, to, direction: 'outbound', number: this.facts.number, person: to, statusUrl: '', options: this.live.options })
+    const [to, progress] = [dialed(verb), dialProgress(verb)]
+    const child = new TexmlLine(this.#world, { from: verb.attributes.callerId ?? this.facts.number, to, direction: 'outbound', number: this.facts.number, person: to, ...progress, parentSid: this.call.id, options: this.live.options })
+    child.call.once('answered', () => child.tell('answered'))
+    child.tell('initiated')
+    child.tell('ringing')
     await join(this.#world, this.call, child.call, dialTimeoutMs(verb), abort)
-    return { DialCallStatus: ENDINGS[child.call.endReason ?? 'failed'], DialCallSid: child.call.id, DialCallDuration: String(child.call.seconds) }
+    this.#dialed = { DialCallStatus: ENDINGS[child.call.endReason ?? 'failed'], DialCallSid: child.call.id, DialCallDuration: String(child.call.seconds) }
+    return this.#dialed
   }
 }
 
 const lines = new WeakMap<Call, TexmlLine>()
 export const texmlLineOf = (call: Call): TexmlLine | undefined => lines.get(call)
 
-export function receiveTexml(world: CarrierWorld, url: string, from: string, to: string, options: CallOptions): Call {
-  const line = new TexmlLine(world, { from, to, direction: 'inbound', number: to, person: from, statusUrl: '', options })
+/** Of a call that comes in the application's own address is told the end. */
+export function receiveTexml(world: CarrierWorld, { url, statusUrl }: Application, from: string, to: string, options: CallOptions): Call {
+  const line = new TexmlLine(world, { from, to, direction: 'inbound', number: to, person: from, statusUrl, statusEvents: new Set([COMPLETED]), options })
   void line.script.from(url)
   return line.call
 }
 
-export type PlaceTexml = { from: string; to: string; texml?: string; url?: string; statusUrl: string; timeoutMs: number }
+export type PlaceTexml = { from: string; to: string; texml?: string; url?: string; statusUrl: string; statusEvents?: string; timeoutMs: number }
 
-export function placeTexml(world: CarrierWorld, { from, to, texml, url, statusUrl, timeoutMs }: PlaceTexml): TexmlLine {
-  const line = new TexmlLine(world, { from, to, direction: 'outbound', number: from, person: to, statusUrl })
+export function placeTexml(world: CarrierWorld, { from, to, texml, url, statusUrl, statusEvents = EVERY_STEP, timeoutMs }: PlaceTexml): TexmlLine {
+  const line = new TexmlLine(world, { from, to, direction: 'outbound', number: from, person: to, statusUrl, statusEvents: new Set(statusEvents.split(' ')) })
   line.call.once('answered', () => {
     line.tell('answered')
     void (texml === undefined ? line.script.from(url ?? '') : line.script.with(texml))

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Call, type EndReason } from '../call.ts'
 import type { LineFormat } from '../format.ts'
-import { dialed, dialTimeoutMs, join, meet } from '../legs.ts'
+import { dialed, dialProgress, dialTimeoutMs, join, meet } from '../legs.ts'
 import { UNSENT, type HookAnswer } from '../hooks.ts'
 import { MediaSocket } from '../media-socket.ts'
 import { NETWORK_FINE } from '../network.ts'
@@ -187,10 +187,13 @@ const OUTCOMES: Readonly<Record<EndReason, string>> = { completed: 'completed', 
 
 /** `<Dial><Number>`: a second leg; the verb ends with it, and the first goes on. */
 async function dial(world: CarrierWorld, line: TwilioLine, verb: Verb, abort: AbortSignal): Promise<Fields> {
-  const to = dialed(verb)
+  const [to, progress] = [dialed(verb), dialProgress(verb)]
   const child = new TwilioLine(world, {
-    accountSid: line.facts.accountSid, from: verb.attributes.callerId ?? line.facts.from, to, direction: 'outbound-dial', person: to, statusUrl: '', statusEvents: new Set(), parentSid: line.call.id, options: line.live.options,
+    accountSid: line.facts.accountSid, from: verb.attributes.callerId ?? line.facts.from, to, direction: 'outbound-dial', person: to, ...progress, parentSid: line.call.id, options: line.live.options,
   })
+  child.call.once('answered', () => child.tell('in-progress'))
+  child.tell('initiated')
+  child.tell('ringing')
   await join(world, line.call, child.call, dialTimeoutMs(verb), abort)
   return { DialCallStatus: OUTCOMES[child.call.endReason ?? 'failed'], DialCallSid: child.call.id, DialCallDuration: String(child.call.seconds), DialBridged: String(child.call.answeredAt !== null) }
 }

@@ -54,6 +54,7 @@ export function twilioRoutes(app: FastifyInstance, world: CarrierWorld): void {
   const on = (target: string, work: (request: Request, fields: Fields) => Done | Refusal) => endpoint(world, target, work)
   app.get(`${root}.json`, on('twilio.account', ({ params }) => ({ status: 200, body: { sid: params.account, friendly_name: 'Sandbox', status: 'active', type: 'Full', owner_account_sid: params.account, auth_token: '', uri: `/2010-04-01/Accounts/${params.account}.json` } })))
   app.post(`${root}/Calls.json`, on('twilio.calls.create', ({ params }, fields) => create(world, params.account, fields)))
+  app.get(`${root}/Calls.json`, on('twilio.calls.list', ({ params, query }) => listCalls(world, params.account, query as Record<string, string>)))
   app.get(`${root}/Calls/:sid.json`, on('twilio.calls.fetch', ({ params }) => withLine(world, params, (line) => ({ status: 200, body: callJson(line), id: line.call.id }))))
   app.post(`${root}/Calls/:sid.json`, on('twilio.calls.update', ({ params }, fields) => withLine(world, params, (line) => update(line, fields))))
   app.get(`${root}/AvailablePhoneNumbers/:country/:type.json`, on('twilio.numbers.search', ({ params, query }) => search(params, query as Record<string, string>)))
@@ -96,6 +97,12 @@ function update(line: TwilioLine, fields: Fields): Done | Refusal {
 }
 
 const PAGE = (account: string, name: string) => ({ end: 0, first_page_uri: `/2010-04-01/Accounts/${account}/${name}`, next_page_uri: '', page: 0, page_size: 50, previous_page_uri: '', start: 0, uri: `/2010-04-01/Accounts/${account}/${name}` })
+
+/** Filtered by the call that dialed; newest first. */
+function listCalls(world: CarrierWorld, account: string, { ParentCallSid: parent, PageSize: size }: Record<string, string>): Done {
+  const lines = world.calls.list('twilio').flatMap(({ call }) => lineOf(call) ?? []).filter(({ facts }) => facts.accountSid === account && (parent === undefined || facts.parentSid === parent))
+  return { status: 200, body: { ...PAGE(account, 'Calls.json'), calls: lines.toReversed().slice(0, Math.min(1_000, Number(size ?? 50) || 50)).map((line) => callJson(line)) } }
+}
 
 function search({ account, country, type }: Params, query: Record<string, string>): Done | Refusal {
   if (!/^[A-Z]{2}$/.test(country) || !['Local', 'TollFree', 'Mobile'].includes(type)) return refusal(404, 20404, 'The requested resource was not found')
