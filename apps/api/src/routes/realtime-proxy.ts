@@ -10,7 +10,8 @@ The credential is an API key or a client secret: as a bearer token, in \`access_
 A tenant has so many sessions at a time (429).
 A client that lost its socket comes back with \`session_id\` (or the header \`x-session-id\`) and finds its session as it was.`
 const calls = `WebRTC. The body is an SDP offer (application/sdp) for a client secret, or multipart/form-data with \`sdp\` and \`session\` for an API key;
-the answer is the SDP answer, its Location the address of the call. Events travel over the data channel \`oai-events\`.`
+the answer is the SDP answer, its Location the address of the call. Events travel over the data channel \`oai-events\`.
+A tenant has so many sessions at a time, sockets and calls together: one too many is answered 429 with \`Retry-After\`, and a client secret that was shown stays good for the next attempt.`
 
 const sdp = { 201: { description: 'The SDP answer', content: { 'application/sdp': { schema: z.string().meta({ examples: ['v=0\r\n...'] }) } } } }
 const CallParams = z.strictObject({ call_id: z.string().regex(/^rtc_[\w-]{1,64}$/) })

@@ -26,7 +26,7 @@ const PATH = '/v1/realtime/calls'
 const HANGUP = /^\/v1\/realtime\/calls\/(rtc_[0-9a-z]{4,64})\/hangup$/
 const CHANNEL = 'oai-events'
 /** A secret opens one call, and no cookie is read: pages of anybody may ask. */
-const CORS = { 'access-control-allow-origin': '*', 'access-control-allow-methods': 'POST', 'access-control-allow-headers': 'authorization, content-type', 'access-control-expose-headers': 'location' }
+const CORS = { 'access-control-allow-origin': '*', 'access-control-allow-methods': 'POST', 'access-control-allow-headers': 'authorization, content-type', 'access-control-expose-headers': 'location, retry-after' }
 
 /** `POST /v1/realtime/calls`: sessions over WebRTC. Sound is RTP in both directions, events travel over the data channel that the peer opens. */
 export function serveCalls(deps: CallsDeps): RealtimeCalls {

@@ -19,13 +19,15 @@ export type Visit = {
   made: { config: realtime.SessionConfig; idSeed?: string } | null
   /** The names of before GA. */
   beta: boolean
+  /** Makes the client secret good again that was used up to come here: its client is told to try again later. Null: it was a key. */
+  giveBack: (() => Promise<void>) | null
 }
 
 export type DoorDeps = { access: Access; db: Db; secrets: ClientSecrets<realtime.SecretGrant>; book: SessionBook; clock: Clock }
 
 const SCOPE = 'realtime:write'
 
-/** Throws AppError; nothing about the credential is in it. A client secret is used up by this, whatever comes of it. */
+/** Throws AppError; nothing about the credential is in it. A client secret is used up by this, whatever comes of it but a refusal for want of a place. */
 export async function admit(connection: realtime.Connection, deps: DoorDeps): Promise<Visit> {
   if (connection.target.mode === 'call') throw new AppError('not_found', { message: 'There is no such call.' })
   const { value } = connection.credential
@@ -38,14 +40,14 @@ export type CallWish = { credential: string; session: realtime.SessionPatch | nu
 export async function admitCall({ credential, session, model }: CallWish, deps: DoorDeps): Promise<Visit> {
   if (credential.startsWith('ek_')) {
     if (session) throw new AppError('invalid_request', { message: 'A client secret was made for its session: leave `session` out.', param: 'body.session' })
-    return ofSecret(await grantOf(credential, null, deps), deps)
+    return ofSecret(credential, await grantOf(credential, null, deps), deps)
   }
   const owner = await ownerOf(credential, deps)
   const { tenantId, projectId } = owner
   if (session?.type === 'transcription') throw new AppError('invalid_request', { message: 'A call talks: its session is of type realtime.', param: 'body.session.type' })
   const wish = { type: 'realtime' as const, ...session, model: session?.model ?? model ?? realtime.USUAL.model }
   const agent = await deps.db.tenant(tenantId, (tx) => agentOf(tx, wish.model, projectId))
-  return { ...owner, model: wish.model, agent, sessionId: null, made: { config: realtime.orderedConfig({ session: wish }, agent?.instructions) }, beta: false }
+  return { ...owner, model: wish.model, agent, sessionId: null, made: { config: realtime.orderedConfig({ session: wish }, agent?.instructions) }, beta: false, giveBack: null }
 }
 
 export type Owner = Pick<Visit, 'tenantId' | 'projectId' | 'projectPerMinute'>
@@ -63,14 +65,14 @@ async function byKey(key: string, { target, sessionId, beta }: realtime.Connecti
   const model = (await modelOfSession(sessionId, owner, deps)) ?? wanted
   const agent = await deps.db.tenant(owner.tenantId, (tx) => agentOf(tx, model, owner.projectId))
   const made = target.mode === 'transcription' ? { config: realtime.transcriptionDefaults(realtime.USUAL.transcriptionModel) } : null
-  return { ...owner, model, agent, sessionId, made, beta }
+  return { ...owner, model, agent, sessionId, made, beta, giveBack: null }
 }
 
 async function bySecret(secret: string, { target, sessionId, beta }: realtime.Connection, deps: DoorDeps): Promise<Visit> {
   const grant = await grantOf(secret, target, deps)
   const other = await modelOfSession(sessionId, grant, deps)
   if (other !== null && other !== modelOf(grant)) throw new AppError('permission_denied', { message: 'This client secret was made for another session.' })
-  return { ...(await ofSecret(grant, deps)), sessionId, beta }
+  return { ...(await ofSecret(secret, grant, deps)), sessionId, beta }
 }
 
 async function grantOf(secret: string, target: realtime.Target | null, { secrets, clock }: DoorDeps): Promise<realtime.SecretGrant> {
@@ -78,7 +80,7 @@ async function grantOf(secret: string, target: realtime.Target | null, { secrets
   return realtime.redeem(found, target, clock.nowMs())
 }
 
-async function ofSecret(grant: realtime.SecretGrant, { db, clock }: DoorDeps): Promise<Visit> {
+async function ofSecret(secret: string, grant: realtime.SecretGrant, { db, secrets, clock }: DoorDeps): Promise<Visit> {
   const { tenantId, projectId, config, idSeed } = grant
   const model = modelOf(grant)
   const found = await db.tenant(tenantId, async (tx) => {
@@ -86,7 +88,8 @@ async function ofSecret(grant: realtime.SecretGrant, { db, clock }: DoorDeps): P
     const project = projectId === null ? null : await findProject(tx, projectId)
     return { agent: await agentOf(tx, model, projectId), projectPerMinute: project?.rateLimitPerMinute ?? null }
   })
-  return { tenantId, projectId, ...found, model, sessionId: null, made: { config, idSeed }, beta: false }
+  const giveBack = () => secrets.keep(secret, grant, Math.max(1, grant.expiresAtMs - clock.nowMs()))
+  return { tenantId, projectId, ...found, model, sessionId: null, made: { config, idSeed }, beta: false, giveBack }
 }
 
 const modelOf = ({ config }: realtime.SecretGrant): string => (config.type === 'realtime' ? config.model : '')

@@ -100,11 +100,11 @@ export class Sessions {
   }
 
   /** Takes a session that somebody comes back to: from here on it is this process's. Throws AppError. */
-  async prepare({ tenantId, sessionId, model, agent, made }: Visit): Promise<Opening> {
+  async prepare({ tenantId, sessionId, model, agent, made, giveBack }: Visit): Promise<Opening> {
     if (this.#closing) throw new AppError('unavailable', { message: 'This process goes away. Try again.', retryAfterMs: 1_000 })
     const links = await this.#answers(tenantId, model, agent)
     const idSeed = made?.idSeed ?? randomBytes(12).toString('hex')
-    const place = await this.#place(tenantId, sessionId ?? `sess_${idSeed}`)
+    const place = await this.#place(tenantId, sessionId ?? `sess_${idSeed}`, giveBack)
     try {
       const back = sessionId === null ? null : await this.#takeBack(sessionId, tenantId)
       const config = back?.state.config ?? made?.config ?? realtime.realtimeDefaults({ model, voice: VOICE, ...(agent ? { instructions: agent.instructions } : {}) })
@@ -174,12 +174,13 @@ export class Sessions {
   }
 
   /** Whoever comes back finds its own place. */
-  async #place(tenantId: string, sessionId: string): Promise<Place> {
-    const { places, limits } = this.#deps
-    if (limits.perTenant === 0) return { release: async () => {} }
-    const place = await places.take(tenantId, sessionId, limits.perTenant)
-    if (!place) throw new AppError('rate_limited', { message: `This tenant has ${limits.perTenant} sessions already. End one, or try again later.`, retryAfterMs: FULL_MS, details: { limit: limits.perTenant } })
-    return place
+  async #place(tenantId: string, sessionId: string, giveBack: Visit['giveBack']): Promise<Place> {
+    const { places, limits: { perTenant: limit } } = this.#deps
+    if (limit === 0) return { release: async () => {} }
+    const place = await places.take(tenantId, sessionId, limit)
+    if (place) return place
+    await giveBack?.()
+    throw new AppError('rate_limited', { message: `This tenant has ${limit} session${limit === 1 ? '' : 's'} already. End one, or try again later.`, retryAfterMs: FULL_MS, details: { limit } })
   }
 
   #first({ back, config, idSeed }: Opening, call: CallLine | null): realtime.Step {
