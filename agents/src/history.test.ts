@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { SILENCE_MS, contextStartMs, extractiveSummary, presentContext, toCompress } from './history.ts'
+import { SILENCE_MS, contextStartMs, extractiveSummary, presentContext, toCompress, toModelItems } from './history.ts'
 import type { HistoryItem } from './history.ts'
 import { compactItems, pairedStart } from './vendors/compact.ts'
 import type { ModelItem } from './vendors/contract.ts'
@@ -58,6 +58,15 @@ describe('compression', () => {
     expect(summary.text.length).toBeLessThanOrEqual(4_001)
     expect(summary.text).toContain('text number 499')
     expect(summary.throughMessageId).toBe('m499')
+  })
+})
+
+describe('what a model reads', () => {
+  it('is told by a colleague what the customer does not hear, and never takes it for its own words', () => {
+    const told = [...items(2), { messageId: 'n', role: 'note' as const, text: 'Offer the loan bike.', atMs: NOW }, { messageId: 'h', role: 'human' as const, text: 'Kari here.', atMs: NOW }]
+    expect(toModelItems(told, null).map((item) => item.type === 'message' && [item.role, item.text])).toEqual([
+      ['user', 'text number 0'], ['assistant', 'text number 1'], ['system', expect.stringMatching(/does not hear.*: Offer the loan bike\.$/)], ['assistant', 'Kari here.'],
+    ])
   })
 })
 

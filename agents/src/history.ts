@@ -1,8 +1,8 @@
 import { contentAsText, MessageContent } from '@trunkline/core'
 import type { ModelItem } from './vendors/contract.ts'
 
-/** One message of the archive, in plain words (`contentAsText`). `human` is a person of the business. */
-export type HistoryItem = { messageId: string; role: 'customer' | 'agent' | 'human'; text: string; atMs: number }
+/** One message of the archive, in plain words (`contentAsText`). `human` is a person of the business; `note` is what such a person told the agent, and nobody else heard. */
+export type HistoryItem = { messageId: string; role: 'customer' | 'agent' | 'human' | 'note'; text: string; atMs: number }
 
 /** A message as the archive gives it, its content opened. */
 export type ArchivedMessage = { id: string; author: 'customer' | 'agent' | 'human' | 'system'; content: unknown; createdAt: Date }
@@ -61,7 +61,7 @@ export function extractiveSummary(older: readonly HistoryItem[], previous: Summa
   return { text, throughMessageId: older.at(-1)!.messageId }
 }
 
-const ROLE_WORDS: Record<HistoryItem['role'], string> = { customer: 'Customer', agent: 'Agent', human: 'Colleague' }
+const ROLE_WORDS: Record<HistoryItem['role'], string> = { customer: 'Customer', agent: 'Agent', human: 'Colleague', note: 'Told to the agent alone' }
 
 function firstSentence(text: string): string {
   const flat = text.replace(/\s+/g, ' ').trim()
@@ -83,5 +83,8 @@ export const SUMMARY_INSTRUCTIONS =
 export function toModelItems(items: readonly HistoryItem[], summary: Summary | null): ModelItem[] {
   const notes: ModelItem[] = summary ? [{ type: 'message', role: 'system', text: `Summary of the earlier conversation:\n${summary.text}` }] : []
   const spoken = items.filter((item) => item.text.trim() !== '')
-  return [...notes, ...spoken.map((item) => ({ type: 'message' as const, role: item.role === 'customer' ? ('user' as const) : ('assistant' as const), text: item.text.slice(0, ITEM_TEXT_MAX) }))]
+  return [...notes, ...spoken.map((item) => ({ type: 'message' as const, role: MODEL_ROLES[item.role], text: `${item.role === 'note' ? NOTE : ''}${item.text.slice(0, ITEM_TEXT_MAX)}` }))]
 }
+
+const MODEL_ROLES = { customer: 'user', agent: 'assistant', human: 'assistant', note: 'system' } as const satisfies Record<HistoryItem['role'], string>
+const NOTE = 'Note from a colleague, which the customer does not hear; follow it from your next answer on: '

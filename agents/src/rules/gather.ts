@@ -37,6 +37,7 @@ export function gather(items: readonly HistoryItem[]): Gathered {
       readCustomer(gathered, item, open)
       continue
     }
+    if (item.role === 'note') continue
     open = asksOf(item.text)
     for (const field of open) gathered.asked.add(field)
   }

@@ -63,7 +63,7 @@ function readState(input: RulesInput, all: readonly HistoryItem[], phrases: Phra
   const said = Object.fromEntries(fields.map((field) => [field, gathered.facts[field]!.value]))
   const text = input.incoming.map((item) => item.text).join('\n')
   const wishes = new Set(input.incoming.flatMap((item) => [...wishesOf(item.text)]))
-  const first = !input.history.some((item) => item.role !== 'customer')
+  const first = !input.history.some(({ role }) => role === 'agent' || role === 'human')
   const effects: Effect[] = fresh.map((field) => ({ type: 'lead_field', field, value: gathered.facts[field]!.value }))
   return { language, phrases, wishes, text, gathered, fresh, known: { ...said, ...defined(input.known) }, first, effects }
 }

@@ -6,7 +6,7 @@ import type { Vad, VadStream } from '../vad/contract.ts'
 import { SpeechEdges, type SpeechEdge } from '../vad/speech-edges.ts'
 
 /** Both listen at telephone or wideband rate; what is richer is brought down once for both. */
-const LISTEN_HZ = { 8_000: 8_000, 16_000: 16_000, 24_000: 16_000, 48_000: 16_000 } as const satisfies Record<SampleRateHz, number>
+export const LISTEN_HZ = { 8_000: 8_000, 16_000: 16_000, 24_000: 16_000, 48_000: 16_000 } as const satisfies Record<SampleRateHz, number>
 
 export type EarsOptions = {
   sampleRateHz: SampleRateHz

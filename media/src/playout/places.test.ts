@@ -67,6 +67,13 @@ describe('where sound lies on the clock', () => {
     )
   })
 
+  it('follows a clock that is judged anew, and does not begin a stretch with every frame of it', () => {
+    const places = new SoundPlaces({ sampleRateHz: RATE, stretchesMax: 2 })
+    put(places, 0, 10, 1_000)
+    put(places, 10, 100, 1_190)
+    expect([places.startMs, places.endMs, places.beginOf(9 * FRAME), places.beginOf(10 * FRAME)]).toEqual([1_000, 3_190, 1_180, 1_190])
+  })
+
   it('forgets the oldest stretches when there are more than it may keep', () => {
     const places = new SoundPlaces({ sampleRateHz: RATE, stretchesMax: 2 })
     for (let n = 0; n < 5; n++) put(places, n, 1, n * 1_000)

@@ -43,8 +43,13 @@ export class SoundPlaces {
     const known = Math.max(0, last.from + last.samples - from)
     if (known >= samples) return
     const startMs = atMs + known / this.#perMs
-    if (last.from + last.samples === from + known && Math.abs(this.#endOf(last) - startMs) <= this.#snapMs) last.samples += samples - known
-    else this.#add({ from: from + known, samples: samples - known, atMs: Math.max(startMs, this.#endOf(last)) })
+    if (last.from + last.samples === from + known && Math.abs(this.#endOf(last) - startMs) <= this.#snapMs) {
+      last.samples += samples - known
+      return
+    }
+    // It lies over the end of what came before, and takes its place: the sender's clock was judged anew.
+    this.cut(startMs)
+    this.#add({ from: from + known, samples: samples - known, atMs: startMs })
   }
 
   /** What lies after `atMs` is not there after all. */

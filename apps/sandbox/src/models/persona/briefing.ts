@@ -5,6 +5,8 @@ import { detailsOf } from './details.ts'
 export type Briefing = { business: string; known: Details }
 
 const NOTES = /\n\s*(?:#+\s*)?(?:Facts about this conversation|Summary of the earlier conversation|Conversation summary|Context)\s*:/i
+/** What a person of the business adds while the conversation runs. */
+const TOLD = /^Note from a colleague[^:\n]*:[^\S\n]*(.+)$/gim
 const KNOWN = /^\W*Known (name|email|phone|company|budget):\s*"((?:[^"\\]|\\.){1,300})"/gim
 
 /**
@@ -14,10 +16,11 @@ const KNOWN = /^\W*Known (name|email|phone|company|budget):\s*"((?:[^"\\]|\\.){1
 export function readBriefing(instructions: string): Briefing {
   const cut = `\n${instructions}`.search(NOTES)
   if (cut === -1) return { business: instructions, known: {} }
+  const told = [...instructions.slice(cut).matchAll(TOLD)].map(([, text]) => `\n${text}`).join('')
   const notes = instructions.slice(cut)
   const known: Details = /summary/i.test(notes) ? contactData(notes) : {}
   for (const [, field, value] of notes.matchAll(KNOWN)) known[field!.toLowerCase() as keyof Details] = value!
-  return { business: instructions.slice(0, Math.max(0, cut - 1)), known }
+  return { business: `${instructions.slice(0, Math.max(0, cut - 1))}${told}`, known }
 }
 
 function contactData(notes: string): Details {

@@ -93,6 +93,11 @@ describe('the briefing', () => {
     expect(converse(['What channel is this, and what time is it now?'], { instructions })[0]).not.toMatch(/whatsapp|2026|Known/)
   })
 
+  it('is added to by what a colleague tells while the conversation runs', () => {
+    const told = `${instructions}\nNote from a colleague, which the customer does not hear: The waiting room is closed today.`
+    expect(converse(['Is the waiting room closed?'], { instructions: told })[0]).toMatch(/waiting room is closed today/)
+  })
+
   it('saves a question', () => {
     expect(converse(['What does a check-up cost?', 'Ada Lovelace'], { instructions })[1]).toBe('Nice to meet you, Ada. And a phone number where we can reach you?')
   })
