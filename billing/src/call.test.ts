@@ -25,7 +25,7 @@ describe('rating a call', () => {
 
   it("charges nothing for what failed, and nothing for an engine that the tenant pays itself", () => {
     expect(rateSpeech(speech({ outcome: 'failed' }), leg)).toBeNull()
-    expect(rateSpeech(speech(), { ...leg, ownEngines: new Set(['deepgram']) })).toBeNull()
+    expect(rateSpeech(speech({ ownKey: true }), leg)).toBeNull()
     expect(rateSpeech(speech({ outcome: 'aborted', audioMs: 30_000 }), leg)?.amountMicros).toBe(3_850n)
   })
 

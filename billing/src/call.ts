@@ -18,9 +18,6 @@ export type CallLeg = {
   direction: CallDirection
 }
 
-/** Engines that the tenant pays itself, with its own key: they cost nothing here. */
-type OwnEngines = { ownEngines?: ReadonlySet<string> }
-
 /** Carrying the call for the time it was answered, by the started second. */
 export function rateCarrying(leg: CallLeg & { answeredMs: number }, cards?: readonly RateCard[]): ChargeLine {
   const { minuteMicros } = cardAt(leg.atMs, cards).calls
@@ -31,16 +28,16 @@ export function rateCarrying(leg: CallLeg & { answeredMs: number }, cards?: read
 export const carryingPrice = ({ createdAt, carrier, direction, placedBy }: Omit<CallLeg, 'atMs'> & { createdAt: Date; placedBy: string }, answeredMs: number): Micros =>
   isSimulated({ placedBy }) ? 0n : rateCarrying({ atMs: createdAt.getTime(), carrier, direction, answeredMs }).amountMicros
 
-/** One measured use of an engine; null: it costs nothing (it failed, or heard and said nothing). */
-export function rateSpeech(usage: SpeechUsage, { atMs, ownEngines }: Pick<CallLeg, 'atMs'> & OwnEngines, cards?: readonly RateCard[]): ChargeLine | null {
-  if (usage.outcome === 'failed' || ownEngines?.has(usage.engine)) return null
+/** One measured use of an engine; null: it costs nothing (it failed, it heard and said nothing, or the tenant pays its supplier itself). */
+export function rateSpeech(usage: SpeechUsage, { atMs }: Pick<CallLeg, 'atMs'>, cards?: readonly RateCard[]): ChargeLine | null {
+  if (usage.outcome === 'failed' || usage.ownKey) return null
   const unitMicros = speechPriceOf(cardAt(atMs, cards), usage.kind, usage.engine, usage.model)
   const of = `${usage.engine}/${usage.model}`
   const made = usage.kind === 'stt' ? line('stt_milliseconds', of, Math.ceil(usage.audioMs), unitMicros, MINUTE_MS) : line('tts_characters', of, usage.characters, unitMicros, MILLION)
   return made.quantity > 0 ? made : null
 }
 
-export type CallWork = CallLeg & OwnEngines & { answeredMs: number; speech: readonly SpeechUsage[]; models: readonly ModelUsage[]; ownKeys?: ReadonlySet<VendorId> }
+export type CallWork = CallLeg & { answeredMs: number; speech: readonly SpeechUsage[]; models: readonly ModelUsage[]; ownKeys?: ReadonlySet<VendorId> }
 export type CallCharge = { totalMicros: Micros; cost: CallCost; lines: ChargeLine[] }
 
 /** The exact price of a whole call. Pure; throws AppError `internal` when no card covers it. */
@@ -57,11 +54,11 @@ export function rateCall(work: CallWork, cards?: readonly RateCard[]): CallCharg
   return { totalMicros: cost.carrier + cost.stt + cost.tts + cost.model, cost, lines }
 }
 
-export type CallBounds = CallLeg & OwnEngines & Pick<TurnBounds, 'models' | 'maxInputTokens' | 'maxOutputTokens' | 'ownKeys'> & {
+export type CallBounds = CallLeg & Pick<TurnBounds, 'models' | 'maxInputTokens' | 'maxOutputTokens' | 'ownKeys'> & {
   minutes: number
-  /** Every engine and model that may be used; the dearest of each kind counts, all the time. */
-  stt: readonly Pick<SpeechUsage, 'engine' | 'model'>[]
-  tts: readonly Pick<SpeechUsage, 'engine' | 'model'>[]
+  /** Every engine and model that may be used; the dearest of each kind counts, all the time. Those with the tenant's own key cost nothing. */
+  stt: readonly Pick<SpeechUsage, 'engine' | 'model' | 'ownKey'>[]
+  tts: readonly Pick<SpeechUsage, 'engine' | 'model' | 'ownKey'>[]
   /** Calls of a model in a minute. */
   maxCallsPerMinute: number
 }
@@ -91,6 +88,6 @@ const USUAL_ENGINES: Pick<CallBounds, 'stt' | 'tts'> = { stt: [{ engine: 'deepgr
 export const FIRST_HOLD_MINUTES = 2
 
 /** What is reserved for some minutes of a call, before the first and while it goes on. */
-export function holdForCall(leg: CallLeg & OwnEngines & Pick<CallBounds, 'models' | 'minutes'> & Partial<Pick<CallBounds, 'stt' | 'tts' | 'ownKeys'>>, cards?: readonly RateCard[]): Micros {
+export function holdForCall(leg: CallLeg & Pick<CallBounds, 'models' | 'minutes'> & Partial<Pick<CallBounds, 'stt' | 'tts' | 'ownKeys'>>, cards?: readonly RateCard[]): Micros {
   return estimateCall({ ...USUAL, ...USUAL_ENGINES, ...leg }, cards)
 }

@@ -49,7 +49,7 @@ function tokenPrice(card: RateCard, vendor: Exclude<VendorId, 'rules'>, model: s
 function callLines(card: RateCard, call: ModelUsage, ownKeys: ReadonlySet<VendorId>): ChargeLine[] {
   if (call.outcome === 'failed') return []
   if (call.vendor === 'rules') return [line('rules_answer', 'rules', 1, card.rulesAnswerMicros)]
-  const price = tokenPrice(card, call.vendor, call.model, ownKeys)
+  const price = call.ownKey ? FREE : tokenPrice(card, call.vendor, call.model, ownKeys)
   const of = `${call.vendor}/${call.model}`
   const cached = Math.min(call.cachedInputTokens, call.inputTokens)
   return [

@@ -14,6 +14,8 @@ export const ModelUsage = z.object({
   outcome: z.enum(['ok', 'failed', 'refused', 'incomplete', 'aborted']),
   /** Supplier's request id, for its support. */
   requestId: z.string().max(255).nullable().default(null),
+  /** The tenant paid the vendor itself, with a key of its own: it costs nothing here. */
+  ownKey: z.boolean().optional(),
 })
 export type ModelUsage = z.infer<typeof ModelUsage>
 
@@ -31,5 +33,7 @@ export const SpeechUsage = z.object({
   latencyMs: z.number().nonnegative(),
   outcome: z.enum(['ok', 'failed', 'aborted']),
   requestId: z.string().max(255).nullable().default(null),
+  /** The tenant paid the vendor itself, with a key of its own: it costs nothing here. */
+  ownKey: z.boolean().optional(),
 })
 export type SpeechUsage = z.infer<typeof SpeechUsage>

@@ -117,7 +117,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}, { url, prefi
       db, clock, log, bell, carrierClients, tenantCallsMax: 100,
       addresses: { publicUrl: TEST_CONFIG.publicUrl, mediaUrl: 'ws://127.0.0.1:9', mediaKey: keyring.derive('call media') },
     },
-    speech: { ...house, stt: () => quietEar, engines: () => ({ ...house.engines(), stt: [{ engine: 'whisper', model: 'quiet' }] }) },
+    speech: { forTenant: async () => ({ ...house, stt: () => quietEar, engines: () => ({ ...house.engines(), stt: [{ engine: 'whisper' as const, model: 'quiet' }] }) }) },
     tokens: createAccessTokens(keyring, clock),
     limiter: createLimiter({ redis }),
     config: TEST_CONFIG,

@@ -30,18 +30,19 @@ export function guardedLookup(isAllowedHost: (host: string) => boolean, resolve:
   }
 }
 
-export type GuardedNetwork = { agent: Agent; policy: NetworkPolicy; close(): Promise<void> }
+export type GuardedNetwork = { agent: Agent; policy: NetworkPolicy; lookup: LookupFunction; close(): Promise<void> }
 
 /** Connections of one process to addresses that tenants named. Kept alive per origin, few per origin. */
 export function guardedNetwork(policy: NetworkPolicy = {}, resolve?: Resolve): GuardedNetwork {
   const allowedHosts = new Set(policy.allow?.map((entry) => entry.slice(0, entry.lastIndexOf(':'))))
+  const lookup = guardedLookup((host) => allowedHosts.has(host.toLowerCase()), resolve)
   const agent = new Agent({
-    connect: { lookup: guardedLookup((host) => allowedHosts.has(host.toLowerCase()), resolve), timeout: 5_000 },
+    connect: { lookup, timeout: 5_000 },
     connections: 32,
     maxHeaderSize: 16_384,
     pipelining: 1,
   })
-  return { agent, policy, close: () => agent.close() }
+  return { agent, policy, lookup, close: () => agent.close() }
 }
 
 /**
@@ -55,3 +56,11 @@ export function guardedFetch(network: GuardedNetwork): typeof fetch {
     return undiciFetch(url, options)
   }
 }
+
+/** The same guard for whoever has clients of its own: `check` an address once, then reach it through one of the others. None follows a redirect. */
+export const guardedTransport = (network: GuardedNetwork) => ({
+  check: (url: string): void => void checkUrl(url, network.policy),
+  fetch: guardedFetch(network),
+  dispatcher: network.agent,
+  lookup: network.lookup,
+})

@@ -42,7 +42,7 @@ export function createVendorDirectory(deps: DirectoryDeps): VendorDirectory {
       if (own) {
         const { secret: apiKey } = own
         // An address that a tenant typed in is called through the guarded network only.
-        return vendors.open(vendor, own.baseUrl ? { baseUrl: own.baseUrl, apiKey, fetch: guarded } : { baseUrl: VENDOR_BASE_URLS[vendor], apiKey })
+        return paidByTenant(vendors.open(vendor, own.baseUrl ? { baseUrl: own.baseUrl, apiKey, fetch: guarded } : { baseUrl: VENDOR_BASE_URLS[vendor], apiKey }))
       }
       const house = deps.house[vendor]
       if (!house) return null
@@ -50,6 +50,14 @@ export function createVendorDirectory(deps: DirectoryDeps): VendorDirectory {
     },
   }
 }
+
+/** What it uses is on the tenant's own bill: it is written down as that, and costs nothing here. */
+const paidByTenant = (vendor: Vendor): Vendor => ({
+  ...vendor,
+  async *stream(request, signal) {
+    for await (const event of vendor.stream(request, signal)) yield event.type === 'done' ? { ...event, usage: event.usage.map((usage) => ({ ...usage, ownKey: true })) } : event
+  },
+})
 
 type VendorSettings = Partial<Record<`${'OPENAI' | 'ANTHROPIC' | 'GROQ' | 'COMPATIBLE'}_${'API_KEY' | 'BASE_URL'}`, string>>
 

@@ -23,8 +23,10 @@ export type Auth = Principal & { requestId: string }
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: AccessRule
-    /** Every POST says whether it honours `Idempotency-Key`: true where it creates or sends. */
-    idempotent?: boolean
+    /** Every POST says whether it honours `Idempotency-Key`: true where it creates or sends; `by_handler`: it does, and calls `claimKey` itself once it has read its body. */
+    idempotent?: boolean | 'by_handler'
+    /** The longest that a request of an idempotent route takes; default 120 s. */
+    endsWithinMs?: number
     /** A WebSocket: browsers cannot set headers of its handshake, so credentials may also come by the query or the sub-protocols. */
     socket?: boolean
   }

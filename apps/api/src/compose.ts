@@ -1,7 +1,7 @@
-import { checkPrompt } from '@trunkline/agents'
+import { checkPrompt, guardedNetwork, guardedTransport } from '@trunkline/agents'
 import { carriers, channels, socketUrl, type CarrierClient } from '@trunkline/channels'
 import { systemClock, type CarrierId, type ChannelClient, type MessageChannelId, type Logger } from '@trunkline/core'
-import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createEventBus, createFolderStore, createKeyring, createLimiter, createNumberRouting, numbers, redisReady, type Acceptor, type Db, type Keyring, type Redis } from '@trunkline/db'
+import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createEventBus, createFolderStore, createKeyring, createLimiter, createNumberRouting, numbers, openSpeechKeys, redisReady, VENDOR_KEYS_BELL, type Acceptor, type Db, type Keyring, type Redis } from '@trunkline/db'
 import { openSpeechHouse } from '@trunkline/media'
 import { collectDefaultMetrics, Counter, Registry } from 'prom-client'
 import type { ApiDeps } from './deps.ts'
@@ -35,7 +35,10 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
   const acceptor = createAcceptor({ db, redis, keyring, clock, log }, { capacity: env.QUEUE_CAPACITY })
   const carrierClients = carrierClientsOf(env)
   // Nobody talks here: there is no speech to detect.
-  const speech = await openSpeechHouse({ ...env.speech, vad: 'energy' }, { clock, log })
+  const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
+  const own = { keys: (tenantId: string) => db.tenant(tenantId, (tx) => openSpeechKeys(tx, keyring, tenantId)), guarded: guardedTransport(network) }
+  const speech = await openSpeechHouse({ ...env.speech, vad: 'energy' }, { clock, log, own })
+  bell.listen(VENDOR_KEYS_BELL, (tenantId) => speech.keysChanged(tenantId))
 
   const deps: ApiDeps = {
     db,
@@ -69,6 +72,7 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
       await acceptor.idle()
       await mailer.close()
       await speech.close()
+      await network.close()
       await Promise.all(Object.values(carrierClients).map((client) => client.close()))
       await access.close()
       await events.close()

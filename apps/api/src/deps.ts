@@ -45,7 +45,7 @@ export type ApiDeps = {
   /** What carriers tell of calls, and what they are told. */
   voice: VoiceDeps
   /** Ears and voices for one-shot speech; no calls. */
-  speech: Pick<SpeechHouse, 'stt' | 'tts' | 'voices' | 'engines'>
+  speech: Pick<SpeechHouse, 'forTenant'>
   mailer: Mailer
   provision: Provisioner
   metrics: Registry

@@ -1,6 +1,6 @@
-import { createVendorDirectory, guardedNetwork, houseVendors } from '@trunkline/agents'
+import { createVendorDirectory, guardedNetwork, guardedTransport, houseVendors } from '@trunkline/agents'
 import { AppError, systemClock, type Clock, type Logger } from '@trunkline/core'
-import { connectDb, connectRedis, createAccess, createCache, createEventBus, createKeyring, openVendorKey, redisReady } from '@trunkline/db'
+import { connectDb, connectRedis, createAccess, createBell, createCache, createEventBus, createKeyring, openSpeechKeys, openVendorKey, redisReady, VENDOR_KEYS_BELL } from '@trunkline/db'
 import { openSpeechHouse } from '@trunkline/media'
 import { createServer, type Server } from 'node:http'
 import { composeCalls } from './calls/compose.ts'
@@ -26,7 +26,10 @@ export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = sy
   const access = createAccess({ db, redis, subscriber, keyring, clock, log })
   const network = guardedNetwork({ allow: env.PRIVATE_ADDRESSES })
   const vendors = createVendorDirectory({ keys: (vendor, tenantId) => db.tenant(tenantId, (tx) => openVendorKey(tx, keyring, tenantId, vendor)), clock, house: houseVendors(env), network })
-  const speech = await openSpeechHouse(env.speech, { clock, log })
+  const own = { keys: (tenantId: string) => db.tenant(tenantId, (tx) => openSpeechKeys(tx, keyring, tenantId)), guarded: guardedTransport(network) }
+  const speech = await openSpeechHouse(env.speech, { clock, log, own })
+  const bell = createBell(redis, { url: env.REDIS_URL, prefix: env.REDIS_PREFIX })
+  bell.listen(VENDOR_KEYS_BELL, (tenantId) => speech.keysChanged(tenantId))
   void speech.warm()
   const plane = createPlaneDoor(env, log)
   const calls = composeCalls({ env, db, redis, cache: createCache(redis), keyring, vendors, network, speech, news, plane: plane.open, clock, log })
@@ -48,6 +51,7 @@ export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = sy
       await new Promise<void>((resolve) => server.close(() => resolve()))
       await Promise.all([speech.close(), access.close(), network.close()])
       await news.close()
+      bell.close()
       subscriber.disconnect()
       redis.disconnect()
       await db.close()

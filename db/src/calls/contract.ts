@@ -1,4 +1,5 @@
-import type { CallCost, CallDirection, CallEndReason, CallEventKind, CallStatus, CarrierId, Id, Micros, ModelUsage, RecordingState, SpeechUsage, WordSpan } from '@trunkline/core'
+import type { CallCost, CallDirection, CallEndReason, CallEventKind, CallStatus, CarrierId, Id, Micros, RecordingState, WordSpan } from '@trunkline/core'
+import type { VendorUse } from '../repos/usage.ts'
 import type { calls } from '../tables/schema.ts'
 
 /** A call as it is kept. `summarySealed` is customer text: opening it is the reader's decision. */
@@ -72,4 +73,4 @@ export type CallEvent = { kind: CallEventKind; /** Milliseconds of the call. */ 
 export type StoredCallEvent = CallEvent & { id: number; createdAt: Date }
 
 /** What was used and what it costs, rated when it was measured. */
-export type CallUse = { kind: 'speech'; usage: SpeechUsage; costMicros: Micros } | { kind: 'model'; usage: ModelUsage; costMicros: Micros }
+export type CallUse = VendorUse

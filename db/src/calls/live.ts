@@ -2,6 +2,7 @@ import { newId, type CallStatus, type Id, type Micros } from '@trunkline/core'
 import { callNews } from '../events/calls.ts'
 import { happened } from '../events/notes.ts'
 import { holdMany } from '../ledger/index.ts'
+import { insertUses } from '../repos/usage.ts'
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 import { noteContactFields } from '../turns/answer.ts'
@@ -122,7 +123,7 @@ export async function record(tx: Tx, { callId, epoch }: HeldCall, { said = [], e
   // What is said to colleagues is nobody's conversation.
   if (said.length > 0 && place.conversation_id !== null) await insertSaid(tx, callId, place, said, leadIdleMs)
   await insertEvents(tx, place.tenant_id, callId, events)
-  await insertUsed(tx, callId, place, used)
+  await insertUses(tx, { tenantId: place.tenant_id, projectId: place.project_id, conversationId: place.conversation_id, callId, causedBy: null }, used)
   return true
 }
 
@@ -164,37 +165,6 @@ async function insertEvents(tx: Tx, tenantId: Id, callId: Id, events: readonly C
     'INSERT INTO call_events (tenant_id, call_id, kind, at_ms, data) SELECT $1, $2, kind, at_ms, data FROM unnest($3::text[], $4::int[], $5::jsonb[]) WITH ORDINALITY AS i (kind, at_ms, data, n) ORDER BY n',
     [tenantId, callId, events.map(({ kind }) => kind), events.map(({ atMs }) => (atMs === null ? null : Math.round(atMs))), events.map(({ data }) => storableJson(data))],
     'calls_events',
-  )
-}
-
-async function insertUsed(tx: Tx, callId: Id, place: CallPlace, used: readonly CallUse[]): Promise<void> {
-  if (used.length === 0) return
-  const rows = used.map((use) =>
-    use.kind === 'model'
-      ? { ...use.usage, audioMs: 0, characters: 0, first: use.usage.firstTokenMs, costMicros: use.costMicros }
-      : { ...use.usage, vendor: use.usage.engine, purpose: use.usage.kind, inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, first: use.usage.firstResultMs, costMicros: use.costMicros },
-  )
-  await tx.query(
-    `INSERT INTO usage_records (tenant_id, project_id, conversation_id, call_id, id, vendor, model, purpose, input_tokens, cached_input_tokens, output_tokens, audio_ms, characters, latency_ms, first_token_ms, outcome, cost_micros, request_id)
-     SELECT $1, $2, $3, $4, i.* FROM unnest($5::uuid[], $6::text[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[], $12::bigint[], $13::int[], $14::int[], $15::int[], $16::text[], $17::bigint[], $18::text[]) AS i`,
-    [
-      place.tenant_id, place.project_id, place.conversation_id, callId,
-      rows.map(() => newId()),
-      rows.map((row) => row.vendor),
-      rows.map((row) => row.model),
-      rows.map((row) => row.purpose),
-      rows.map((row) => row.inputTokens),
-      rows.map((row) => row.cachedInputTokens),
-      rows.map((row) => row.outputTokens),
-      rows.map((row) => Math.round(row.audioMs)),
-      rows.map((row) => row.characters),
-      rows.map((row) => Math.round(row.latencyMs)),
-      rows.map((row) => (row.first === null ? null : Math.round(row.first))),
-      rows.map((row) => row.outcome),
-      rows.map((row) => row.costMicros.toString()),
-      rows.map((row) => row.requestId),
-    ],
-    'calls_used',
   )
 }
 

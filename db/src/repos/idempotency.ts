@@ -19,7 +19,7 @@ type Row = { same: boolean; status: number | null; response: { content_type: str
 export async function claimIdempotencyKey(tx: Tx, tenantId: Id, key: string, fingerprint: Buffer): Promise<IdempotencyClaim> {
   const claimed = await tx.query(
     `INSERT INTO idempotency_keys AS k (tenant_id, key, fingerprint) VALUES ($1, $2, $3)
-     ON CONFLICT (tenant_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, status = NULL, response = NULL, created_at = now(), completed_at = NULL
+     ON CONFLICT (tenant_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, status = NULL, response = NULL, kept_bytes = 0, created_at = now(), completed_at = NULL
      WHERE k.created_at < now() - ${LIFETIME} RETURNING key`,
     [tenantId, key, fingerprint],
   )
@@ -38,7 +38,17 @@ export async function claimIdempotencyKey(tx: Tx, tenantId: Id, key: string, fin
 
 export async function completeIdempotencyKey(tx: Tx, tenantId: Id, key: string, answer: StoredAnswer): Promise<void> {
   const response = JSON.stringify({ content_type: answer.contentType, sealed: answer.sealedBody.toString('base64') })
-  await tx.query('UPDATE idempotency_keys SET status = $3, response = $4, completed_at = now() WHERE tenant_id = $1 AND key = $2', [tenantId, key, answer.status, response])
+  const kept = answer.sealedBody.length < COUNTED_BYTES ? 0 : answer.sealedBody.length
+  await tx.query('UPDATE idempotency_keys SET status = $3, response = $4, kept_bytes = $5, completed_at = now() WHERE tenant_id = $1 AND key = $2', [tenantId, key, answer.status, response, kept])
+}
+
+/** Smaller answers are not counted: there is a row of theirs anyway. */
+const COUNTED_BYTES = 64 * 1024
+
+/** What is kept of a tenant's large answers. About: two at once may both find room. */
+export async function keptIdempotentBytes(tx: Tx, tenantId: Id): Promise<number> {
+  const { rows } = await tx.query<{ bytes: string }>('SELECT coalesce(sum(kept_bytes), 0)::text AS bytes FROM idempotency_keys WHERE tenant_id = $1 AND kept_bytes > 0', [tenantId])
+  return Number(rows[0]!.bytes)
 }
 
 /** The request did nothing: the key is free for another try. */

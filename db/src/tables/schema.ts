@@ -113,6 +113,7 @@ export const idempotencyKeys = pgTable('idempotency_keys', {
   response: jsonb('response'),
   createdAt: timestamp('created_at', { withTimezone: true }).notNull().defaultNow(),
   completedAt: timestamp('completed_at', { withTimezone: true }),
+  keptBytes: integer('kept_bytes').notNull().default(sql`0`),
 })
 
 export const phoneNumbers = pgTable('phone_numbers', {
@@ -436,6 +437,8 @@ export const usageRecords = pgTable('usage_records', {
   callId: uuid('call_id'),
   audioMs: bigint('audio_ms', { mode: 'number' }).notNull().default(sql`0`),
   characters: integer('characters').notNull().default(sql`0`),
+  ownKey: boolean('own_key').notNull().default(sql`false`),
+  causedBy: text('caused_by'),
 })
 
 export const accounts = pgTable('accounts', {

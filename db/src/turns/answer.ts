@@ -146,8 +146,8 @@ export async function insertUsage(tx: Tx, turns: (Pick<AnswerTurn, 'tenantId' | 
   const rows = turns.flatMap((turn) => turn.usage.map((usage) => ({ turn, usage })))
   if (rows.length === 0) return
   await tx.query(
-    `INSERT INTO usage_records (id, tenant_id, project_id, conversation_id, turn_id, vendor, model, purpose, input_tokens, cached_input_tokens, output_tokens, latency_ms, first_token_ms, outcome, cost_micros, request_id)
-     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[], $12::int[], $13::int[], $14::text[], $15::bigint[], $16::text[])`,
+    `INSERT INTO usage_records (id, tenant_id, project_id, conversation_id, turn_id, vendor, model, purpose, input_tokens, cached_input_tokens, output_tokens, latency_ms, first_token_ms, outcome, cost_micros, request_id, own_key)
+     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[], $12::int[], $13::int[], $14::text[], $15::bigint[], $16::text[], $17::boolean[])`,
     [
       rows.map(() => newId()),
       rows.map((row) => row.turn.tenantId),
@@ -165,6 +165,7 @@ export async function insertUsage(tx: Tx, turns: (Pick<AnswerTurn, 'tenantId' | 
       rows.map((row) => row.usage.outcome),
       rows.map((row) => row.usage.costMicros.toString()),
       rows.map((row) => row.usage.requestId),
+      rows.map((row) => row.usage.ownKey ?? false),
     ],
     'usage_insert',
   )

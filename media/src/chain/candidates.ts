@@ -7,6 +7,9 @@ const SUPPLIERS_FAULT: ReadonlySet<SpeechFailureCode> = new Set(['unavailable', 
 const WORTH_ANOTHER_TRY: ReadonlySet<SpeechFailureCode> = new Set(['unavailable', 'timeout', 'silent', 'cut'])
 const TRIES = 2
 
+/** An engine, and whose account it is asked by. */
+type Asked = { id: string; account?: string | undefined }
+
 /** One engine at work, on trial until it has brought something. */
 export type Trial<Engine> = { engine: Engine; index: number; permit: Permit | null }
 
@@ -14,7 +17,7 @@ export type Trial<Engine> = { engine: Engine; index: number; permit: Permit | nu
  * Who is asked next. In the order of preference; who failed comes again only after all others did, and twice at most between two results.
  * Breakers are shared by all calls of the process; a trial that brings a result closes one, a failure counts.
  */
-export class Candidates<Engine extends { id: string }> {
+export class Candidates<Engine extends Asked> {
   readonly #engines: readonly Engine[]
   readonly #breakers: Breakers
   readonly #kind: string
@@ -59,4 +62,5 @@ export class Candidates<Engine extends { id: string }> {
   }
 }
 
-export const breakerKey = (kind: string, { id }: { id: string }): string => `${kind} ${id}`
+/** A tenant's own key has a breaker of its own: what becomes of it says nothing about the installation's. */
+export const breakerKey = (kind: string, { id, account }: Asked): string => (account === undefined ? `${kind} ${id}` : `${kind} ${id} ${account}`)

@@ -58,6 +58,7 @@ async function transcribe(engines: readonly SttEngine[], pcm: Pcm, stt: SttOptio
         throw error
       }
       last = error.failure
+      onUsage?.(failedUsage(trial.engine, pcm, stt, last))
       candidates.failed(trial, last)
       const next = candidates.next()
       log.warn({ engine: trial.engine.id, code: last.code, next: next?.engine.id ?? null }, 'recogniser failed a recording')
@@ -67,6 +68,11 @@ async function transcribe(engines: readonly SttEngine[], pcm: Pcm, stt: SttOptio
   }
   throw new SpeechError(last)
 }
+
+/** A recording that an engine could not hear: nothing is paid for it, and it is told all the same. */
+const failedUsage = ({ id, model, account }: SttEngine, pcm: Pcm, { sampleRateHz }: SttOptions, { requestId }: SpeechFailure): SpeechUsage => ({
+  kind: 'stt', engine: id, model, audioMs: Math.round(durationMs(pcm, sampleRateHz)), characters: 0, firstResultMs: null, latencyMs: 0, outcome: 'failed', requestId, ...(account === undefined ? {} : { ownKey: true }),
+})
 
 /** An engine's stream, and where in the chain's sound its first sample lies. */
 type Leg = { trial: Trial<SttEngine>; stream: SttStream; base: number }
@@ -125,7 +131,7 @@ class ChainStream implements SttStream {
     this.#settle('ok')
     const last = this.#lastUsage
     const audioMs = Math.round((this.#tail.end / this.#options.sampleRateHz) * 1_000)
-    return { kind: 'stt', engine: this.#lastEngine.id, model: this.#lastEngine.model, audioMs, characters: 0, firstResultMs: last?.firstResultMs ?? null, latencyMs: Math.round(this.#endedMs - this.#startedMs), outcome: this.#outcome!, requestId: last?.requestId ?? null }
+    return { kind: 'stt', engine: this.#lastEngine.id, model: this.#lastEngine.model, audioMs, characters: 0, firstResultMs: last?.firstResultMs ?? null, latencyMs: Math.round(this.#endedMs - this.#startedMs), outcome: this.#outcome!, requestId: last?.requestId ?? null, ...(last?.ownKey ? { ownKey: true } : {}) }
   }
 
   readonly #aborted = (): void => this.#settle('aborted')

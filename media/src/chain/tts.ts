@@ -17,7 +17,7 @@ export type VoiceLink = { engine: TtsEngine; voice: string | null }
  * said twice. `failed` comes only when nobody is left; the caller then plays its prerecorded message.
  */
 export function createTtsChain(links: readonly (TtsEngine | VoiceLink)[], options: ChainOptions): TtsEngine {
-  const voices = links.map((link) => ('engine' in link ? link : { engine: link, voice: null })).map(({ engine, voice }) => ({ id: engine.id, engine, voice }))
+  const voices = links.map((link) => ('engine' in link ? link : { engine: link, voice: null })).map(({ engine, voice }): Voice => ({ id: engine.id, engine, voice, get account() { return engine.account } }))
   const [first] = voices
   if (!first) throw new RangeError('A chain needs an engine.')
   // Learned while they speak: whose words are told in time to be held back until they are whole.
@@ -30,7 +30,7 @@ export function createTtsChain(links: readonly (TtsEngine | VoiceLink)[], option
   }
 }
 
-type Voice = VoiceLink & { id: string }
+type Voice = VoiceLink & { id: string; readonly account: string | undefined }
 /** An engine's utterance: the text from `charBase` on, sounding from `baseMs` of the whole. */
 type Leg = { trial: Trial<Voice>; stream: TtsStream; release: Release; charBase: number; baseMs: number }
 
@@ -91,7 +91,7 @@ class ChainUtterance implements TtsStream {
   close(): SpeechUsage {
     this.#settle('aborted')
     const { voice, usage } = this.#last
-    return { kind: 'tts', engine: voice.id, model: voice.engine.model, audioMs: Math.round(this.#givenMs), characters: this.#text.length, firstResultMs: this.#firstMs, latencyMs: Math.round(this.#endedMs - this.#startedMs), outcome: this.#outcome!, requestId: usage?.requestId ?? null }
+    return { kind: 'tts', engine: voice.id, model: voice.engine.model, audioMs: Math.round(this.#givenMs), characters: this.#text.length, firstResultMs: this.#firstMs, latencyMs: Math.round(this.#endedMs - this.#startedMs), outcome: this.#outcome!, requestId: usage?.requestId ?? null, ...(usage?.ownKey ? { ownKey: true } : {}) }
   }
 
   readonly #aborted = (): void => this.#settle('aborted')

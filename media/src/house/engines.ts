@@ -16,7 +16,7 @@ import { piperVoice } from '../tts/piper/index.ts'
 import { pollyVoice } from '../tts/polly/index.ts'
 import type { SpeechHouseSettings, SttName, SttWish, TtsName, TtsWish } from './contract.ts'
 
-const BASE_URLS = { openai: 'https://api.openai.com/v1', elevenlabs: 'https://api.elevenlabs.io', googleTts: 'https://texttospeech.googleapis.com' }
+export const BASE_URLS = { openai: 'https://api.openai.com/v1', elevenlabs: 'https://api.elevenlabs.io', googleTts: 'https://texttospeech.googleapis.com' }
 
 /** OpenAI's recognition; `openaiModel` instead of the installation's for one asker. */
 export function openaiEars({ openai }: SpeechHouseSettings, { openaiModel }: SttWish = {}): SttEngine | undefined {

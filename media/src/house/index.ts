@@ -1,18 +1,14 @@
 import { Breakers, type Logger } from '@trunkline/core'
-import { createSttChain } from '../chain/stt.ts'
-import { createTtsChain, type VoiceLink } from '../chain/tts.ts'
-import type { SttEngine } from '../stt/contract.ts'
-import type { TtsEngine } from '../tts/contract.ts'
 import { MESSAGE_LANGUAGES, Prerecorded } from '../tts/prerecorded/index.ts'
 import { createSmartTurn, type SmartTurn } from '../turn/smart/index.ts'
 import { createEnergyVad } from '../vad/energy.ts'
 import { openVad } from '../vad/silero/index.ts'
 import { VoiceCatalogue } from './catalogue.ts'
-import type { SpeechHouse, SpeechHouseDeps, SpeechHouseSettings, SttName, SttWish, TtsWish, VoiceChoice } from './contract.ts'
+import type { SpeechHouse, SpeechHouseDeps, SpeechHouseSettings } from './contract.ts'
 import { buildEars, buildVoices, openaiEars, openaiSpeaker, ordered } from './engines.ts'
-import { messageVoice } from './message-voice.ts'
-import { withOwnVoice } from './own-voice.ts'
 import { DEFAULT_ORDERS } from './settings.ts'
+import { speechOf, type Engines } from './speech.ts'
+import { Tenants } from './tenants.ts'
 
 export type * from './contract.ts'
 export { transcribeInParts, type PartsOptions } from './in-parts.ts'
@@ -34,24 +30,13 @@ export async function openSpeechHouse(settings: SpeechHouseSettings, deps: Speec
   const messages = settings.messagesDir ? new Prerecorded({ directory: settings.messagesDir, engine: voices.engines.get('espeak')! }) : null
   const vad = settings.vad === 'energy' ? createEnergyVad() : await openVad({ log })
   const smartTurn = settings.smartTurnModel ? await melodyOf(settings.smartTurnModel, log) : null
-  const chain = { breakers, clock, log }
-
-  function stt(order: readonly SttName[] = [], { onUsage, onFailover, ...wish }: SttWish = {}): SttEngine | null {
-    const names = order.length > 0 ? ordered(order, ears.engines) : orders.stt
-    const engines = names.map((name) => (name === 'openai' && wish.openaiModel ? openaiEars(settings, wish)! : ears.engines.get(name)!))
-    return engines.length > 0 ? createSttChain(engines, { ...chain, ...watching({ onUsage, onFailover }) }) : null
+  const house: Engines = {
+    orders, catalogue, messages, chain: { breakers, clock, log },
+    ears: (name, wish) => (name === 'openai' && wish.openaiModel ? openaiEars(settings, wish) : ears.engines.get(name)),
+    voice: (name, wish) => (name === 'openai' && (wish.openaiModel || wish.instructions) ? openaiSpeaker(settings, wish) : voices.engines.get(name)),
   }
-
-  function tts(order: readonly VoiceChoice[] = [], { onUsage, onFailover, lastResort = 'message', ...wish }: TtsWish = {}): TtsEngine {
-    const chosen: VoiceChoice[] = order.length > 0 ? order.filter(({ engine }) => voices.engines.has(engine)) : orders.tts.map((engine) => ({ engine, voice_id: null }))
-    const all = chosen.some(({ engine }) => engine === 'espeak') ? chosen : [...chosen, { engine: 'espeak' as const, voice_id: null }]
-    const links = all.map(({ engine: name, voice_id: voice }): VoiceLink => {
-      const own = name === 'openai' && (wish.openaiModel || wish.instructions) ? openaiSpeaker(settings, wish)! : voices.engines.get(name)!
-      return voice === null ? { engine: withOwnVoice(name, own, catalogue), voice: null } : { engine: own, voice }
-    })
-    if (messages && lastResort === 'message') links.push({ engine: messageVoice(messages), voice: '' })
-    return createTtsChain(links, { ...chain, ...watching({ onUsage, onFailover }) })
-  }
+  const speech = speechOf(house)
+  const tenants = deps.own ? new Tenants({ own: deps.own, settings, house, houseSpeech: speech, clock, log }) : null
 
   async function warm(): Promise<void> {
     const signal = AbortSignal.timeout(LOAD_TIMEOUT_MS)
@@ -65,18 +50,16 @@ export async function openSpeechHouse(settings: SpeechHouseSettings, deps: Speec
   }
 
   return {
-    vad, smartTurn, stt, tts, warm,
-    voices: () => catalogue.all(),
-    engines: () => ({ stt: orders.stt.map((engine) => ({ engine, model: ears.engines.get(engine)!.model })), tts: orders.tts.map((engine) => ({ engine, model: voices.engines.get(engine)!.model })) }),
+    ...speech, vad, smartTurn, warm,
+    forTenant: async (tenantId) => (tenants ? tenants.of(tenantId) : speech),
+    keysChanged: (tenantId) => tenants?.changed(tenantId),
     async close() {
+      tenants?.close()
       voices.espeak.close()
       await Promise.all([vad.close(), smartTurn?.close(), ears.whisper?.close(), voices.runner?.close()])
     },
   }
 }
-
-/** Optional fields of a chain are absent, never undefined. */
-const watching = ({ onUsage, onFailover }: Pick<SttWish & TtsWish, 'onUsage' | 'onFailover'>) => ({ ...(onUsage ? { onUsage } : {}), ...(onFailover ? { onFailover } : {}) })
 
 /** A model that cannot be used is said, and pauses are waited out as without it. */
 async function melodyOf(modelPath: string, log: Logger): Promise<SmartTurn | null> {

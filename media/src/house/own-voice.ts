@@ -1,7 +1,9 @@
 import type { SpeechUsage } from '../stt/contract.ts'
 import type { TtsEngine, TtsEvent, TtsOptions, TtsStream, Voice } from '../tts/contract.ts'
-import type { VoiceCatalogue } from './catalogue.ts'
 import type { TtsName } from './contract.ts'
+
+/** `VoiceCatalogue`'s part that is asked here. */
+export type KnownVoices = { known(name: TtsName): readonly Voice[] | null; of(name: TtsName): Promise<readonly Voice[]> }
 
 /** These have no voice that they would take by themselves. */
 const NEED_A_VOICE: ReadonlySet<TtsName> = new Set(['elevenlabs', 'piper'])
@@ -10,11 +12,13 @@ const NEED_A_VOICE: ReadonlySet<TtsName> = new Set(['elevenlabs', 'piper'])
  * An engine that may be asked for a voice of another, or for none: it takes its own of the language then. So one name can be asked of a whole
  * chain, and a stand-in speaks the caller's language.
  */
-export function withOwnVoice(name: TtsName, engine: TtsEngine, catalogue: VoiceCatalogue): TtsEngine {
+export function withOwnVoice(name: TtsName, engine: TtsEngine, catalogue: KnownVoices): TtsEngine {
   const open = (options: TtsOptions, voices: readonly Voice[]) => engine.speak({ ...options, voice: ownVoice(name, voices, options) })
   return {
     id: engine.id,
-    model: engine.model,
+    // A tenant's engine is another when its key is.
+    get model() { return engine.model },
+    get account() { return engine.account },
     voices: (signal) => engine.voices(signal),
     speak(options) {
       const known = catalogue.known(name)

@@ -30,6 +30,8 @@ export type SpeechUsage = {
   latencyMs: number
   outcome: 'ok' | 'failed' | 'aborted'
   requestId: string | null
+  /** The tenant pays the supplier itself. */
+  ownKey?: boolean | undefined
 }
 
 export type SttOptions = {
@@ -58,6 +60,8 @@ export type SttEngine = {
   model: string
   /** Time from end of speech to its final, 99th percentile, published or measured: the turn-taking waits that long for words. */
   finalP99Ms: number
+  /** Whose account at the supplier it is, where it is not the installation's: each has a circuit breaker of its own. No secret. */
+  account?: string | undefined
   open(options: SttOptions): SttStream
   /** A whole recording at once. Rejects with a SpeechError. */
   transcribe(pcm: Pcm, options: SttOptions): Promise<{ text: string; words: WordTime[]; language: string | null; durationMs: number; usage: SpeechUsage }>

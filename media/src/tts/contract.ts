@@ -37,6 +37,10 @@ export type Voice = { id: string; name: string; language: string; gender: 'femal
 export type TtsEngine = {
   id: string
   model: string
+  /** Whose account at the supplier it is, where it is not the installation's: each has a circuit breaker of its own. No secret. */
+  account?: string | undefined
   voices(signal: AbortSignal): Promise<Voice[]>
   speak(options: TtsOptions): TtsStream
+  /** Ends warm connections that are only its own. What it still says may break off. */
+  close?(): void
 }

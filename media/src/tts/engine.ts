@@ -31,6 +31,7 @@ export function ttsEngine(part: VoicePart, settings: Partial<EngineSettings> = {
     model: part.model,
     voices: (signal) => part.voices(signal),
     speak: (options) => new Utterance(part, options, all),
+    close: () => part.close?.(),
   }
 }
 

@@ -5,7 +5,7 @@ import { codeWord, httpFailure, speechError } from './failure.ts'
 /** Connections of the process to speech suppliers; kept over the pauses of a call, so that a sentence does not wait for TLS. */
 export const speechAgent = new Agent({ connect: { timeout: 5_000 }, keepAliveTimeout: 60_000, connections: 256 })
 
-export type HttpCall = { engine: string; url: string; method?: 'GET' | 'POST'; headers: Record<string, string>; body?: unknown; signal: AbortSignal; requestIdHeader: string | null; dispatcher?: Dispatcher }
+export type HttpCall = { engine: string; url: string; method?: 'GET' | 'POST'; headers: Record<string, string>; body?: unknown; signal: AbortSignal; requestIdHeader: string | null; dispatcher?: Dispatcher | undefined }
 export type HttpAnswer = { requestId: string | null; body: AsyncIterable<Uint8Array> }
 
 /** Errors' bodies are read up to here, for their code word. */

@@ -49,4 +49,6 @@ export type VoicePart = {
   say(piece: Piece, options: Omit<TtsOptions, 'signal'>, signal: AbortSignal): AsyncIterable<Said>
   /** What a thrown error of this supplier means. */
   failure(error: unknown): SpeechFailure
+  /** Ends connections that are only this part's. */
+  close?(): void
 }

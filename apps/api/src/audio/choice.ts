@@ -1,5 +1,5 @@
 import { AppError, SttEngineId, TtsEngineId } from '@trunkline/core'
-import type { EngineInfo, SpeechHouse, SttName, TtsName, VoiceChoice, VoiceInfo } from '@trunkline/media'
+import type { EngineInfo, SpeechFor, SttName, TtsName, VoiceChoice, VoiceInfo } from '@trunkline/media'
 
 // Clients of OpenAI's API name OpenAI's models and voices. Here a model's name is a wish: OpenAI's are asked of OpenAI where it is set up and of the
 // installation's other engines where it is not; an engine's id, or its model's name, chooses that engine.
@@ -17,7 +17,7 @@ export type TtsChoice = { order: VoiceChoice[]; voice: string; openaiModel?: str
 const NO_EARS = 'Nobody here can hear: this installation has no recogniser. Its operator sets one up with DEEPGRAM_API_KEY, OPENAI_API_KEY, GOOGLE_SPEECH_API_KEY, STT_COMPATIBLE_BASE_URL or WHISPER_DIR.'
 
 /** `timed`: the answer tells when words were spoken. Throws AppError. */
-export function chooseEars(house: Pick<SpeechHouse, 'engines'>, model: string, timed: boolean): SttChoice {
+export function chooseEars(house: Pick<SpeechFor, 'engines'>, model: string, timed: boolean): SttChoice {
   const all = house.engines().stt
   if (all.length === 0) throw new AppError('invalid_state', { message: NO_EARS })
   if (OPENAI_STT.test(model)) {
@@ -32,7 +32,7 @@ export function chooseEars(house: Pick<SpeechHouse, 'engines'>, model: string, t
 }
 
 /** `voice`: its id, or `engine:id` where two engines share one. Throws AppError. */
-export async function chooseVoice(house: Pick<SpeechHouse, 'engines' | 'voices'>, model: string, voice: string): Promise<TtsChoice> {
+export async function chooseVoice(house: Pick<SpeechFor, 'engines' | 'voices'>, model: string, voice: string): Promise<TtsChoice> {
   const all = house.engines().tts
   const isOpenai = OPENAI_TTS.test(model)
   const only = isOpenai ? undefined : named(all, model)
@@ -48,7 +48,7 @@ export async function chooseVoice(house: Pick<SpeechHouse, 'engines' | 'voices'>
   return { order, voice: '', engines: [...engines.filter(({ engine }) => engine === owner.engine), ...others], ...wish }
 }
 
-async function ownerOf(house: Pick<SpeechHouse, 'voices'>, candidates: readonly EngineInfo<TtsName>[], voice: string): Promise<{ engine: TtsName; voice: string } | null> {
+async function ownerOf(house: Pick<SpeechFor, 'voices'>, candidates: readonly EngineInfo<TtsName>[], voice: string): Promise<{ engine: TtsName; voice: string } | null> {
   const [prefix, rest] = [voice.split(':', 1)[0]!, voice.slice(voice.indexOf(':') + 1)]
   const named = voice.includes(':') ? candidates.find(({ engine }) => engine === prefix) : undefined
   // Told by name, an engine is believed: it may have voices that its list does not show.

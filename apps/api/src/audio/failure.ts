@@ -6,7 +6,7 @@ const CODES: Record<SpeechFailure['code'], ErrorCode> = {
   unavailable: 'upstream_failed', cut: 'upstream_failed', silent: 'upstream_failed', timeout: 'upstream_timeout', model_missing: 'invalid_state',
 }
 const WORDS: Record<SpeechFailure['code'], string> = {
-  credentials: 'The supplier of speech refused the key of this installation.', bad_request: 'The supplier of speech refused the request.', unsupported: 'The supplier of speech cannot do this.',
+  credentials: 'The supplier of speech refused the key: your own, if you have set one (`/v1/admin/vendor-keys`), else that of this installation.', bad_request: 'The supplier of speech refused the request.', unsupported: 'The supplier of speech cannot do this.',
   rate_limited: 'The supplier of speech has too much to do.', unavailable: 'The supplier of speech is down.', cut: 'The supplier of speech broke off.', silent: 'The supplier of speech said nothing.',
   timeout: 'The supplier of speech did not answer in time.', model_missing: 'The model of speech is not where this installation says it is.',
 }

@@ -5,6 +5,7 @@ import { durationMs, openFileWriter, WRITABLE, type FileWriter, type Pcm, type T
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { ApiApp } from '../deps.ts'
+import type { Keyed } from '../plugins/idempotency.ts'
 import { chooseVoice } from './choice.ts'
 import { asAppError, speechError } from './failure.ts'
 import { createGate } from './gate.ts'
@@ -46,13 +47,12 @@ const Answers = {
 }
 const schema = {
   tags: ['audio'], summary: 'Speak a text', operationId: 'create_speech', body: Body, response: { 200: Answers },
-  description: "OpenAI's own wire: its SDK works unchanged. The first bytes come while the rest is still being spoken. Charged by the characters spoken, with the engine that spoke; what an aborted request has cost is charged.",
+  description: "OpenAI's own wire: its SDK works unchanged. The first bytes come while the rest is still being spoken. Charged by the characters spoken, with the engine that spoke; what an aborted request has cost is charged; a supplier at which you have a key of your own costs nothing here. With an `Idempotency-Key` the sound is made to its end even when you go away, and a repeat gets the same bytes, uncharged; of more than 4 MiB (87 seconds of wav, 8 minutes of mp3) only the fact is kept, and a repeat is told so with 409.",
 }
 
 export function registerSpeech(app: ApiApp, deps: AudioDeps): void {
   const gate = createGate(AT_ONCE)
-  // Not idempotent by key: the answer is streamed and not kept.
-  app.post('/v1/audio/speech', { config: { access: { scope: 'audio:write' }, idempotent: false }, schema }, async (request, reply) => {
+  app.post('/v1/audio/speech', { config: { access: { scope: 'audio:write' }, idempotent: true, endsWithinMs: DEADLINE_MS }, schema }, async (request, reply) => {
     gate(request, reply)
     return speak(deps, request, reply, request.body)
   })
@@ -61,14 +61,15 @@ export function registerSpeech(app: ApiApp, deps: AudioDeps): void {
 async function speak(deps: AudioDeps, request: FastifyRequest, reply: FastifyReply, body: Body): Promise<FastifyReply> {
   const { response_format: format } = body
   if (format === 'aac' || format === 'flac') throw new AppError('invalid_request', { message: `${format} is not made here. Possible: ${Object.keys(WRITABLE).join(', ')}.`, param: 'body.response_format' })
-  const choice = await chooseVoice(deps.speech, body.model, typeof body.voice === 'string' ? body.voice : body.voice.id)
-  const signal = goneSignal(reply, DEADLINE_MS)
-  const ticket = await holdForSpeech(deps, request.auth.tenantId, { kind: 'tts', engines: choice.engines, audioMs: 0, characters: body.input.length })
-  const engine = deps.speech.tts(choice.order, { onUsage: ticket.used, lastResort: 'fail', ...(choice.openaiModel ? { openaiModel: choice.openaiModel } : {}), ...(body.instructions ? { instructions: body.instructions } : {}) })
+  const house = await deps.speech.forTenant(request.auth.tenantId)
+  const choice = await chooseVoice(house, body.model, typeof body.voice === 'string' ? body.voice : body.voice.id)
+  const signal = goneSignal(request, reply, DEADLINE_MS)
+  const ticket = await holdForSpeech(deps, request, { kind: 'tts', engines: choice.engines, audioMs: 0, characters: body.input.length })
+  const engine = house.tts(choice.order, { onUsage: ticket.used, lastResort: 'fail', ...(choice.openaiModel ? { openaiModel: choice.openaiModel } : {}), ...(body.instructions ? { instructions: body.instructions } : {}) })
   const stream = engine.speak({ voice: choice.voice, speed: body.speed, language: body.language ?? null, sampleRateHz: RATE_HZ, signal })
   stream.write(body.input)
   stream.end()
-  const utterance: Utterance = { stream, ticket, events: stream.events[Symbol.asyncIterator](), characters: body.input.length }
+  const utterance: Utterance = { stream, ticket, keyed: request.keyed, events: stream.events[Symbol.asyncIterator](), characters: body.input.length }
   try {
     // Until there is sound a failure has a status of its own.
     const first = await firstSound(utterance)
@@ -81,7 +82,7 @@ async function speak(deps: AudioDeps, request: FastifyRequest, reply: FastifyRep
   }
 }
 
-type Utterance = { stream: TtsStream; ticket: Ticket; events: AsyncIterator<TtsEvent>; characters: number }
+type Utterance = { stream: TtsStream; ticket: Ticket; keyed: Keyed | null; events: AsyncIterator<TtsEvent>; characters: number }
 
 async function finish({ stream, ticket }: Utterance): Promise<void> {
   stream.close()
@@ -130,6 +131,7 @@ async function* events(utterance: Utterance, first: Pcm, writer: FileWriter): As
     for await (const bytes of file(counted, first, writer)) yield eventOf({ type: 'speech.audio.delta', audio: Buffer.from(bytes).toString('base64') })
     yield eventOf({ type: 'speech.audio.done', usage: usageOf(utterance.characters, audioMs) })
   } catch (error) {
+    if (utterance.keyed) utterance.keyed.failed = true
     yield failedEvent(asAppError(error))
   }
 }

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { AppError } from '@trunkline/core'
-import { DECODED_RATE_HZ, SoundReader, transcribeInParts, type DecodedFile } from '@trunkline/media'
+import { DECODED_RATE_HZ, SoundReader, transcribeInParts, type DecodedFile, type SpeechFor } from '@trunkline/media'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { ApiApp } from '../deps.ts'
+import { claimKey, type Keyed } from '../plugins/idempotency.ts'
 import { chooseEars } from './choice.ts'
 import { asAppError } from './failure.ts'
 import { BODY_BYTES_MAX, readForm, TranscriptionFields, type TranscriptionForm } from './form.ts'
@@ -40,7 +42,7 @@ const Body = TranscriptionFields.extend({ file: z.string().meta({ format: 'binar
 
 const schema = {
   tags: ['audio'], summary: 'Write down what is said in a file', consumes: ['multipart/form-data'], operationId: 'create_transcription',
-  description: "OpenAI's own wire: its SDK works unchanged. Charged by the length of the sound, with the engine that heard it.",
+  description: "OpenAI's own wire: its SDK works unchanged. Charged by the length of the sound, with the engine that heard it; a supplier at which you have a key of your own costs nothing here. With an `Idempotency-Key` a repeat of the same file and fields gets the same answer, uncharged; a stream comes all at once then.",
   body: Body,
   response: { 200: Answers },
 }
@@ -51,18 +53,21 @@ export function registerTranscriptions(app: ApiApp, deps: AudioDeps): void {
   const sounds = new SoundReader()
   app.addHook('onClose', () => sounds.close())
   const gate = createGate(AT_ONCE)
-  // Not idempotent by key: the fingerprint of a request does not cover a streamed file. Nothing is kept of it, so it may be sent again.
-  app.post('/v1/audio/transcriptions', { config: { access: { scope: 'audio:write' }, idempotent: false }, bodyLimit: BODY_BYTES_MAX, schema, validatorCompiler }, async (request, reply) => {
+  // The form is read here, and a key stands for what is in it: the boundary between its parts is another each time.
+  app.post('/v1/audio/transcriptions', { config: { access: { scope: 'audio:write' }, idempotent: 'by_handler', endsWithinMs: DEADLINE_MS }, bodyLimit: BODY_BYTES_MAX, schema, validatorCompiler }, async (request, reply) => {
     gate(request, reply)
-    const signal = goneSignal(reply, DEADLINE_MS)
+    const signal = goneSignal(request, reply, DEADLINE_MS)
     const form = await readForm(request)
+    const isAnswered = await claimKey(deps, request, reply, { file: createHash('sha256').update(form.file).digest('hex'), fields: form.fields })
+    if (isAnswered) return reply
+    const house = await deps.speech.forTenant(request.auth.tenantId)
     // Before the work of decoding: without anybody who hears there is none.
-    const ears = chooseEars(deps.speech, form.fields.model, isTimed(form.fields))
-    return answer(deps, request, reply, { ...form, ears, file: await sounds.decode(form.file, FILE_MS_MAX, signal).catch(rethrow), signal })
+    const ears = chooseEars(house, form.fields.model, isTimed(form.fields))
+    return answer(deps, request, reply, { ...form, house, ears, keyed: request.keyed, file: await sounds.decode(form.file, FILE_MS_MAX, signal).catch(rethrow), signal })
   })
 }
 
-type Order = Pick<TranscriptionForm, 'fields'> & { ears: ReturnType<typeof chooseEars>; file: DecodedFile; signal: AbortSignal }
+type Order = Pick<TranscriptionForm, 'fields'> & { house: SpeechFor; keyed: Keyed | null; ears: ReturnType<typeof chooseEars>; file: DecodedFile; signal: AbortSignal }
 
 const isTimed = ({ response_format: format }: TranscriptionFields): boolean => format === 'verbose_json' || format === 'srt' || format === 'vtt'
 const rethrow = (error: unknown): never => {
@@ -70,9 +75,9 @@ const rethrow = (error: unknown): never => {
 }
 
 async function answer(deps: AudioDeps, request: FastifyRequest, reply: FastifyReply, order: Order): Promise<FastifyReply> {
-  const ticket = await holdForSpeech(deps, request.auth.tenantId, { kind: 'stt', engines: order.ears.engines, audioMs: order.file.durationMs, characters: 0 })
-  if (order.fields.stream) return reply.type('text/event-stream; charset=utf-8').send(Readable.from(events(deps, ticket, order)))
-  return send(reply, await paid(ticket, () => hear(deps, ticket, order)), order.fields)
+  const ticket = await holdForSpeech(deps, request, { kind: 'stt', engines: order.ears.engines, audioMs: order.file.durationMs, characters: 0 })
+  if (order.fields.stream) return reply.type('text/event-stream; charset=utf-8').send(Readable.from(events(ticket, order)))
+  return send(reply, await paid(ticket, () => hear(ticket, order)), order.fields)
 }
 
 /** The charge is made before the answer tells that there is something to pay for. */
@@ -86,8 +91,8 @@ async function paid(ticket: Ticket, work: () => Promise<Heard>): Promise<Heard> 
   }
 }
 
-async function hear({ speech }: AudioDeps, ticket: Ticket, { ears, file, fields, signal }: Order, onText?: (text: string) => void): Promise<Heard> {
-  const engine = speech.stt(ears.order, { onUsage: ticket.used, ...(ears.openaiModel ? { openaiModel: ears.openaiModel } : {}) })
+async function hear(ticket: Ticket, { house, ears, file, fields, signal }: Order, onText?: (text: string) => void): Promise<Heard> {
+  const engine = house.stt(ears.order, { onUsage: ticket.used, ...(ears.openaiModel ? { openaiModel: ears.openaiModel } : {}) })
   if (!engine) throw new AppError('invalid_state', { message: 'Nobody here can hear.' })
   const options = { sampleRateHz: DECODED_RATE_HZ, language: fields.language ?? null, keyterms: termsOf(fields), signal } as const
   const said = await transcribeInParts(engine, file.pcm, options, onText ? { partMs: STREAM_PART_MS, onText } : {})
@@ -112,7 +117,7 @@ function send(reply: FastifyReply, heard: Heard, fields: TranscriptionFields): F
 }
 
 /** Parts as they are heard. The status has gone out before the first word, so a failure is an event. */
-async function* events(deps: AudioDeps, ticket: Ticket, order: Order): AsyncGenerator<string> {
+async function* events(ticket: Ticket, order: Order): AsyncGenerator<string> {
   const waiting: string[] = []
   let wake = Promise.withResolvers<void>()
   let first = true
@@ -121,8 +126,12 @@ async function* events(deps: AudioDeps, ticket: Ticket, order: Order): AsyncGene
     first = false
     wake.resolve()
   }
-  const work = paid(ticket, () => hear(deps, ticket, order, onText))
-  const ended = work.then((heard) => waiting.push(eventOf({ type: 'transcript.text.done', text: heard.text, usage: usageOf(heard) })), (error: unknown) => waiting.push(failedEvent(error))).then(() => true)
+  const failed = (error: unknown) => {
+    if (order.keyed) order.keyed.failed = true
+    waiting.push(failedEvent(error))
+  }
+  const work = paid(ticket, () => hear(ticket, order, onText))
+  const ended = work.then((heard) => waiting.push(eventOf({ type: 'transcript.text.done', text: heard.text, usage: usageOf(heard) })), failed).then(() => true)
   try {
     for (let over = false; !over || waiting.length > 0; ) {
       while (waiting.length > 0) yield waiting.shift()!

@@ -23,10 +23,10 @@ const Query = PageQuery.extend({
 })
 
 export function registerVoices(app: ApiApp, { speech }: AudioDeps): void {
-  const description = "Of every engine that is set up in this installation, in its order. Also good for a number's `settings.voice.tts`. An engine that does not answer at the moment is left out."
-  app.get('/v1/tts/voices', { config: { access: { scope: 'audio:read' } }, schema: { tags: ['audio'], summary: 'List voices', operationId: 'list_voices', description, querystring: Query, response: { 200: pageOf(VoiceView) } } }, async ({ query }) => {
+  const description = "Of every engine that is set up in this installation, in its order, and of suppliers at which you have a key of your own: then they are your account's. Also good for a number's `settings.voice.tts`. An engine that does not answer at the moment is left out."
+  app.get('/v1/tts/voices', { config: { access: { scope: 'audio:read' } }, schema: { tags: ['audio'], summary: 'List voices', operationId: 'list_voices', description, querystring: Query, response: { 200: pageOf(VoiceView) } } }, async ({ auth, query }) => {
     const [after] = decodeCursor(query.cursor, z.tuple([z.string()])) ?? []
-    const voices = unique(await speech.voices()).filter((voice) => (query.engine === undefined || voice.engine === query.engine) && (query.language === undefined || speaks(voice, query.language)))
+    const voices = unique(await (await speech.forTenant(auth.tenantId)).voices()).filter((voice) => (query.engine === undefined || voice.engine === query.engine) && (query.language === undefined || speaks(voice, query.language)))
     // A voice that the page ended with and that is gone since: the list begins anew.
     const from = after === undefined ? 0 : voices.findIndex((voice) => keyOf(voice) === after) + 1
     const page = voices.slice(from, from + query.limit)

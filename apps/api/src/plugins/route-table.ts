@@ -15,6 +15,6 @@ export function registerRouteTable(app: ApiApp): void {
   app.decorate('routeTable', table)
   app.addHook('onRoute', (route) => {
     const params = [...route.url.matchAll(/:(\w+)/g)].map((match) => match[1]!)
-    for (const method of [route.method].flat()) table.push({ method, url: route.url, access: route.config?.access ?? 'public', idempotent: route.config?.idempotent ?? false, params })
+    for (const method of [route.method].flat()) table.push({ method, url: route.url, access: route.config?.access ?? 'public', idempotent: Boolean(route.config?.idempotent), params })
   })
 }

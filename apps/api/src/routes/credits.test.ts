@@ -157,7 +157,7 @@ describe('usage', () => {
 
   it('groups by day and model, with totals, for all projects of a person', async () => {
     const { body } = await call('GET', `/v1/usage?${range}&group_by=day,model`, { key: 'tl_whole_tenant' })
-    expect(body.totals).toEqual({ calls: 3, failed_calls: 1, input_tokens: 111, cached_input_tokens: 20, output_tokens: 6, cost: { micros: '733', credits: '0.000733' } })
+    expect(body.totals).toEqual({ calls: 3, failed_calls: 1, input_tokens: 111, cached_input_tokens: 20, output_tokens: 6, audio_ms: 0, characters: 0, cost: { micros: '733', credits: '0.000733' } })
     expect(body.data.map((row: { day: string; model: string; calls: number }) => [row.day, row.model, row.calls])).toEqual([['2026-11-11', 'gpt-5.4-mini', 1], ['2026-11-10', 'claude-haiku-4-5', 1], ['2026-11-10', 'gpt-5.4-mini', 1]])
   })
 

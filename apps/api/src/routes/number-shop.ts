@@ -79,7 +79,7 @@ function registerPurchase(app: ApiApp, deps: ApiDeps, desk: Desk): void {
   const description =
     'Costs money at the carrier, so an `Idempotency-Key` is required. The number is kept here before it is bought, stopped, and rings when both are done. When the carrier does not answer (504), or we fail after it did, it stays (`details.number_id`), and the same request looks at the carrier first: nothing is bought twice. A number that the account has already is connected.'
   app.post('/v1/phone-numbers/purchase', { config: { access: { scope: 'numbers:write' }, idempotent: true }, schema: { tags, summary: 'Buy a number', description, body: PurchaseBody, response: { 201: NumberDetail } } }, async (request, reply) => {
-    if (request.idempotencyKey === null) throw new AppError('invalid_request', { message: 'Buying needs an Idempotency-Key.', param: 'headers.idempotency-key' })
+    if (request.keyed === null) throw new AppError('invalid_request', { message: 'Buying needs an Idempotency-Key.', param: 'headers.idempotency-key' })
     const purchase = await purchaseOf(deps, desk, request, request.body)
     const number = await buy(deps, request, purchase)
     await deps.ports.routing.invalidateNumber(number.id)

@@ -21,6 +21,8 @@ export type JournalEntry = {
   kind?: string
   /** Plain words, cut at 500 characters. */
   text?: string
+  /** Of speech suppliers: the key it came with, so that tests see whose it was. */
+  key?: string
   /** Id of the fault that interfered. */
   fault?: string
   /** Wall time of the exchange, where it was measured. */

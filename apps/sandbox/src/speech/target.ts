@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { JournalDraft } from '../journal/entry.ts'
 import { strikeBefore } from '../faults/effects.ts'
 import type { Refuse } from '../faults/effects.ts'
@@ -19,4 +19,12 @@ export async function admit(world: Pick<World, 'faults' | 'journal'>, note: Note
   if (status === null) return { fault }
   world.journal.add({ ...note, fault: fault.id, outcome: 'fault', status })
   return null
+}
+
+/** The key that a request came with, as each supplier wants it; of a signature the access key id. */
+export function keyIn({ headers, query }: FastifyRequest): string | undefined {
+  const given = headers['xi-api-key'] ?? headers['x-goog-api-key'] ?? (query as { key?: unknown } | undefined)?.key
+  if (typeof given === 'string') return given.slice(0, 128)
+  const { authorization = '' } = headers
+  return (/^(?:Bearer|Token)\s+(\S+)$/i.exec(authorization) ?? /Credential=([^/\s]+)\//.exec(authorization))?.[1]?.slice(0, 128)
 }

@@ -1,6 +1,6 @@
 import { cardAt, chargeDetails, estimateModels, rateModels, rateSpeech, type Charge, type ChargeLine } from '@trunkline/billing'
 import { newId, type Clock, type Id, type Logger, type Micros, type ModelUsage, type SpeechUsage, type VendorId } from '@trunkline/core'
-import { ledger, type Db } from '@trunkline/db'
+import { ledger, usage, type Db } from '@trunkline/db'
 
 const HOLD_MS = 3_600_000
 const INPUT_TOKENS_MAX = 32_000
@@ -31,12 +31,12 @@ export type Purse = {
   close(): Promise<void>
 }
 
-export type PurseDeps = { db: Db; tenantId: Id; /** Those that may answer. */ models: readonly { vendor: VendorId; model: string }[]; clock: Clock; log: Logger; onCharged: (tenantId: Id) => void }
+export type PurseDeps = { db: Db; tenantId: Id; projectId: Id | null; /** In usage: `session:<id>`. */ causedBy: string; /** Those that may answer. */ models: readonly { vendor: VendorId; model: string }[]; clock: Clock; log: Logger; onCharged: (tenantId: Id) => void }
 
 /** What is heard runs up here, under one hold, until it is used up or rests. */
 type Tab = { ticket: Ticket; leftMicros: Micros; heard: SpeechUsage[]; cancel: () => void }
 
-export function createPurse({ db, tenantId, models, clock, log, onCharged }: PurseDeps): Purse {
+export function createPurse({ db, tenantId, projectId, causedBy, models, clock, log, onCharged }: PurseDeps): Purse {
   let tab: Tab | null = null
   let turn: Promise<unknown> = Promise.resolve()
 
@@ -57,10 +57,11 @@ export function createPurse({ db, tenantId, models, clock, log, onCharged }: Pur
   }
 
   async function charge({ holdId, atMs }: Ticket, used: Used): Promise<void> {
-    const charged = rate(atMs, used, log)
+    const { charged, uses } = rate(atMs, used, log)
     await db.system('ledger', async (tx) => {
       if (charged.totalMicros === 0n) await ledger.voidMany(tx, [{ tenantId, holdId, memo: 'realtime, nothing used', idempotencyKey: `void:realtime:${holdId}` }])
       else await ledger.settleMany(tx, [{ tenantId, holdId, turnId: null, amountMicros: charged.totalMicros, memo: 'realtime', details: chargeDetails(charged), idempotencyKey: `settle:realtime:${holdId}` }])
+      await usage.insertUses(tx, { tenantId, projectId, conversationId: null, callId: null, causedBy }, uses)
     })
     onCharged(tenantId)
   }
@@ -112,10 +113,15 @@ export function createPurse({ db, tenantId, models, clock, log, onCharged }: Pur
   }
 }
 
-function rate(atMs: number, { models, speech }: Used, log: Logger): Charge {
-  const charged = rateModels({ atMs, usage: models })
-  const lines = speech.flatMap((usage) => lineOf(usage, atMs, log) ?? [])
-  return { ...charged, totalMicros: lines.reduce((sum, { amountMicros }) => sum + amountMicros, charged.totalMicros), lines: [...charged.lines, ...lines] }
+function rate(atMs: number, { models, speech }: Used, log: Logger): { charged: Charge; uses: usage.VendorUse[] } {
+  const thought = rateModels({ atMs, usage: models })
+  const spoken = speech.map((use) => ({ use, line: lineOf(use, atMs, log) }))
+  const lines = [...thought.lines, ...spoken.flatMap(({ line }) => line ?? [])]
+  const uses = [
+    ...models.map((use, at): usage.VendorUse => ({ kind: 'model', usage: use, costMicros: thought.callMicros[at] ?? 0n })),
+    ...spoken.map(({ use, line }): usage.VendorUse => ({ kind: 'speech', usage: use, costMicros: line?.amountMicros ?? 0n })),
+  ]
+  return { charged: { ...thought, totalMicros: lines.reduce((sum, { amountMicros }) => sum + amountMicros, 0n), lines }, uses }
 }
 
 /** An engine without a price is a fault of the card: it is told, and the rest is charged. */

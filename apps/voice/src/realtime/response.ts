@@ -11,7 +11,7 @@ export type ResponseDeps = {
   links: readonly Link[]
   breakers: Breakers
   allowance: Allowance
-  tts: TtsEngine
+  tts: (onUsage: (usage: SpeechUsage) => void) => TtsEngine
   /** What is already known of the conversation, asked for when the model is. */
   view(request: realtime.ResponseRequest): Promise<readonly realtime.ViewItem[]>
   tell(happening: realtime.Happening): void
@@ -153,8 +153,8 @@ export class ResponseRun {
   #speak(): SpokenPart {
     const { voice, speed, format } = this.#request
     const plain = plainFormat(format)
-    const stream = this.#deps.tts.speak({ voice, speed, language: null, sampleRateHz: plain.sampleRateHz, signal: this.#stop.signal })
-    const spoken = this.#carry(stream, createEncoder(plain)).finally(() => this.#spoken.push(stream.close()))
+    const stream = this.#deps.tts((usage) => this.#spoken.push(usage)).speak({ voice, speed, language: null, sampleRateHz: plain.sampleRateHz, signal: this.#stop.signal })
+    const spoken = this.#carry(stream, createEncoder(plain)).finally(() => stream.close())
     spoken.catch(() => {})
     this.#voices.push(spoken)
     return { stream, spoken }

@@ -1,7 +1,7 @@
 import { realtime } from '@trunkline/channels'
 import type { Breakers, Link } from '@trunkline/agents'
 import type { Clock, Logger } from '@trunkline/core'
-import { createDecoder, createEncoder, type Pcm, type SampleRateHz, type SttEngine, type TtsEngine, type Vad } from '@trunkline/media'
+import { createDecoder, createEncoder, type Pcm, type SampleRateHz, type SpeechUsage, type SttEngine, type TtsEngine, type Vad } from '@trunkline/media'
 import type { Allowance } from './allowance.ts'
 import { InputSound, plainFormat } from './input-sound.ts'
 import { LegInput } from './leg-input.ts'
@@ -15,7 +15,8 @@ export type SessionDeps = {
   vad: Vad
   /** Null: nobody here can write down what is said. */
   stt: SttEngine | null
-  tts: TtsEngine
+  /** The voice of one response; hears of each engine's part in it. */
+  tts: (onUsage: (usage: SpeechUsage) => void) => TtsEngine
   links: readonly Link[]
   breakers: Breakers
   allowance: Allowance

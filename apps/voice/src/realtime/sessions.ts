@@ -3,7 +3,7 @@ import { realtime } from '@trunkline/channels'
 import { AppError, modelsOf, type Clock, type Logger, type PromptContent } from '@trunkline/core'
 import { ledger, type Cache, type Db, type Limiter, type Place, type Places, type SessionBook, type SessionHold } from '@trunkline/db'
 import { randomBytes } from 'node:crypto'
-import type { Pcm, SampleRateHz, SpeechHouse } from '@trunkline/media'
+import type { Pcm, SampleRateHz, SpeechFor, SpeechHouse, SttEngine } from '@trunkline/media'
 import { createAllowance, type RequestLimits } from './allowance.ts'
 import type { Owner, Visit } from './door.ts'
 import { CallSign } from './call-sign.ts'
@@ -43,6 +43,8 @@ export type SessionsDeps = {
 export type Opening = {
   links: readonly Link[]
   config: realtime.SessionConfig
+  /** With the tenant's own keys, where it has some. */
+  speech: SpeechFor
   /** Of all ids of a new session. */
   idSeed: string
   back: Back | null
@@ -80,15 +82,14 @@ export class Sessions {
   readonly #stopListening: Promise<() => void>
   #closing = false
 
-  /** The same for all: thousands that say nothing must cost little. */
-  readonly #speech: Pick<SessionDeps, 'vad' | 'stt' | 'tts'>
+  /** The same for all that have the same keys: thousands that say nothing must cost little. */
+  readonly #ears = new WeakMap<SpeechFor, { stt: SttEngine | null }>()
   readonly #breakers: Breakers
   readonly #onCharged: (tenantId: string) => void
 
   constructor(deps: SessionsDeps) {
     this.#deps = deps
-    const { speech, db, cache } = deps
-    this.#speech = { vad: speech.vad, stt: speech.stt(), tts: speech.tts() }
+    const { db, cache } = deps
     this.#breakers = new Breakers(deps.clock)
     const balances = ledger.createBalances(db, cache)
     this.#onCharged = (tenantId) => void balances.changed([tenantId]).catch(() => {})
@@ -102,13 +103,13 @@ export class Sessions {
   /** Takes a session that somebody comes back to: from here on it is this process's. Throws AppError. */
   async prepare({ tenantId, sessionId, model, agent, made, giveBack }: Visit): Promise<Opening> {
     if (this.#closing) throw new AppError('unavailable', { message: 'This process goes away. Try again.', retryAfterMs: 1_000 })
-    const links = await this.#answers(tenantId, model, agent)
+    const [links, speech] = await Promise.all([this.#answers(tenantId, model, agent), this.#deps.speech.forTenant(tenantId)])
     const idSeed = made?.idSeed ?? randomBytes(12).toString('hex')
     const place = await this.#place(tenantId, sessionId ?? `sess_${idSeed}`, giveBack)
     try {
       const back = sessionId === null ? null : await this.#takeBack(sessionId, tenantId)
       const config = back?.state.config ?? made?.config ?? realtime.realtimeDefaults({ model, voice: VOICE, ...(agent ? { instructions: agent.instructions } : {}) })
-      return { links, config, idSeed, back, place }
+      return { links, config, speech, idSeed, back, place }
     } catch (error) {
       await place.release()
       throw error
@@ -125,7 +126,7 @@ export class Sessions {
     const facts = { tenantId, projectId, model, expiresAtMs: expiresAtS * 1_000 }
     const hold = opening.back?.hold ?? { sessionId: id, epoch: 1 }
     const keeper = call ? new CallSign({ book, hold, facts, clock, log }) : new Keeper({ book, hold, facts, clock, log, onTaken: () => void end('the session goes on elsewhere') })
-    const host = new SessionHost(outlet, realtime.realtimeCodec(visit.beta), first, { ...this.#engines(visit, opening), playout: call?.playout ?? null, changed: (state) => keeper.changed(state) })
+    const host = new SessionHost(outlet, realtime.realtimeCodec(visit.beta), first, { ...this.#engines(visit, opening, `session:${id}`), playout: call?.playout ?? null, changed: (state) => keeper.changed(state) })
     const cancelExpiry = clock.after(facts.expiresAtMs - clock.nowMs(), () => {
       host.expire()
       this.#keepUntil(keeper.forget())
@@ -222,11 +223,18 @@ export class Sessions {
     return [{ vendor, model: wanted[0]!.model }]
   }
 
-  #engines({ tenantId, projectId, projectPerMinute }: Visit, { links }: Opening) {
+  #engines({ tenantId, projectId, projectPerMinute }: Visit, { links, speech }: Opening, causedBy: string) {
     const { db, limiter, clock, log, limits } = this.#deps
-    const purse = createPurse({ db, tenantId, models: links.map(({ vendor, model }) => ({ vendor: vendor.id, model })), clock, log, onCharged: this.#onCharged })
+    const purse = createPurse({ db, tenantId, projectId, causedBy, models: links.map(({ vendor, model }) => ({ vendor: vendor.id, model })), clock, log, onCharged: this.#onCharged })
     const allowance = createAllowance(limiter, limits.perMinute, { tenantId, projectId, projectPerMinute })
-    return { ...this.#speech, links, breakers: this.#breakers, allowance, clock, log, purse }
+    const tts: SessionDeps['tts'] = (onUsage) => speech.tts([], { onUsage })
+    return { vad: this.#deps.speech.vad, stt: this.#earsOf(speech), tts, links, breakers: this.#breakers, allowance, clock, log, purse }
+  }
+
+  #earsOf(speech: SpeechFor): SttEngine | null {
+    const known = this.#ears.get(speech) ?? { stt: speech.stt() }
+    this.#ears.set(speech, known)
+    return known.stt
   }
 
   #keepUntil(done: Promise<void>): void {

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net'
 import { systemClock } from '@trunkline/core'
 import { createEncoder } from '../../codec/index.ts'
 import { httpFailure, socketFailure } from '../../tts/failure.ts'
@@ -21,7 +22,9 @@ export type DeepgramSttOptions = {
   encoding?: 'linear16' | 'mulaw'
   endpointingMs?: number | null
   smartFormat?: boolean
+  /** For addresses that a tenant typed in: guarded ones, of recordings and of sockets. */
   fetch?: typeof fetch
+  lookup?: LookupFunction
 }
 
 const ID = 'deepgram'
@@ -33,14 +36,14 @@ const FINAL_P99_MS = 350
  * (it must replay), hides the status of a refused handshake, and says nothing of back-pressure. Recordings go by REST.
  */
 export function deepgramStt(options: DeepgramSttOptions, settings: SttSettings = {}): SttEngine {
-  const { apiKey, model = 'nova-3', baseUrl = 'https://api.deepgram.com', encoding = 'linear16', endpointingMs = 300, smartFormat = true, fetch: call = fetch } = options
+  const { apiKey, model = 'nova-3', baseUrl = 'https://api.deepgram.com', encoding = 'linear16', endpointingMs = 300, smartFormat = true, fetch: call = fetch, lookup } = options
   const tuning: Tuning = { model, endpointingMs, smartFormat }
   const clock = settings.clock ?? systemClock
   const keepAlive = new KeepAlive(clock)
   const part: StreamPart = {
     live: 'stream', id: ID, model, finalP99Ms: FINAL_P99_MS,
     failure: (error) => (error instanceof SpeechError ? error.failure : socketFailure(ID, error)),
-    open: (stt, sink) => new DeepgramLive({ url: `${baseUrl.replace(/^http/, 'ws')}/v1/listen?${listenQuery(tuning, stt, encoding)}`, apiKey, encoder: createEncoder({ encoding: encoding === 'mulaw' ? 'pcmu' : 'pcm_s16le', sampleRateHz: stt.sampleRateHz }), options: stt, sink, clock, keepAlive }),
+    open: (stt, sink) => new DeepgramLive({ url: `${baseUrl.replace(/^http/, 'ws')}/v1/listen?${listenQuery(tuning, stt, encoding)}`, apiKey, encoder: createEncoder({ encoding: encoding === 'mulaw' ? 'pcmu' : 'pcm_s16le', sampleRateHz: stt.sampleRateHz }), options: stt, sink, clock, keepAlive, lookup }),
     transcribe: (pcm, stt) => recording(call, `${baseUrl}/v1/listen?${recordingQuery(tuning, stt)}`, apiKey, wavBytes(pcm, stt.sampleRateHz), stt),
   }
   return sttEngine(part, settings)

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { LookupFunction } from 'node:net'
 import type { Clock } from '@trunkline/core'
 import { WebSocket } from 'ws'
 import type { RawData } from 'ws'
@@ -12,7 +13,7 @@ import type { KeepAlive } from './keep-alive.ts'
 import { Message, finalOf } from './wire.ts'
 import type { Results } from './wire.ts'
 
-export type LiveFacts = { url: string; apiKey: string; encoder: Encoder; options: SttOptions; sink: Sink; clock: Clock; keepAlive: KeepAlive }
+export type LiveFacts = { url: string; apiKey: string; encoder: Encoder; options: SttOptions; sink: Sink; clock: Clock; keepAlive: KeepAlive; lookup: LookupFunction | undefined }
 
 const ID = 'deepgram'
 /** Sound that the socket cannot get rid of: half a minute at 16 kHz, as much as a chain replays at once, and more. */
@@ -57,7 +58,7 @@ export class DeepgramLive implements PartStream {
 
   constructor(facts: LiveFacts) {
     this.#facts = facts
-    this.#socket = new WebSocket(facts.url, { headers: { authorization: `Token ${facts.apiKey}` }, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES, followRedirects: false })
+    this.#socket = new WebSocket(facts.url, { headers: { authorization: `Token ${facts.apiKey}` }, perMessageDeflate: false, maxPayload: MAX_MESSAGE_BYTES, followRedirects: false, ...(facts.lookup ? { lookup: facts.lookup } : {}) })
     this.#socket.on('upgrade', (response: IncomingMessage) => facts.sink.opened(headerOf(response, 'dg-request-id')))
     this.#socket.on('open', () => this.#opened())
     this.#socket.on('message', (data: RawData, isBinary) => isBinary || this.#receive((data as Buffer).toString('utf8')))

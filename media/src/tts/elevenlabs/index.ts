@@ -5,7 +5,7 @@ import { PcmBytes, linesOf } from '../bytes.ts'
 import type { TtsEngine, TtsOptions, Voice } from '../contract.ts'
 import { ttsEngine, type EngineSettings } from '../engine.ts'
 import { socketFailure, speechError } from '../failure.ts'
-import { call, readAll } from '../http.ts'
+import { call, readAll, type HttpCall } from '../http.ts'
 import { NO_PAUSES, REMOTE_DEADLINES, type Deadlines, type Piece, type Said, type VoicePart } from '../part.ts'
 import { baseLanguage } from '../text/language.ts'
 import { Line, WordAlignment } from './alignment.ts'
@@ -16,6 +16,8 @@ export type ElevenLabsSettings = {
   apiKey: string
   /** Default `eleven_flash_v2_5`, the quickest. */
   model?: string
+  /** For addresses that a tenant typed in: a guarded one. */
+  dispatcher?: HttpCall['dispatcher']
   deadlines?: Partial<Deadlines>
   engine?: Partial<EngineSettings>
 }
@@ -58,10 +60,10 @@ function elevenlabsPart(settings: ElevenLabsSettings): VoicePart {
 
 const nativeRate = (wanted: number): number => (RATES_HZ.includes(wanted) ? wanted : 24_000)
 
-async function* say({ baseUrl, apiKey, model }: ElevenLabsSettings & { model: string }, { text, before }: Piece, options: Omit<TtsOptions, 'signal'>, signal: AbortSignal): AsyncGenerator<Said> {
+async function* say({ baseUrl, apiKey, model, dispatcher }: ElevenLabsSettings & { model: string }, { text, before }: Piece, options: Omit<TtsOptions, 'signal'>, signal: AbortSignal): AsyncGenerator<Said> {
   const url = `${baseUrl}/v1/text-to-speech/${encodeURIComponent(options.voice)}/stream/with-timestamps?output_format=pcm_${nativeRate(options.sampleRateHz)}`
   const body = { text, model_id: model, voice_settings: { speed: Math.min(SPEED_MAX, Math.max(SPEED_MIN, options.speed)) }, ...(before ? { previous_text: before } : {}), ...languageOf(model, options.language) }
-  const { requestId, body: answer } = await call({ engine: ID, url, headers: { 'xi-api-key': apiKey, accept: 'application/json' }, body, signal, requestIdHeader: 'request-id' })
+  const { requestId, body: answer } = await call({ engine: ID, url, headers: { 'xi-api-key': apiKey, accept: 'application/json' }, body, signal, requestIdHeader: 'request-id', dispatcher })
   yield { type: 'open', requestId }
   const bytes = new PcmBytes()
   const words = new WordAlignment(text)
@@ -90,9 +92,9 @@ function readLine(line: string, requestId: string | null): z.infer<typeof Line> 
 const VoiceList = z.object({ voices: z.array(z.object({ voice_id: z.string(), name: z.string(), labels: z.record(z.string(), z.string().nullish()).nullish() })) })
 const GENDERS = new Set(['female', 'male', 'neutral'])
 
-async function voices({ baseUrl, apiKey }: ElevenLabsSettings, signal: AbortSignal): Promise<Voice[]> {
+async function voices({ baseUrl, apiKey, dispatcher }: ElevenLabsSettings, signal: AbortSignal): Promise<Voice[]> {
   try {
-    const { body } = await call({ engine: ID, url: `${baseUrl}/v1/voices`, method: 'GET', headers: { 'xi-api-key': apiKey }, signal, requestIdHeader: 'request-id' })
+    const { body } = await call({ engine: ID, url: `${baseUrl}/v1/voices`, method: 'GET', headers: { 'xi-api-key': apiKey }, signal, requestIdHeader: 'request-id', dispatcher })
     const list = VoiceList.parse(JSON.parse((await readAll(body, MAX_LIST_BYTES)).toString('utf8')))
     return list.voices.map(({ voice_id: id, name, labels }) => ({ id, name, language: labels?.language ?? 'mul', gender: GENDERS.has(labels?.gender ?? '') ? (labels!.gender as Voice['gender']) : null }))
   } catch (error) {

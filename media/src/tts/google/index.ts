@@ -5,7 +5,7 @@ import { wavPcm } from '../container.ts'
 import type { SpokenSpan, TtsEngine, TtsOptions, Voice } from '../contract.ts'
 import { ttsEngine, type EngineSettings } from '../engine.ts'
 import { socketFailure, speechError } from '../failure.ts'
-import { call, readAll } from '../http.ts'
+import { call, readAll, type HttpCall } from '../http.ts'
 import { NO_PAUSES, REMOTE_DEADLINES, type Deadlines, type Piece, type Said, type VoicePart } from '../part.ts'
 
 export type GoogleVoiceSettings = {
@@ -13,6 +13,8 @@ export type GoogleVoiceSettings = {
   baseUrl: string
   /** An API key, or what gives an access token of a service account. */
   credentials: { apiKey: string } | { accessToken: () => Promise<string> }
+  /** For addresses that a tenant typed in: a guarded one. */
+  dispatcher?: HttpCall['dispatcher']
   deadlines?: Partial<Deadlines>
   engine?: Partial<EngineSettings>
 }
@@ -57,7 +59,7 @@ async function* say(settings: GoogleVoiceSettings, { text }: Piece, options: Omi
     audioConfig: { audioEncoding: 'LINEAR16', sampleRateHertz: options.sampleRateHz, speakingRate: Math.min(SPEED_MAX, options.speed) },
     ...(takesMarks(name) ? { enableTimePointing: ['SSML_MARK'] } : {}),
   }
-  const { body: answer } = await call({ engine: ID, url: `${settings.baseUrl}/v1beta1/text:synthesize`, headers: await authorization(settings), body, signal, requestIdHeader: null })
+  const { body: answer } = await call({ engine: ID, url: `${settings.baseUrl}/v1beta1/text:synthesize`, headers: await authorization(settings), body, signal, requestIdHeader: null, dispatcher: settings.dispatcher })
   yield { type: 'open', requestId: null }
   const { audioContent, timepoints } = Answer.parse(JSON.parse((await readAll(answer, MAX_ANSWER_BYTES)).toString('utf8')))
   const sound = wavPcm(Buffer.from(audioContent, 'base64'))
@@ -99,7 +101,7 @@ const GENDERS: Record<string, Voice['gender']> = { FEMALE: 'female', MALE: 'male
 
 async function voices(settings: GoogleVoiceSettings, signal: AbortSignal): Promise<Voice[]> {
   try {
-    const { body } = await call({ engine: ID, url: `${settings.baseUrl}/v1beta1/voices`, method: 'GET', headers: await authorization(settings), signal, requestIdHeader: null })
+    const { body } = await call({ engine: ID, url: `${settings.baseUrl}/v1beta1/voices`, method: 'GET', headers: await authorization(settings), signal, requestIdHeader: null, dispatcher: settings.dispatcher })
     const list = VoiceList.parse(JSON.parse((await readAll(body, MAX_ANSWER_BYTES)).toString('utf8')))
     return list.voices.map(({ name, languageCodes, ssmlGender = '' }) => ({ id: name, name, language: languageCodes[0]!, gender: GENDERS[ssmlGender] ?? null }))
   } catch (error) {

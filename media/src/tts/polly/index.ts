@@ -1,5 +1,6 @@
 import { DescribeVoicesCommand, PollyClient, PollyServiceException, SynthesizeSpeechCommand, type SynthesizeSpeechCommandInput, type SynthesizeSpeechCommandOutput } from '@aws-sdk/client-polly'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
+import type { LookupFunction } from 'node:net'
 import { z } from 'zod'
 import { SpeechError } from '../../stt/contract.ts'
 import type { SpeechFailure } from '../../stt/contract.ts'
@@ -16,6 +17,8 @@ export type PollySettings = {
   credentials: AwsCredentials | (() => Promise<AwsCredentials>)
   /** Other than Amazon's own. */
   endpoint?: string
+  /** For addresses that a tenant typed in: a guarded one. */
+  lookup?: LookupFunction
   /** Default `neural`. */
   model?: 'standard' | 'neural' | 'long-form' | 'generative'
   /** Times of words cost a second request with the same characters; without them they are estimated. Default true. */
@@ -36,7 +39,8 @@ export function pollyVoice(settings: PollySettings): TtsEngine {
 function pollyPart(settings: PollySettings): VoicePart {
   const { model = 'neural', wordTimes = true } = settings
   // HTTP/2, the SDK's choice here, is for its two-way calls; private endpoints and proxies speak HTTP/1.1. Warm connections are kept.
-  const requestHandler = new NodeHttpHandler({ connectionTimeout: 5_000, httpAgent: { keepAlive: true, maxSockets: 256 }, httpsAgent: { keepAlive: true, maxSockets: 256 } })
+  const agent = { keepAlive: true, maxSockets: 256, ...(settings.lookup ? { lookup: settings.lookup } : {}) }
+  const requestHandler = new NodeHttpHandler({ connectionTimeout: 5_000, httpAgent: agent, httpsAgent: agent })
   const client = new PollyClient({ region: settings.region, credentials: settings.credentials, endpoint: settings.endpoint, maxAttempts: 1, requestHandler })
   return {
     id: ID,
@@ -52,6 +56,7 @@ function pollyPart(settings: PollySettings): VoicePart {
     voices: (signal) => voices(client, model, signal),
     say: (piece, options, signal) => say(client, { model, wordTimes }, piece, options, signal),
     failure: failureOf,
+    close: () => client.destroy(),
   }
 }
 

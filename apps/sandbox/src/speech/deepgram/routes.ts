@@ -11,7 +11,7 @@ import type { HeardWord } from '../hearing.ts'
 import { socketOutlet } from '../outlet.ts'
 import { readWav } from '../sound.ts'
 import type { Sound } from '../sound.ts'
-import { admit } from '../target.ts'
+import { admit, keyIn } from '../target.ts'
 import { refuseByFault, refuseDeepgram } from './errors.ts'
 import { decoders, readQuery } from './query.ts'
 import type { ListenQuery } from './query.ts'
@@ -41,7 +41,7 @@ async function open(world: World, request: FastifyRequest, reply: FastifyReply):
   const requestId = randomUUID()
   void reply.header('dg-request-id', requestId)
   const query = readQuery(request.query as Record<string, string>)
-  const note = { target: TARGET, kind: 'error' in query ? undefined : query.model, id: requestId, body: request.query }
+  const note = { target: TARGET, kind: 'error' in query ? undefined : query.model, id: requestId, key: keyIn(request), body: request.query }
   const admitted = await admit(world, note, reply, refuseByFault)
   if (!admitted) return null
   const refuse = (status: number, code: string, message: string) => {
@@ -60,7 +60,7 @@ const RECORDING_TARGET = 'deepgram.recording'
 async function hearRecording(world: World, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | void> {
   const requestId = randomUUID()
   const query = request.query as Record<string, string | undefined>
-  const note = { target: RECORDING_TARGET, kind: query.model ?? 'base', id: requestId, body: query }
+  const note = { target: RECORDING_TARGET, kind: query.model ?? 'base', id: requestId, key: keyIn(request), body: query }
   void reply.header('dg-request-id', requestId)
   const admitted = await admit(world, note, reply, refuseByFault)
   if (!admitted) return

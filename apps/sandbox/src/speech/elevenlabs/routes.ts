@@ -7,7 +7,7 @@ import type { World } from '../../world.ts'
 import { replyOutlet } from '../outlet.ts'
 import { sendPaced } from '../paced.ts'
 import type { SpeechPiece } from '../paced.ts'
-import { admit } from '../target.ts'
+import { admit, keyIn } from '../target.ts'
 import { speak } from '../voice.ts'
 import type { Speech } from '../voice.ts'
 import { badInput, keyRefusal, known, refuseByFault, sendRefusal } from './errors.ts'
@@ -33,14 +33,14 @@ export function elevenlabsRoutes(app: FastifyInstance, world: World): void {
     const admitted = await admit(world, { target: 'elevenlabs.voices' }, reply, refuseByFault)
     if (!admitted) return
     const refusal = keyRefusal(request.headers['xi-api-key'])
-    world.journal.add({ target: 'elevenlabs.voices', outcome: refusal ? 'refused' : 'accepted', status: refusal?.status ?? 200 })
+    world.journal.add({ target: 'elevenlabs.voices', key: keyIn(request), outcome: refusal ? 'refused' : 'accepted', status: refusal?.status ?? 200 })
     return refusal ? sendRefusal(reply, refusal) : reply.send({ voices: VOICES.map(voiceJson) })
   })
 }
 
 async function speakTo(world: World, target: string, write: Write, contentType: string | undefined, request: FastifyRequest<Call>, reply: FastifyReply): Promise<FastifyReply | void> {
   const body = (request.body ?? {}) as Record<string, unknown>
-  const note = { target, kind: plain(body.model_id).slice(0, 128), text: plain(body.text).slice(0, 500), number: request.params.voice.slice(0, 64), body }
+  const note = { target, kind: plain(body.model_id).slice(0, 128), text: plain(body.text).slice(0, 500), number: request.params.voice.slice(0, 64), key: keyIn(request), body }
   const id = newOpenAiId('req')
   void reply.header('request-id', id)
   const admitted = await admit(world, note, reply, refuseByFault)

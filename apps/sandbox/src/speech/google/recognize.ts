@@ -8,7 +8,7 @@ import { confidenceOf, hearAll, textOf } from '../hearing.ts'
 import type { HeardWord } from '../hearing.ts'
 import { fromAlaw, fromLinear16, fromMulaw, readWav } from '../sound.ts'
 import type { Sound } from '../sound.ts'
-import { admit } from '../target.ts'
+import { admit, keyIn } from '../target.ts'
 import { invalidArgument, keyRefusal, refuseByFault, sendRefusal } from './errors.ts'
 import type { GoogleRefusal } from './errors.ts'
 
@@ -27,11 +27,11 @@ export function googleRecognizeRoutes(app: FastifyInstance, world: World): void 
     if (!admitted) return
     const plan = planOf(request)
     if ('status' in plan) {
-      world.journal.add({ target: TARGET, outcome: 'refused', status: plan.status })
+      world.journal.add({ target: TARGET, key: keyIn(request), outcome: 'refused', status: plan.status })
       return sendRefusal(reply, plan)
     }
     const words = hearAll(plan.sound.pcm, plan.sound.sampleRateHz, world.speech.script, TARGET)
-    world.journal.add({ target: TARGET, kind: plain(plan.config.model) || 'default', text: textOf(words).slice(0, 500), fault: admitted.fault?.id, outcome: 'accepted', status: 200, body: plan.config })
+    world.journal.add({ target: TARGET, key: keyIn(request), kind: plain(plan.config.model) || 'default', text: textOf(words).slice(0, 500), fault: admitted.fault?.id, outcome: 'accepted', status: 200, body: plan.config })
     await wait(world.speech.pace.finalMs)
     if (!strikeAfter(admitted.fault, reply)) return reply.send(answerOf(plan, words))
   })

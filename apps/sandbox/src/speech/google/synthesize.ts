@@ -6,7 +6,7 @@ import type { World } from '../../world.ts'
 import { toAlaw, toLinear16, toMulaw, wavHeader } from '../sound.ts'
 import { fromSsml } from '../ssml.ts'
 import type { Marked } from '../ssml.ts'
-import { admit } from '../target.ts'
+import { admit, keyIn } from '../target.ts'
 import { speak } from '../voice.ts'
 import type { Speech } from '../voice.ts'
 import { invalidArgument, keyRefusal, refuseByFault, sendRefusal } from './errors.ts'
@@ -28,7 +28,7 @@ export function googleSynthesizeRoutes(app: FastifyInstance, world: World): void
   for (const version of ['v1', 'v1beta1']) {
     app.post(`/google/${version}/text::synthesize`, async (request, reply) => {
       const { input, voice } = (request.body ?? {}) as { input?: Record<string, unknown>; voice?: Record<string, unknown> }
-      const note = { target: 'google.synthesize', text: plain(input?.text ?? input?.ssml).slice(0, 500), number: plain(voice?.name).slice(0, 64), kind: version, body: request.body }
+      const note = { target: 'google.synthesize', text: plain(input?.text ?? input?.ssml).slice(0, 500), number: plain(voice?.name).slice(0, 64), kind: version, key: keyIn(request), body: request.body }
       const admitted = await admit(world, note, reply, refuseByFault)
       if (!admitted) return
       const plan = planOf(request, version)

@@ -10,7 +10,7 @@ import { strikeAfter } from '../../faults/effects.ts'
 import { replyOutlet } from '../outlet.ts'
 import { sendPaced } from '../paced.ts'
 import { toLinear16, wavHeader } from '../sound.ts'
-import { admit } from '../target.ts'
+import { admit, keyIn } from '../target.ts'
 import { speak } from '../voice.ts'
 
 /** OpenAI's voices sound at 24 kHz: developers.openai.com/api/docs/guides/text-to-speech. */
@@ -27,7 +27,7 @@ export function openaiSpeechRoutes(app: FastifyInstance, world: World, { target,
   app.post(`${prefix}/audio/speech`, async (request, reply) => {
     void reply.header('x-request-id', newOpenAiId('req'))
     const body = (request.body ?? {}) as Record<string, unknown>
-    const note = { target, kind: plain(body.model).slice(0, 128), text: plain(body.input).slice(0, 500), number: plain(body.voice).slice(0, 64), body }
+    const note = { target, kind: plain(body.model).slice(0, 128), text: plain(body.input).slice(0, 500), number: plain(body.voice).slice(0, 64), key: keyIn(request), body }
     const admitted = await admit(world, note, reply, refuseOpenAi)
     if (!admitted) return
     const plan = planOf(request, body, anyModel)

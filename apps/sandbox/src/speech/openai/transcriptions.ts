@@ -13,7 +13,7 @@ import { hearAll, textOf } from '../hearing.ts'
 import type { HeardWord } from '../hearing.ts'
 import { replyOutlet } from '../outlet.ts'
 import { readWav } from '../sound.ts'
-import { admit } from '../target.ts'
+import { admit, keyIn } from '../target.ts'
 
 /** Which answers a model gives: whisper-1 has times but no stream, its successors the reverse (OpenAI's API reference, createTranscription). */
 const WHISPER = /^whisper/
@@ -33,12 +33,12 @@ export function openaiTranscriptionRoutes(app: FastifyInstance, world: World, pl
     if (!admitted) return
     const plan = await planOf(world, place, request, form)
     if ('status' in plan) {
-      world.journal.add({ target: place.target, kind: model, outcome: 'refused', status: plan.status })
+      world.journal.add({ target: place.target, kind: model, key: keyIn(request), outcome: 'refused', status: plan.status })
       return sendOpenAiRefusal(reply, plan)
     }
     const { fault } = admitted
     const text = fault?.action.text ?? textOf(plan.words)
-    world.journal.add({ target: place.target, kind: model, text: text.slice(0, 500), fault: fault?.id, outcome: 'accepted', status: 200, body: { language: plan.language, audio_ms: plan.durationMs, format: plan.format, stream: plan.stream, prompt: plain(form?.get('prompt')) } })
+    world.journal.add({ target: place.target, kind: model, key: keyIn(request), text: text.slice(0, 500), fault: fault?.id, outcome: 'accepted', status: 200, body: { language: plan.language, audio_ms: plan.durationMs, format: plan.format, stream: plan.stream, prompt: plain(form?.get('prompt')) } })
     await wait(world.speech.pace.finalMs)
     if (strikeAfter(fault, reply)) return
     if (plan.stream) return stream(plan, text, reply, fault)

@@ -7,7 +7,7 @@ import { replyOutlet } from '../outlet.ts'
 import { sendPaced } from '../paced.ts'
 import { toLinear16 } from '../sound.ts'
 import { fromSsml } from '../ssml.ts'
-import { admit } from '../target.ts'
+import { admit, keyIn } from '../target.ts'
 import { speak } from '../voice.ts'
 import type { Speech } from '../voice.ts'
 import { refusal, refuseByFault, sendRefusal } from './errors.ts'
@@ -28,7 +28,7 @@ export function pollyRoutes(app: FastifyInstance, world: World): void {
   app.post('/polly/v1/speech', async (request, reply) => {
     const body = (request.body ?? {}) as Record<string, unknown>
     void reply.header('x-amzn-requestid', randomUUID())
-    const note = { target: 'polly.speech', kind: `${plain(body.Engine) || 'standard'}/${plain(body.OutputFormat)}`, text: plain(body.Text).slice(0, 500), number: plain(body.VoiceId).slice(0, 64), body }
+    const note = { target: 'polly.speech', kind: `${plain(body.Engine) || 'standard'}/${plain(body.OutputFormat)}`, text: plain(body.Text).slice(0, 500), number: plain(body.VoiceId).slice(0, 64), key: keyIn(request), body }
     const admitted = await admit(world, note, reply, refuseByFault)
     if (!admitted) return
     const plan = signatureRefusal(request) ?? planOf(body)
@@ -44,7 +44,7 @@ async function describe(world: World, request: FastifyRequest, reply: FastifyRep
   const admitted = await admit(world, { target: 'polly.voices' }, reply, refuseByFault)
   if (!admitted) return
   const unsigned = signatureRefusal(request)
-  world.journal.add({ target: 'polly.voices', outcome: unsigned ? 'refused' : 'accepted', status: unsigned?.status ?? 200 })
+  world.journal.add({ target: 'polly.voices', key: keyIn(request), outcome: unsigned ? 'refused' : 'accepted', status: unsigned?.status ?? 200 })
   if (unsigned) return sendRefusal(reply, unsigned)
   const { LanguageCode: language, Engine: engine } = request.query as Record<string, string | undefined>
   return reply.send({ Voices: VOICES.filter((voice) => (!language || voice.LanguageCode === language) && (!engine || voice.SupportedEngines.includes(engine))), NextToken: null })
