@@ -4,6 +4,7 @@ import type { TtsEngine } from '../tts/contract.ts'
 import { VoiceCatalogue } from './catalogue.ts'
 import type { OwnKey, OwnKeys, SpeechFor, SpeechHouseSettings, SttName, SttWish, TtsName, TtsWish, VoiceInfo } from './contract.ts'
 import { brokenEars, brokenVoice, openOwn, printOf, type Own } from './own-engines.ts'
+import { DEFAULT_ORDERS } from './settings.ts'
 import { speechOf, type Engines } from './speech.ts'
 
 /** What is told by nobody (a bell that was missed) is found out within this time. */
@@ -134,8 +135,8 @@ class Tenant {
   }
 }
 
-/** The installation's engines, and the tenant's where it has a key. A supplier that the installation does not have comes after those that it has. */
-function enginesOf(tenant: Tenant, owns: readonly Own[], { house, clock, log }: TenantsDeps): Engines {
+/** The installation's engines, and the tenant's where it has a key. A supplier that the installation's order does not name comes after those that it names. */
+function enginesOf(tenant: Tenant, owns: readonly Own[], { settings, house, clock, log }: TenantsDeps): Engines {
   const ears = (name: SttName, wish: SttWish): SttEngine | undefined => {
     const ours = house.ears(name, wish)
     return tenant.own(name)?.stt ? earsOf(tenant, name, wish, ours) : ours
@@ -144,10 +145,13 @@ function enginesOf(tenant: Tenant, owns: readonly Own[], { house, clock, log }: 
     const ours = house.voice(name, wish)
     return tenant.own(name)?.tts ? voiceOf(tenant, name, wish, ours) : ours
   }
-  const more = <Name extends string>(kind: 'stt' | 'tts', order: readonly Name[]) => owns.filter((own) => own[kind] && !order.includes(own.vendor as string as Name)).map(({ vendor }) => vendor as string as Name)
+  const orderOf = <Name extends string>(kind: 'stt' | 'tts', named: readonly Name[], ours: readonly Name[]): Name[] => {
+    const theirs = owns.filter((own) => own[kind]).map(({ vendor }) => vendor as string as Name)
+    return [...new Set([...named, ...theirs])].filter((name) => ours.includes(name) || theirs.includes(name))
+  }
   const orders = {
-    stt: [...house.orders.stt, ...more('stt', house.orders.stt)],
-    tts: [...house.orders.tts.filter((name) => name !== 'espeak'), ...more('tts', house.orders.tts), 'espeak' as const],
+    stt: orderOf('stt', settings.sttOrder ?? DEFAULT_ORDERS.stt, house.orders.stt),
+    tts: [...orderOf('tts', settings.ttsOrder ?? DEFAULT_ORDERS.tts, house.orders.tts).filter((name) => name !== 'espeak'), 'espeak' as const],
   }
   const speakers = new Map(orders.tts.flatMap((name): [TtsName, TtsEngine][] => (tenant.own(name)?.tts ? [[name, voice(name, {})!]] : [])))
   const theirs = new VoiceCatalogue(speakers, { clock, log })
