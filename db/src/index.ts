@@ -1,4 +1,5 @@
 export * as ledger from './ledger/index.ts'
+export { RedisUrl } from './redis/address.ts'
 export * from './redis/connect.ts'
 export * from './seal.ts'
 export * from './settings.ts'

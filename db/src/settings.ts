@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { RedisUrl } from './redis/address.ts'
 
 const secrets = z
   .string()
@@ -8,7 +9,7 @@ const secrets = z
 /** Where a process finds Postgres and Redis, and the secrets it shares with all others of the installation: a part of an app's own schema. */
 export const databaseEnv = {
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
-  REDIS_URL: z.url({ protocol: /^rediss?$/ }),
+  REDIS_URL: RedisUrl,
   /** Before every key, channel and queue name: several installations may share a Redis. The same for all processes of one. */
   REDIS_PREFIX: z.string().regex(/^[\w-]{1,40}:$/, 'letters, digits, _ or -, with a colon at the end').default('tl:'),
   /** Newest first, separated by commas; older ones only open and verify. */

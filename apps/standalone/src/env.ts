@@ -1,5 +1,6 @@
 import { isAbsolute, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { RedisUrl } from '@trunkline/db'
 import { z } from 'zod'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -8,7 +9,7 @@ const Port = (fallback: number) => z.coerce.number().int().min(0).max(65_535).de
 const Env = z.object({
   /** Another Postgres (owner's URL) or Redis than the private ones. */
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
-  REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
+  REDIS_URL: RedisUrl.optional(),
   PORT: Port(8080),
   SANDBOX_PORT: Port(4010),
   SANDBOX_MAIL_PORT: Port(4025),

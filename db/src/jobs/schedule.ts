@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, type Logger } from '@trunkline/core'
 import { Queue, Worker, type Job } from 'bullmq'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
+import { clientOf, isDemoted } from '../redis/client.ts'
 
 export type PeriodicJob = {
   name: string
@@ -19,6 +20,9 @@ export type Schedule = {
 /** Job schedulers live in Redis only; a Redis that lost everything gets them back within this time. */
 const REINSTATE_MS = 30_000
 
+/** ioredis: reconnect, then send the same command again. The server has refused it, so nothing happens twice. */
+const ASK_AGAIN = 2
+
 /**
  * Periodic work over all worker processes: BullMQ gives each tick to exactly one of them. Ticks carry no data:
  * what is due is read from Postgres, so a lost tick delays work and never loses it.
@@ -27,7 +31,7 @@ export function createSchedule(options: { redisUrl: string; prefix: string; jobs
   const { jobs, log } = options
   const byName = new Map(jobs.map((job) => [job.name, job]))
   // BullMQ waits for Redis without limit on its own connections, as it asks (maxRetriesPerRequest: null).
-  const connection = () => quiet(new Redis(options.redisUrl, { maxRetriesPerRequest: null, retryStrategy: (attempt) => Math.min(100 * attempt, 2_000) }))
+  const connection = () => quiet(clientOf(options.redisUrl, { maxRetriesPerRequest: null, retryStrategy: (attempt) => Math.min(100 * attempt, 2_000), reconnectOnError: (error) => (isDemoted(error) ? ASK_AGAIN : false) }))
   const connections = [connection(), connection()] as const
   const shape = { prefix: `${options.prefix.replace(/:$/, '')}:bull` }
   const queue = new Queue('schedule', { connection: connections[0], ...shape, defaultJobOptions: { removeOnComplete: true, removeOnFail: 100 } })

@@ -1,4 +1,5 @@
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
+import { clientOf } from './client.ts'
 import type { RedisOptions } from './connect.ts'
 
 /**
@@ -18,7 +19,7 @@ export function createBell(redis: Redis, options: RedisOptions): Bell {
   const prefix = options.prefix ?? 'tl:'
   const listeners = new Map<string, Set<(word: string) => void>>()
   const opening = new Map<string, Promise<unknown>>()
-  const subscriber = new Redis(options.url, { maxRetriesPerRequest: null, retryStrategy: (attempt) => Math.min(50 * attempt, 1_000) })
+  const subscriber = clientOf(options.url, { maxRetriesPerRequest: null, retryStrategy: (attempt) => Math.min(50 * attempt, 1_000) })
   subscriber.on('error', (error: Error) => options.onError?.(error))
   subscriber.on('message', (channel: string, word: string) => {
     for (const hear of listeners.get(channel) ?? []) hear(word)

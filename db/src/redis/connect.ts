@@ -1,7 +1,9 @@
 import { AppError } from '@trunkline/core'
-import { Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
+import { clientOf, isDemoted } from './client.ts'
 
 export type RedisOptions = {
+  /** `redis://`, `rediss://` or `redis+sentinel://`, see `RedisUrl`. */
   url: string
   /** Put before every key, so that several installations (and tests) can share a server. Default `tl:`. */
   prefix?: string
@@ -10,7 +12,7 @@ export type RedisOptions = {
 
 /** A connection that fails fast: a command waits at most `commandTimeoutMs` and is not queued while Redis is away. */
 export function connectRedis(options: RedisOptions & { commandTimeoutMs?: number }): Redis {
-  const redis = new Redis(options.url, {
+  const redis = clientOf(options.url, {
     keyPrefix: options.prefix ?? 'tl:',
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
@@ -18,6 +20,7 @@ export function connectRedis(options: RedisOptions & { commandTimeoutMs?: number
     connectTimeout: 2_000,
     enableAutoPipelining: true,
     retryStrategy: (attempt) => Math.min(50 * attempt, 1_000),
+    reconnectOnError: isDemoted,
     lazyConnect: true,
   })
   redis.on('error', (error: Error) => options.onError?.(error))
