@@ -1,5 +1,9 @@
 import { WebSocket } from 'ws'
+import { FrameClient } from '../harness/frames.ts'
 import type { Json } from './business.ts'
+
+/** An answer is sound by the second: a busy machine takes its time. */
+const TIMEOUT_MS = 60_000
 
 /** A client of the Realtime socket that knows nothing but the wire. Every event is kept, in order. */
 export type RealtimeClient = {
@@ -18,26 +22,13 @@ export type RealtimeClient = {
 /** `url`: of a voice, `http` or `ws`. */
 export function dialRealtime(url: string, key: string, query = 'model=gpt-realtime'): RealtimeClient {
   const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/v1/realtime?${query}`, { headers: { authorization: `Bearer ${key}` } })
-  const events: Json[] = []
-  const waiting = new Set<() => void>()
-  socket.on('message', (data: Buffer) => {
-    events.push(JSON.parse(data.toString()))
-    for (const look of waiting) look()
-  })
+  const client = new FrameClient<Json>(socket)
   const closed = new Promise<[number, Buffer]>((resolve) => socket.on('close', (code, reason) => resolve([code, reason])))
-  socket.on('error', () => {})
-  const of = (type: string) => events.filter((event) => event.type === type)
-  const until = (type: string, nth = 1) =>
-    new Promise<Json>((resolve) => {
-      const look = () => {
-        const found = of(type)[nth - 1]
-        if (!found) return
-        waiting.delete(look)
-        resolve(found)
-      }
-      waiting.add(look)
-      look()
-    })
+  const of = (type: string) => client.frames.filter((event) => event.type === type)
+  const until = async (type: string, nth = 1): Promise<Json> => {
+    await client.until(() => of(type).length >= nth, TIMEOUT_MS)
+    return of(type)[nth - 1]
+  }
   const refused = new Promise<{ status: number; retryAfter: string | undefined; body: Json }>((resolve) => {
     socket.on('unexpected-response', (_, response) => {
       let text = ''
@@ -45,7 +36,7 @@ export function dialRealtime(url: string, key: string, query = 'model=gpt-realti
       response.on('end', () => resolve({ status: response.statusCode ?? 0, retryAfter: response.headers['retry-after'], body: JSON.parse(text) }))
     })
   })
-  return { socket, events, of, until, send: (event) => socket.send(JSON.stringify(event)), closed, refused }
+  return { socket, events: client.frames, of, until, send: (event) => client.send(event), closed, refused }
 }
 
 export const userSays = (text: string) => ({ type: 'conversation.item.create', item: { type: 'message', role: 'user', content: [{ type: 'input_text', text }] } })

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { newId } from '@trunkline/core'
 import type { EventLimits, NewEvent } from '@trunkline/db'
 import { WebSocket } from 'ws'
+import { FrameClient } from '../../../../tests/harness/frames.ts'
 import { createWorld, TEST_CONFIG, type TestTenant, type World } from '../../../../tests/isolation/world.ts'
 import type { Limits } from './limits.ts'
 
@@ -65,28 +66,7 @@ export function saying(text: string, { projectId, conversationId }: { projectId:
 }
 
 /** A listener's end of a socket. */
-export class Client {
-  readonly socket: WebSocket
-  readonly frames: Heard[] = []
-  readonly closed: Promise<number>
-  readonly #waiting = new Set<() => void>()
-
-  constructor(socket: WebSocket) {
-    this.socket = socket
-    socket.on('message', (data: Buffer) => {
-      this.frames.push(JSON.parse(data.toString()) as Heard)
-      for (const look of this.#waiting) look()
-    })
-    socket.on('error', () => {})
-    this.closed = new Promise((resolve) => {
-      socket.once('close', (code) => resolve(code))
-    })
-  }
-
-  send(frame: unknown): void {
-    this.socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame))
-  }
-
+export class Client extends FrameClient<Heard> {
   /** What is news, and not the socket's own talk. */
   get events(): Heard[] {
     return this.frames.filter(({ type }) => type.includes('.'))
@@ -101,33 +81,8 @@ export class Client {
     return this.frames.flatMap(({ id, last_event_id }) => id ?? last_event_id ?? []).at(-1)!
   }
 
-  /** Resolves as soon as what has come satisfies the test. */
-  until(check: (frames: Heard[]) => boolean, timeoutMs = 5_000): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (!check(this.frames)) return
-        clearTimeout(timer)
-        this.#waiting.delete(look)
-        resolve()
-      }
-      const timer = setTimeout(() => reject(new Error(`not within ${timeoutMs} ms; came: ${JSON.stringify(this.frames).slice(0, 1_500)}`)), timeoutMs)
-      this.#waiting.add(look)
-      look()
-    })
-  }
-
-  async frame(type: string): Promise<Heard> {
-    await this.until((frames) => frames.some((frame) => frame.type === type))
-    return this.frames.find((frame) => frame.type === type)!
-  }
-
   /** Resolves when so many events have come. */
   heard(count: number): Promise<void> {
     return this.until(() => this.events.length >= count)
-  }
-
-  async end(): Promise<void> {
-    this.socket.terminate()
-    await this.closed
   }
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { newId, type OutboundContent } from '@trunkline/core'
 import { sealJson } from '@trunkline/db'
 import { WebSocket } from 'ws'
+import { FrameClient } from '../../../../tests/harness/frames.ts'
 import { createWorld, TEST_CONFIG, type TestTenant, type World } from '../../../../tests/isolation/world.ts'
 import type { Limits } from './limits.ts'
 
@@ -57,54 +58,13 @@ export async function openChatWorld(limits: Partial<Limits> = {}): Promise<ChatW
 }
 
 /** A visitor's end of a socket. */
-export class Client {
-  readonly socket: WebSocket
-  readonly frames: Frame[] = []
-  readonly closed: Promise<number>
-  readonly #waiting = new Set<() => void>()
-
-  constructor(socket: WebSocket) {
-    this.socket = socket
-    socket.on('message', (data: Buffer) => {
-      this.frames.push(JSON.parse(data.toString()) as Frame)
-      for (const look of this.#waiting) look()
-    })
-    socket.on('error', () => {})
-    this.closed = new Promise((resolve) => {
-      socket.once('close', (code) => resolve(code))
-    })
-  }
-
-  send(frame: Record<string, unknown>): void {
-    this.socket.send(JSON.stringify(frame))
-  }
-
+export class Client extends FrameClient<Frame> {
   get messages(): NonNullable<Frame['message']>[] {
     return this.frames.flatMap((frame) => (frame.type === 'message' ? [frame.message!] : []))
   }
 
   get texts(): (string | undefined)[] {
     return this.messages.map((message) => message.content.text)
-  }
-
-  /** Resolves as soon as what has come satisfies the test. */
-  until(check: (frames: Frame[]) => boolean, timeoutMs = 10_000): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (!check(this.frames)) return
-        clearTimeout(timer)
-        this.#waiting.delete(look)
-        resolve()
-      }
-      const timer = setTimeout(() => reject(new Error(`not within ${timeoutMs} ms; came: ${JSON.stringify(this.frames).slice(0, 1_500)}`)), timeoutMs)
-      this.#waiting.add(look)
-      look()
-    })
-  }
-
-  async frame(type: string): Promise<Frame> {
-    await this.until((frames) => frames.some((frame) => frame.type === type))
-    return this.frames.find((frame) => frame.type === type)!
   }
 }
 
