@@ -24,6 +24,12 @@ export type Call = {
   endReason: CallEndReason | null
   endDetail: string | null
   wish: CallWish | null
+  /** A process of ours has its sound, or had it until a moment ago. */
+  isHeld: boolean
+  /** Of the wish `transfer`: how far it has come. */
+  transfer: TransferState | null
+  /** The carrier says that it is over, and it is not known yet whether somebody took it: it ends when that is, or a moment later. */
+  partedAt: Date | null
   metadata: Record<string, unknown>
   options: Record<string, unknown>
   placedBy: string
@@ -39,15 +45,18 @@ export type Call = {
 
 /** What was asked for from outside while the call runs. `press`: the sound ends so that keys can be pressed, and comes back. `return`: it comes back after a transfer that came to nothing. */
 export type CallWish = 'hang_up' | 'transfer' | 'press' | 'return'
+/** `asked`: the carrier has not said that it heard of it. */
+export type TransferState = 'asked' | 'accepted' | 'ringing' | 'answered'
 /** Those after which the sound is over and the call is not. */
 export const HANDOVERS: readonly CallWish[] = ['transfer', 'press', 'return']
 
 export type CallRow = typeof calls.$inferSelect
 
 export function callOf(row: CallRow): Call {
-  const { fromAddress, toAddress, costCarrierMicros, costSttMicros, costTtsMicros, costModelMicros, recordingState, recordingKey, recordingMs, recordingBytes, leaseOwner: _, leaseUntil: __, summaryDueAt: ___, ...rest } = row
+  const { fromAddress, toAddress, costCarrierMicros, costSttMicros, costTtsMicros, costModelMicros, recordingState, recordingKey, recordingMs, recordingBytes, leaseOwner, leaseUntil: __, summaryDueAt: ___, transferAt: ____, ...rest } = row
   return {
     ...(rest as unknown as Call),
+    isHeld: leaseOwner !== null,
     from: fromAddress,
     to: toAddress,
     cost: { carrier: costCarrierMicros, stt: costSttMicros, tts: costTtsMicros, model: costModelMicros },

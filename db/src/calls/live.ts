@@ -75,21 +75,24 @@ export async function release(tx: Tx, { callId, epoch }: HeldCall): Promise<bool
   return rowCount === 1
 }
 
+/** A transfer begins anew; a call that is hung up while somebody talks in it was transferred all the same. */
+const WISHED = `wish = $2, transfer = CASE $2 WHEN 'transfer' THEN 'asked' WHEN 'hang_up' THEN transfer END, transfer_at = CASE WHEN $2 IN ('transfer', 'return') THEN now() ELSE transfer_at END`
+
 /** Kept with the call, so that its end is known for what it was. False: it is over. */
 export async function wish(tx: Tx, callId: Id, what: CallWish): Promise<boolean> {
-  const { rowCount } = await tx.query('UPDATE calls SET wish = $2 WHERE id = $1 AND ended_at IS NULL', [callId, what], 'calls_wish')
+  const { rowCount } = await tx.query(`UPDATE calls SET ${WISHED} WHERE id = $1 AND ended_at IS NULL`, [callId, what], 'calls_wish')
   return rowCount === 1
 }
 
 /** The same for what only a call that talks can do, one thing at a time. False: it does not talk, or something was asked for before. */
 export async function wishOnce(tx: Tx, callId: Id, what: Extract<CallWish, 'transfer' | 'press'>): Promise<boolean> {
-  const { rowCount } = await tx.query("UPDATE calls SET wish = $2 WHERE id = $1 AND status = 'in_progress' AND carrier_call_id IS NOT NULL AND wish IS NULL", [callId, what], 'calls_wish_once')
+  const { rowCount } = await tx.query(`UPDATE calls SET ${WISHED} WHERE id = $1 AND status = 'in_progress' AND carrier_call_id IS NOT NULL AND wish IS NULL`, [callId, what], 'calls_wish_once')
   return rowCount === 1
 }
 
 /** The wish came to nothing, or what it was for is over: the call goes on as before. `only`: other wishes stay. */
 export async function unwish(tx: Tx, callId: Id, only: readonly CallWish[] = ['hang_up', ...HANDOVERS]): Promise<void> {
-  await tx.query('UPDATE calls SET wish = NULL WHERE id = $1 AND ended_at IS NULL AND wish = ANY ($2)', [callId, only], 'calls_unwish')
+  await tx.query('UPDATE calls SET wish = NULL, transfer = NULL WHERE id = $1 AND ended_at IS NULL AND wish = ANY ($2)', [callId, only], 'calls_unwish')
 }
 
 /** What the agent learned of the caller. A name that a person has given stays. */
