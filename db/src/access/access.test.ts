@@ -63,6 +63,8 @@ async function newKey(change: { expiresAt?: Date } = {}): Promise<MintedKey & { 
   return { ...minted, text, id: key.id, name: minted.digest.toString('hex') }
 }
 
+/** A verdict is told to the others while whoever asked goes on. */
+const shared = (digest: Buffer) => expect.poll(() => two.redis.exists(`verdict:key:${digest.toString('hex')}`)).toBe(1)
 const outcome = (process: Process, text: string): Promise<string> => process.access.keys.check(text).then(() => 'ok', (error: unknown) => (error instanceof AppError ? error.code : String(error)))
 
 describe('checking an API key', () => {
@@ -71,8 +73,17 @@ describe('checking an API key', () => {
     const principals = await Promise.all(Array.from({ length: 1_000 }, () => one.access.keys.check(key.text)))
     expect(principals[0]).toMatchObject({ tenantId, projectId, actor: { kind: 'api_key', id: key.id }, scopes: new Set(['numbers:read']) })
     expect(lookUps).toBe(1)
+    await shared(key.digest)
     expect(await outcome(two, key.text)).toBe('ok')
     expect(lookUps).toBe(1)
+  })
+
+  it('asks for different keys that come at once together', async () => {
+    const keys = await Promise.all(Array.from({ length: 20 }, () => newKey()))
+    const unknown = mintKey(keyring.derive(API_KEY_PURPOSE), 'production').text
+    lookUps = 0
+    expect(await Promise.all([...keys.map(({ text }) => text), unknown].map((text) => outcome(one, text)))).toEqual([...keys.map(() => 'ok'), 'invalid_api_key'])
+    expect(lookUps).toBeLessThanOrEqual(3)
   })
 
   it('refuses 10,000 forged keys without asking anybody', async () => {
@@ -83,8 +94,10 @@ describe('checking an API key', () => {
   })
 
   it('remembers that a well-made key is unknown', async () => {
-    const unknown = mintKey(keyring.derive(API_KEY_PURPOSE), 'production').text
-    for (const process of [one, two, one]) expect(await outcome(process, unknown)).toBe('invalid_api_key')
+    const unknown = mintKey(keyring.derive(API_KEY_PURPOSE), 'production')
+    expect(await outcome(one, unknown.text)).toBe('invalid_api_key')
+    await shared(unknown.digest)
+    for (const process of [two, one]) expect(await outcome(process, unknown.text)).toBe('invalid_api_key')
     expect(lookUps).toBe(1)
   })
 

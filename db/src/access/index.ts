@@ -1,12 +1,12 @@
-import type { Clock, Logger } from '@trunkline/core'
+import type { Clock, Id, Logger } from '@trunkline/core'
 import type { Redis } from 'ioredis'
 import type { KeyFacts } from '../repos/keys.ts'
 import type { SessionFacts } from '../repos/sessions.ts'
 import type { Keyring } from '../seal.ts'
 import type { Db } from '../tenancy.ts'
-import { createKeyChecker, type KeyChecker } from './keys.ts'
+import { createKeyChecker, loadKeys, type AskedKey, type KeyChecker } from './keys.ts'
 import { createPasswords, type Passwords } from './passwords.ts'
-import { createSessionChecker, type SessionChecker } from './sessions.ts'
+import { createSessionChecker, loadSessions, type SessionChecker } from './sessions.ts'
 import { createVerdicts } from './verdicts.ts'
 
 /** Everything a process needs to know who is asking. Call a `drop…` after the commit of the change: it holds everywhere within a second. */
@@ -34,12 +34,12 @@ export type AccessDeps = {
 
 export function createAccess({ db, redis, subscriber, keyring, clock, log }: AccessDeps): Access {
   const shared = { redis, subscriber, clock, log }
-  const keyVerdicts = createVerdicts<KeyFacts>({ ...shared, kind: 'key' })
-  const sessionVerdicts = createVerdicts<SessionFacts>({ ...shared, kind: 'session' })
+  const keyVerdicts = createVerdicts<AskedKey, KeyFacts>({ ...shared, kind: 'key', load: (asked) => loadKeys(db, asked) })
+  const sessionVerdicts = createVerdicts<Id, SessionFacts>({ ...shared, kind: 'session', load: (ids) => loadSessions(db, ids) })
   const keys = createKeyChecker({ db, keyring, verdicts: keyVerdicts, clock, log })
   return {
     keys,
-    sessions: createSessionChecker({ db, verdicts: sessionVerdicts }),
+    sessions: createSessionChecker(sessionVerdicts),
     passwords: createPasswords(),
     dropKeys: (digests) => keyVerdicts.drop(digests),
     dropSessions: (sessionIds) => sessionVerdicts.drop(sessionIds),

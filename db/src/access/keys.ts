@@ -19,7 +19,18 @@ export type KeyChecker = {
   close(): Promise<void>
 }
 
-export type KeyCheckerDeps = { db: Db; keyring: Keyring; verdicts: Verdicts<KeyFacts>; clock: Clock; log: Logger }
+export type AskedKey = { keyId: string; digest: string }
+
+export type KeyCheckerDeps = { db: Db; keyring: Keyring; verdicts: Verdicts<AskedKey, KeyFacts>; clock: Clock; log: Logger }
+
+/** What Postgres knows of keys, in their order. */
+export async function loadKeys(db: Db, asked: readonly AskedKey[]): Promise<Verdict<KeyFacts>[]> {
+  const found = await db.system('auth', (tx) => findKeyFacts(tx, asked))
+  return asked.map(({ digest }) => {
+    const facts = found.get(digest)
+    return { tenantId: facts?.tenantId ?? null, value: facts === undefined || facts.revoked ? null : facts }
+  })
+}
 
 /** Shape, checksum, copy of a second, Redis, Postgres: each only when the one before cannot tell. */
 export function createKeyChecker({ db, keyring, verdicts, clock, log }: KeyCheckerDeps): KeyChecker {
@@ -27,10 +38,6 @@ export function createKeyChecker({ db, keyring, verdicts, clock, log }: KeyCheck
   const used = new Map<string, number>()
   let cancel = () => {}
 
-  async function load(keyId: string, digest: string): Promise<Verdict<KeyFacts>> {
-    const facts = await db.system('auth', (tx) => findKeyFacts(tx, keyId, digest))
-    return { tenantId: facts?.tenantId ?? null, value: facts === null || facts.revoked ? null : facts }
-  }
   async function flush(): Promise<void> {
     if (used.size === 0) return
     const batch = Array.from(used, ([id, atMs]) => ({ id, atMs }))
@@ -46,7 +53,7 @@ export function createKeyChecker({ db, keyring, verdicts, clock, log }: KeyCheck
     async check(text) {
       const read = readKey(serverKeys, text)
       if (read === null) throw new AppError('invalid_api_key')
-      const facts = await verdicts.get(read.digest, () => load(read.keyId, read.digest))
+      const facts = await verdicts.get(read.digest, read)
       const nowMs = clock.nowMs()
       if (facts === null || (facts.endsAtMs !== null && facts.endsAtMs <= nowMs)) throw new AppError('invalid_api_key')
       if (facts.suspended) throw new AppError('tenant_suspended')

@@ -1,14 +1,15 @@
 import { AppError, type Clock, type Logger } from '@trunkline/core'
 import type { Redis } from 'ioredis'
 import { isDatabaseAway } from '../away.ts'
-import { createGate } from './gate.ts'
+import { createBatcher } from '../queue/batcher.ts'
+import { runScript, scriptOf } from '../redis/script.ts'
 
 /** What is known about a credential. `tenantId` null: refused, and no tenant is known. */
 export type Verdict<T> = { tenantId: string | null; value: T | null }
 
-export type Verdicts<T> = {
-  /** Local copy (1 s), Redis (5 min; refusals 30 s), else `load`, once per name however many ask. */
-  get(name: string, load: () => Promise<Verdict<T>>): Promise<T | null>
+export type Verdicts<Asked, T> = {
+  /** Local copy (1 s), Redis (5 min; refusals 30 s), else `load`, once per name however many ask. Throws AppError `unavailable` when nobody can tell. */
+  get(name: string, asked: Asked): Promise<T | null>
   /** After the commit that changed something about these names. */
   drop(names: string[]): Promise<void>
   /** After the commit that changed something about everybody of a tenant. */
@@ -16,7 +17,9 @@ export type Verdicts<T> = {
   close(): Promise<void>
 }
 
-export type VerdictOptions = {
+export type VerdictOptions<Asked, T> = {
+  /** What Postgres knows, in the order of what is asked: those that are asked for at the same moment go together. */
+  load: (asked: readonly Asked[]) => Promise<Verdict<T>[]>
   redis: Redis
   /** A connection of its own that only listens: other processes' drops arrive here. */
   subscriber: Redis
@@ -26,8 +29,7 @@ export type VerdictOptions = {
   kind: string
   localTtlMs?: number
   localMax?: number
-  /** Look-ups in Postgres at once, per process; more wait, and past `loadQueueMax` waiting are told `unavailable`. */
-  loadsMax?: number
+  /** Past so many that are being looked up in Postgres further ones are told `unavailable`. */
   loadQueueMax?: number
 }
 
@@ -37,11 +39,11 @@ const REFUSED_TTL_MS = 30_000
 // `epoch` rises with every drop. A verdict is written only if the epoch is still the one from before its look-up, so that a
 // look-up which began before a revocation can never put the old truth back. `floor` is the epoch below which nothing counts:
 // it is raised when Redis answers again after it was away, because drops of that time were lost.
-const SET_IF_UNCHANGED = `
+const SET_IF_UNCHANGED = scriptOf(`
 if (redis.call('GET', KEYS[1]) or '0') ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 if ARGV[4] ~= '' then redis.call('SADD', KEYS[3], ARGV[4]) redis.call('PEXPIRE', KEYS[3], ARGV[5]) end
-return 1`
+return 1`)
 
 type Drop = { names?: string[]; tenantId?: string; all?: true }
 type Local<T> = { verdict: Verdict<T>; untilMs: number }
@@ -49,16 +51,26 @@ type Stored<T> = Verdict<T> & { epoch: number }
 
 const RECOVER_EVERY_MS = 250
 
-export function createVerdicts<T>(options: VerdictOptions): Verdicts<T> {
+export function createVerdicts<Asked, T>(options: VerdictOptions<Asked, T>): Verdicts<Asked, T> {
   const copies = createCopies<T>(options)
   const remote = createRemote<T>(options, (drop) => copies.forget(drop))
-  const gate = createGate(options.loadsMax ?? 4, options.loadQueueMax ?? 1_000)
-  const fetch = (name: string, load: () => Promise<Verdict<T>>) => remote.readThrough(name, () => gate(load).catch(sayAway))
+  const lookUp = createLookUp(options)
   return {
-    get: async (name, load) => (await copies.get(name, () => fetch(name, load))).value,
+    get: async (name, asked) => (await copies.get(name, () => remote.readThrough(name, () => lookUp(asked)))).value,
     drop: (names) => remote.publish({ names }),
     dropTenant: (tenantId) => remote.publish({ tenantId }),
     close: () => remote.close(),
+  }
+}
+
+const LOADS_AT_ONCE = 2
+const LOAD_SIZE = 200
+
+function createLookUp<Asked, T>({ load, loadQueueMax = 1_000 }: Pick<VerdictOptions<Asked, T>, 'load' | 'loadQueueMax'>): (asked: Asked) => Promise<Verdict<T>> {
+  const batcher = createBatcher<Asked, Verdict<T>>({ run: load, maxSize: LOAD_SIZE, maxInFlight: LOADS_AT_ONCE })
+  return async (asked) => {
+    if (batcher.size() >= loadQueueMax) throw new AppError('unavailable', { retryAfterMs: 1_000 })
+    return batcher.add(asked).catch(sayAway)
   }
 }
 
@@ -67,7 +79,7 @@ function sayAway(error: unknown): never {
 }
 
 /** This process's copies of a second, and its look-ups under way. */
-function createCopies<T>({ clock, localTtlMs = 1_000, localMax = 10_000 }: VerdictOptions) {
+function createCopies<T>({ clock, localTtlMs = 1_000, localMax = 10_000 }: Pick<VerdictOptions<never, T>, 'clock' | 'localTtlMs' | 'localMax'>) {
   const known = new Map<string, Local<T>>()
   const loading = new Map<string, Promise<Verdict<T>>>()
   let drops = 0
@@ -109,7 +121,7 @@ function createCopies<T>({ clock, localTtlMs = 1_000, localMax = 10_000 }: Verdi
 }
 
 /** What the processes share: verdicts in Redis, and word of every drop. */
-function createRemote<T>(options: VerdictOptions, forget: (drop: Drop) => void) {
+function createRemote<T>(options: Pick<VerdictOptions<never, T>, 'redis' | 'subscriber' | 'clock' | 'log' | 'kind'>, forget: (drop: Drop) => void) {
   const { redis, subscriber, clock, log, kind } = options
   const verdictKey = (name: string) => `verdict:${kind}:${name}`
   const membersKey = (tenantId: string) => `verdicts:${kind}:${tenantId}`
@@ -119,11 +131,12 @@ function createRemote<T>(options: VerdictOptions, forget: (drop: Drop) => void) 
   let behind = false
   let cancelRetry: (() => void) | undefined
 
+  /** Rejects when Redis did not take it. */
   async function store(name: string, verdict: Verdict<T>, epoch: string): Promise<void> {
     const stored: Stored<T> = { ...verdict, epoch: Number(epoch) }
     const ttlMs = verdict.value === null ? REFUSED_TTL_MS : REDIS_TTL_MS
     const member = verdict.tenantId === null ? '' : name
-    await redis.eval(SET_IF_UNCHANGED, 3, epochKey, verdictKey(name), membersKey(verdict.tenantId ?? 'none'), epoch, JSON.stringify(stored), ttlMs, member, REDIS_TTL_MS).catch(() => {})
+    await runScript(redis, SET_IF_UNCHANGED, [epochKey, verdictKey(name), membersKey(verdict.tenantId ?? 'none')], [epoch, JSON.stringify(stored), ttlMs, member, REDIS_TTL_MS])
   }
 
   async function apply(drop: Drop): Promise<void> {
@@ -168,7 +181,8 @@ function createRemote<T>(options: VerdictOptions, forget: (drop: Drop) => void) 
       const stored = typeof cached === 'string' ? (JSON.parse(cached) as Stored<T>) : null
       if (stored !== null && stored.epoch >= Number(floor ?? 0)) return stored
       const verdict = await load()
-      await store(name, verdict, epoch ?? '0')
+      // Whoever asked does not wait until the others know.
+      void store(name, verdict, epoch ?? '0').catch(() => {})
       return verdict
     },
     async publish(drop: Drop): Promise<void> {

@@ -8,9 +8,10 @@ const read = (name: string) => readFileSync(new URL(`./lua/${name}.lua`, import.
 
 /** Loads `lua/<name>.lua`, with the functions of other files put before it. */
 export function loadScript(name: string, ...preludes: string[]): Script {
-  const source = [...preludes, name].map(read).join('\n')
-  return { source, sha: createHash('sha1').update(source).digest('hex') }
+  return scriptOf([...preludes, name].map(read).join('\n'))
 }
+
+export const scriptOf = (source: string): Script => ({ source, sha: createHash('sha1').update(source).digest('hex') })
 
 /** Runs it by its digest; a server that has forgotten it (restart, SCRIPT FLUSH) gets the source once more. */
 export async function runScript<Answer>(redis: Redis, script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<Answer> {

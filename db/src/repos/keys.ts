@@ -99,19 +99,18 @@ export type KeyFacts = {
   projectRateLimitPerMinute: number | null
 }
 
-/** Across tenants (`auth`): the key's text is all there is to go by. */
-export async function findKeyFacts(tx: Tx, keyId: string, digest: string): Promise<KeyFacts | null> {
-  const { rows } = await tx.query<KeyFacts & { endsAtMs: string | null }>(
-    `SELECT k.id, k.tenant_id AS "tenantId", k.project_id AS "projectId", k.scopes, k.revoked_at IS NOT NULL OR p.archived_at IS NOT NULL AS revoked,
+/** By digest (hexadecimal), those that there are. Across tenants (`auth`): the key's text is all there is to go by. */
+export async function findKeyFacts(tx: Tx, asked: readonly { keyId: string; digest: string }[]): Promise<Map<string, KeyFacts>> {
+  const { rows } = await tx.query<Omit<KeyFacts, 'endsAtMs'> & { digest: string; endsAtMs: string | null }>(
+    `SELECT a.digest, k.id, k.tenant_id AS "tenantId", k.project_id AS "projectId", k.scopes, k.revoked_at IS NOT NULL OR p.archived_at IS NOT NULL AS revoked,
             t.status = 'suspended' AS suspended, p.rate_limit_per_minute AS "projectRateLimitPerMinute",
             floor(extract(epoch FROM least(k.expires_at, k.grace_until)) * 1000)::text AS "endsAtMs"
-     FROM api_keys k JOIN tenants t ON t.id = k.tenant_id JOIN projects p ON p.id = k.project_id
-     WHERE k.key_id = $1 AND k.digest = decode($2, 'hex')`,
-    [keyId, digest],
+     FROM unnest($1::text[], $2::text[]) AS a (key_id, digest) JOIN api_keys k ON k.key_id = a.key_id AND k.digest = decode(a.digest, 'hex')
+     JOIN tenants t ON t.id = k.tenant_id JOIN projects p ON p.id = k.project_id`,
+    [asked.map(({ keyId }) => keyId), asked.map(({ digest }) => digest)],
     'key-facts',
   )
-  const row = rows[0]
-  return row === undefined ? null : { ...row, endsAtMs: row.endsAtMs === null ? null : Number(row.endsAtMs) }
+  return new Map(rows.map(({ digest, endsAtMs, ...facts }) => [digest, { ...facts, endsAtMs: endsAtMs === null ? null : Number(endsAtMs) }]))
 }
 
 /** Batched: one statement for all keys that were used since the last call. */

@@ -57,16 +57,16 @@ export async function revokeSessionsOf(tx: Tx, userId: Id, options: { tenantId?:
 /** What a check of an access token needs to know. */
 export type SessionFacts = { userId: string; tenantId: string; role: Role; suspended: boolean; platformAdmin: boolean }
 
-/** Null: logged out, expired, or no longer a member. */
-export async function findSessionFacts(tx: Tx, familyId: Id): Promise<SessionFacts | null> {
-  const { rows } = await tx.query<SessionFacts>(
-    `SELECT r.user_id AS "userId", r.tenant_id AS "tenantId", m.role, t.status = 'suspended' AS suspended, u.platform_admin AS "platformAdmin"
+/** By family; one that is not there is logged out, expired, or no longer a member's. */
+export async function findSessionFacts(tx: Tx, familyIds: readonly Id[]): Promise<Map<Id, SessionFacts>> {
+  const { rows } = await tx.query<SessionFacts & { familyId: Id }>(
+    `SELECT DISTINCT r.family_id AS "familyId", r.user_id AS "userId", r.tenant_id AS "tenantId", m.role, t.status = 'suspended' AS suspended, u.platform_admin AS "platformAdmin"
      FROM refresh_tokens r JOIN memberships m ON m.user_id = r.user_id AND m.tenant_id = r.tenant_id JOIN tenants t ON t.id = r.tenant_id JOIN users u ON u.id = r.user_id
-     WHERE r.family_id = $1 AND r.revoked_at IS NULL AND r.expires_at > now() LIMIT 1`,
-    [familyId],
+     WHERE r.family_id = ANY($1::uuid[]) AND r.revoked_at IS NULL AND r.expires_at > now()`,
+    [familyIds],
     'session-facts',
   )
-  return rows[0] ?? null
+  return new Map(rows.map(({ familyId, ...facts }) => [familyId, facts]))
 }
 
 /** Forgets tokens that ended more than 30 days ago. Run by the worker under `maintenance`. */
