@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { figureOf } from '../figure.ts'
 import { readFileSync } from 'node:fs'
-import { withResults } from './readme.ts'
+import { withHeadlines, withResults } from './readme.ts'
 import { keptResults } from './results.ts'
 
 const machine = { date: '2026-01-02T03:04:05.000Z', cores: 2, cpu: 'Some CPU', memoryGiB: 24, kernel: '6', node: 'v24', redis: '7', postgres: '18', loadAtStart: 0.1 }
@@ -17,7 +17,7 @@ it('results replace what stood between the marks and nothing else', () => {
   expect(withResults(after, [])).not.toContain('rate')
 })
 
-it('the table in the README is the one of the kept results', () => {
-  const text = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  expect(text).toBe(withResults(text, keptResults()))
+it.each([['of the benches', '../README.md', withResults], ['of the whole', '../../README.md', withHeadlines]] as const)('the table in the README %s is the one of the kept results', (_name, file, written) => {
+  const text = readFileSync(new URL(file, import.meta.url), 'utf8')
+  expect(text).toBe(written(text, keptResults()))
 })

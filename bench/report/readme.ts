@@ -1,21 +1,26 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { verdictOf, type Figure } from '../figure.ts'
+import { headlines } from './headlines.ts'
 import { keptResults, type Result } from './results.ts'
 import { cell } from './table.ts'
 
 const README = new URL('../README.md', import.meta.url)
-const [BEGIN, END] = ['<!-- results: written by report/readme.ts, never by hand -->', '<!-- end of results -->']
+const ROOT_README = new URL('../../README.md', import.meta.url)
+const END = '<!-- end of results -->'
 
-/** Writes the kept results into the README, between its two marks. */
+/** Writes the kept results into both READMEs, between their marks. */
 export function refreshReadme(): void {
-  const text = readFileSync(README, 'utf8')
-  writeFileSync(README, withResults(text, keptResults()))
+  const results = keptResults()
+  for (const [file, written] of [[README, withResults], [ROOT_README, withHeadlines]] as const) writeFileSync(file, written(readFileSync(file, 'utf8'), results))
 }
 
-export function withResults(text: string, results: Result[]): string {
-  const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)]
-  if (from < 0 || to < from) throw new Error('bench/README.md has lost the marks between which the results stand')
-  return `${text.slice(0, from + BEGIN.length)}\n${results.map(section).join('\n')}\n${text.slice(to)}`
+export const withResults = (text: string, results: Result[]): string => between(text, '<!-- results: written by report/readme.ts, never by hand -->', results.map(section).join('\n'))
+export const withHeadlines = (text: string, results: Result[]): string => between(text, '<!-- results: written by bench/report/readme.ts, never by hand -->', headlines(results))
+
+function between(text: string, begin: string, written: string): string {
+  const [from, to] = [text.indexOf(begin), text.indexOf(END)]
+  if (from < 0 || to < from) throw new Error(`a README has lost the marks "${begin}" and "${END}", between which the results stand`)
+  return `${text.slice(0, from + begin.length)}\n${written}\n${text.slice(to)}`
 }
 
 function section({ bench, machine, figures, notes }: Result): string {
