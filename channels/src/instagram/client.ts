@@ -3,9 +3,9 @@ import type { Dispatcher } from 'undici'
 import { callGraph, createGraphAgent, graphError, outcomeOf, readOrThrow, type GraphReply } from '../graph.ts'
 import { id, record, type Json } from '../json.ts'
 import { download, requireUrl } from '../media.ts'
+import { graphVersion } from '../meta.ts'
 import { clip } from '../text.ts'
 import { POLICY } from './policy.ts'
-import { DEFAULT_GRAPH_VERSION } from './wire.ts'
 
 /** The only I/O of the channel: sends, types, fetches files and checks credentials at the Graph API. */
 
@@ -17,7 +17,7 @@ type Graph = { agent: Dispatcher; deps: ChannelClientDeps }
 type Call = { method: 'GET' | 'POST'; path: string; body?: Json; signal: AbortSignal }
 
 function call(graph: Graph, config: NumberConfig, { path, ...rest }: Call): Promise<GraphReply> {
-  const version = typeof config.settings.graph_version === 'string' ? config.settings.graph_version : DEFAULT_GRAPH_VERSION
+  const version = graphVersion(config.settings)
   const accessToken = typeof config.credentials.access_token === 'string' ? config.credentials.access_token : ''
   return callGraph(graph.agent, graph.deps.timeoutMs, { ...rest, url: `${graph.deps.baseUrl}/${version}/${path}`, accessToken })
 }

@@ -1,9 +1,9 @@
 import type { Capabilities, Channel } from '@trunkline/core'
-import { isSignedByMeta, metaChallenge } from '../signature.ts'
+import { metaDoor, MetaCredentials } from '../meta.ts'
 import { client } from './client.ts'
 import { normalise } from './inbound.ts'
 import { MEDIA, render } from './outbound.ts'
-import { Credentials, LIMITS, Settings } from './wire.ts'
+import { LIMITS, Settings } from './wire.ts'
 
 /** Instagram messaging (Graph). A number's address is the professional account's id. */
 
@@ -32,10 +32,9 @@ const can: Capabilities = {
 export const instagram: Channel = {
   id: 'instagram',
   can,
-  credentials: Credentials,
+  credentials: MetaCredentials,
   settings: Settings,
-  challenge: (query, number) => metaChallenge(query, number.credentials.verify_token),
-  verify: (raw, number) => isSignedByMeta(raw, [number.credentials.app_secret, number.credentials.previous_app_secret]),
+  ...metaDoor,
   normalise,
   render,
   client,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { GraphVersion } from '../meta.ts'
 
 /** Settings of an Instagram account and the exact requests its Send API accepts. Limits: developers.facebook.com/documentation/business-messaging/instagram-messaging/* */
 
@@ -17,20 +18,8 @@ export const LIMITS = {
   metadata: 1000,
 } as const
 
-export const Credentials = z.object({
-  /** Goes into a header: visible ASCII only. */
-  access_token: z.string().min(1).max(1024).regex(/^[\x21-\x7e]+$/, 'Expected visible ASCII characters without spaces'),
-  app_secret: z.string().min(16).max(256),
-  verify_token: z.string().min(8).max(256),
-  /** During a rotation webhooks signed with the old secret are still accepted. */
-  previous_app_secret: z.string().min(16).max(256).optional(),
-})
-export type Credentials = z.infer<typeof Credentials>
-
-export const DEFAULT_GRAPH_VERSION = 'v23.0'
-
 export const Settings = z.object({
-  graph_version: z.string().regex(/^v\d{1,2}\.\d$/, 'Expected a Graph API version such as v23.0').default(DEFAULT_GRAPH_VERSION),
+  graph_version: GraphVersion,
   username: z.string().max(64).optional(),
   /** Marks what we send, to know it again in its echo. Documented for Messenger; off for an API that refuses it. */
   echo_metadata: z.boolean().default(true),

@@ -4,9 +4,10 @@ import type { Dispatcher } from 'undici'
 import { callGraph, createGraphAgent, graphError, outcomeOf, readOrThrow, type GraphReply } from '../graph.ts'
 import { id, list, number, record, webUrl, type Json } from '../json.ts'
 import { download, requireUrl } from '../media.ts'
+import { graphVersion } from '../meta.ts'
 import { clip } from '../text.ts'
 import { POLICY } from './policy.ts'
-import { DEFAULT_GRAPH_VERSION, LIMITS } from './wire.ts'
+import { LIMITS } from './wire.ts'
 
 /** The only I/O of the channel: sends, types, fetches files and checks credentials at the Graph API. */
 
@@ -25,7 +26,7 @@ class Graph {
   }
 
   call(config: NumberConfig, { path, ...call }: Call): Promise<GraphReply> {
-    const version = typeof config.settings.graph_version === 'string' ? config.settings.graph_version : DEFAULT_GRAPH_VERSION
+    const version = graphVersion(config.settings)
     const url = `${this.deps.baseUrl}/${version}/${path}`
     return callGraph(this.agent, this.deps.timeoutMs, { ...call, url, accessToken: tokenOf(config) })
   }

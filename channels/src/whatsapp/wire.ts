@@ -1,5 +1,6 @@
 import type { CloudAPIErrorResponse, CloudAPIResponse } from '@whatsapp-cloudapi/types/cloudapi'
 import { z } from 'zod'
+import { GraphVersion } from '../meta.ts'
 
 /** Settings of a WhatsApp number and the exact requests the Cloud API accepts. Limits: developers.facebook.com/documentation/business-messaging/whatsapp/messages/* */
 
@@ -29,21 +30,8 @@ export const LIMITS = {
   callbackData: 512,
 } as const
 
-/** Secrets of a number. `app_secret` signs webhooks, `verify_token` opens the handshake. */
-export const Credentials = z.object({
-  /** Goes into a header: visible ASCII only. */
-  access_token: z.string().min(1).max(1024).regex(/^[\x21-\x7e]+$/, 'Expected visible ASCII characters without spaces'),
-  app_secret: z.string().min(16).max(256),
-  verify_token: z.string().min(8).max(256),
-  /** During a rotation webhooks signed with the old secret are still accepted. */
-  previous_app_secret: z.string().min(16).max(256).optional(),
-})
-export type Credentials = z.infer<typeof Credentials>
-
-export const DEFAULT_GRAPH_VERSION = 'v23.0'
-
 export const Settings = z.object({
-  graph_version: z.string().regex(/^v\d{1,2}\.\d$/, 'Expected a Graph API version such as v23.0').default(DEFAULT_GRAPH_VERSION),
+  graph_version: GraphVersion,
   /** Shown to people; the address of a number is its `phone_number_id`. */
   display_phone_number: z.string().max(32).optional(),
   business_account_id: z.string().max(64).optional(),

@@ -1,5 +1,28 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import type { RawWebhook } from '@trunkline/core'
+import type { Channel, RawWebhook } from '@trunkline/core'
+import { z } from 'zod'
+
+/** What WhatsApp and Instagram have in common besides the Graph API: a number's secrets, and the door through which Meta's webhooks come. */
+
+export const MetaCredentials = z.object({
+  /** Goes into a header: visible ASCII only. */
+  access_token: z.string().min(1).max(1024).regex(/^[\x21-\x7e]+$/, 'Expected visible ASCII characters without spaces'),
+  /** Signs webhooks. */
+  app_secret: z.string().min(16).max(256),
+  /** Opens the handshake. */
+  verify_token: z.string().min(8).max(256),
+  /** During a rotation webhooks signed with the old secret are still accepted. */
+  previous_app_secret: z.string().min(16).max(256).optional(),
+})
+
+const DEFAULT_GRAPH_VERSION = 'v23.0'
+export const GraphVersion = z.string().regex(/^v\d{1,2}\.\d$/, 'Expected a Graph API version such as v23.0').default(DEFAULT_GRAPH_VERSION)
+export const graphVersion = ({ graph_version: version }: Record<string, unknown>): string => (typeof version === 'string' ? version : DEFAULT_GRAPH_VERSION)
+
+export const metaDoor: Required<Pick<Channel, 'challenge' | 'verify'>> = {
+  challenge: (query, number) => metaChallenge(query, number.credentials.verify_token),
+  verify: (raw, number) => isSignedByMeta(raw, [number.credentials.app_secret, number.credentials.previous_app_secret]),
+}
 
 const HEADER = /^sha256=([0-9a-f]{64})$/i
 
