@@ -52,9 +52,18 @@ export function guardedNetwork(policy: NetworkPolicy = {}, resolve?: Resolve): G
 export function guardedFetch(network: GuardedNetwork): typeof fetch {
   return async (input, init) => {
     const { url } = checkUrl(input instanceof Request ? input.url : String(input), network.policy)
-    const options = { ...init, redirect: 'manual', dispatcher: network.agent } as unknown as UndiciRequestInit
+    const options = { ...init, ...(await formOf(init)), redirect: 'manual', dispatcher: network.agent } as unknown as UndiciRequestInit
     return undiciFetch(url, options)
   }
+}
+
+/** A form of Node's own is none to undici's fetch, which would send `[object FormData]`: it gets the bytes and their boundary. */
+async function formOf({ body, headers }: RequestInit = {}): Promise<RequestInit> {
+  if (!(body instanceof FormData)) return {}
+  const form = new Response(body)
+  const named = new Headers(headers)
+  named.set('content-type', form.headers.get('content-type')!)
+  return { body: await form.bytes(), headers: named }
 }
 
 /** The same guard for whoever has clients of its own: `check` an address once, then reach it through one of the others. None follows a redirect. */

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { LookupAddress } from 'node:dns'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -152,5 +153,28 @@ describe('real sockets', () => {
     expect((await guardedFetch(open)(`http://127.0.0.1:${port}/redirect`)).status).toBe(302)
     expect(hits).toEqual(['/redirect'])
     await Promise.all([network.close(), open.close()])
+  })
+
+  it("sends a form of Node's own as a form", async () => {
+    const { promise: heard, resolve } = Promise.withResolvers<{ type: string | undefined; body: string }>()
+    const listener = createServer((request, response) => {
+      const parts: Buffer[] = []
+      request.on('data', (part: Buffer) => parts.push(part)).on('end', () => {
+        resolve({ type: request.headers['content-type'], body: Buffer.concat(parts).toString('latin1') })
+        response.end()
+      })
+    }).listen(0, '127.0.0.1')
+    await once(listener, 'listening')
+    const { port: at } = listener.address() as AddressInfo
+    const network = guardedNetwork({ allow: [`127.0.0.1:${at}`] })
+    const form = new FormData()
+    form.append('file', new File(['sound'], 'said.wav'))
+    await guardedFetch(network)(`http://127.0.0.1:${at}/`, { method: 'POST', body: form, headers: { authorization: 'Bearer k' } })
+    const { type, body } = await heard
+    expect(type).toMatch(/^multipart\/form-data; boundary=/)
+    expect(body).toContain('filename="said.wav"')
+    expect(body).toContain('sound')
+    await network.close()
+    listener.close()
   })
 })

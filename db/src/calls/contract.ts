@@ -1,4 +1,4 @@
-import type { CallCost, CallDirection, CallEndReason, CallEventKind, CallStatus, CarrierId, Id, Micros, RecordingState, WordSpan } from '@trunkline/core'
+import type { CallCost, CallDirection, CallEndReason, CallEventKind, CallStatus, CarrierId, Id, RecordingState, WordSpan } from '@trunkline/core'
 import type { VendorUse } from '../repos/usage.ts'
 import type { calls } from '../tables/schema.ts'
 

@@ -115,9 +115,7 @@ export const brokenVoice = (id: string): TtsEngine =>
   ttsEngine({
     id, model: '', maxChars: 400, ahead: 0, spokenForm: { contacts: false, numbers: false }, deadlines: REMOTE_DEADLINES, pauses: NO_PAUSES, sampleRateHz: (wanted) => wanted, failure: () => GONE,
     voices: async () => [],
-    async *say() {
-      throw new SpeechError(GONE)
-    },
+    say: () => ({ [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(new SpeechError(GONE)) }) }),
   })
 
 function brokenAt(vendor: SpeechKeyVendorId): Made {

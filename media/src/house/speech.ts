@@ -21,18 +21,19 @@ export type Engines = {
 }
 
 /** Chains over engines: one for each asker. */
-export function speechOf({ orders, ears, voice, catalogue, messages, chain }: Engines): SpeechFor {
+export function speechOf(from: Engines): SpeechFor {
+  const { orders, catalogue, messages, chain } = from
   return {
     stt(order = [], { onUsage, onFailover, ...wish } = {}) {
       const names = order.length > 0 ? [...new Set(order)] : orders.stt
-      const engines = names.flatMap((name) => ears(name, wish) ?? [])
+      const engines = names.flatMap((name) => from.ears(name, wish) ?? [])
       return engines.length > 0 ? createSttChain(engines, { ...chain, onUsage, onFailover }) : null
     },
     tts(order = [], { onUsage, onFailover, lastResort = 'message', ...wish } = {}) {
       const chosen: readonly VoiceChoice[] = order.length > 0 ? order : orders.tts.map((engine) => ({ engine, voice_id: null }))
       const all = chosen.some(({ engine }) => engine === 'espeak') ? chosen : [...chosen, { engine: 'espeak' as const, voice_id: null }]
       const links = all.flatMap(({ engine: name, voice_id: id }): VoiceLink[] => {
-        const engine = voice(name, wish)
+        const engine = from.voice(name, wish)
         if (!engine) return []
         return [id === null ? { engine: withOwnVoice(name, engine, catalogue), voice: null } : { engine, voice: id }]
       })
@@ -40,7 +41,7 @@ export function speechOf({ orders, ears, voice, catalogue, messages, chain }: En
       return createTtsChain(links, { ...chain, onUsage, onFailover })
     },
     voices: () => catalogue.all(),
-    engines: () => ({ stt: orders.stt.flatMap((name) => infoOf(name, ears(name, {}))), tts: orders.tts.flatMap((name) => infoOf(name, voice(name, {}))) }),
+    engines: () => ({ stt: orders.stt.flatMap((name) => infoOf(name, from.ears(name, {}))), tts: orders.tts.flatMap((name) => infoOf(name, from.voice(name, {}))) }),
   }
 }
 

@@ -18,8 +18,8 @@ export type CallsDeps = LiveCallDeps & {
   recordings: Recordings
   /** Newest first. */
   mediaKeys: readonly Uint8Array[]
-  /** Null: nobody here can recognise speech. */
-  speechFor: (settings: VoiceSettings['voice'], onUsage: (usage: SpeechUsage) => void) => CallSpeech | null
+  /** With the tenant's own keys, where it has some. What it resolves to answers null where nobody can recognise speech. */
+  speechFor: (tenantId: Id) => Promise<(settings: VoiceSettings['voice'], onUsage: (usage: SpeechUsage) => void) => CallSpeech | null>
   callsMax: number
   /** Without a sign of life for so long a process is taken for gone; it gives three of them in that time. */
   leaseMs: number
@@ -188,11 +188,12 @@ type Taken = { call: calls.Call; claimed: calls.Claimed; settings: VoiceSettings
 
 /** The call is this process's from now on. Null: it is over, or has been refused, because nobody here can hear. */
 async function take(deps: CallsDeps, owner: Id, callId: Id, number: RoutedNumber): Promise<Taken | null> {
+  const speech = await deps.speechFor(number.tenantId)
   const claimed = await deps.db.system('calls', (tx) => calls.claim(tx, callId, owner, deps.leaseMs))
   if (!claimed) return null
   const call = await deps.db.tenant(number.tenantId, (tx) => calls.get(tx, callId))
   const settings = VoiceSettings.parse(number.settings)
-  if (deps.speechFor(settings.voice, () => {})) return { call, claimed, settings, speechFor: (onUsage) => deps.speechFor(settings.voice, onUsage)! }
+  if (speech(settings.voice, () => {})) return { call, claimed, settings, speechFor: (onUsage) => speech(settings.voice, onUsage)! }
   await refuse(deps, call, claimed.epoch, number)
   return null
 }

@@ -2,7 +2,7 @@ import { createHttpTools, type GuardedNetwork, type VendorDirectory } from '@tru
 import { carriers, socketUrl, type CarrierClient } from '@trunkline/channels'
 import { Breakers, type CarrierId, type Clock, type Logger, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { createBell, createFolderStore, createNumberRouting, ledger, openToolSecrets, transcriptNews, type Cache, type Db, type EventBus, type Keyring, type Redis } from '@trunkline/db'
-import { PlayoutClock, type SpeechHouse } from '@trunkline/media'
+import { PlayoutClock, type SpeechFor, type SpeechHouse } from '@trunkline/media'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
@@ -46,7 +46,10 @@ export function composeCalls({ env, db, redis, cache, keyring, vendors, network,
     leadIdleMs: env.LEAD_QUIET_MS,
     callsMax: env.CALLS_MAX,
     leaseMs: env.CALL_LEASE_MS,
-    speechFor: (voice, onUsage) => speechFor(speech, voice, onUsage),
+    async speechFor(tenantId) {
+      const theirs = await speech.forTenant(tenantId)
+      return (voice, onUsage) => speechFor(speech, theirs, voice, onUsage)
+    },
     onSaying: (call, saying) => news.publish(call.tenantId, [transcriptNews(call, saying)]),
     onCharged: (tenantId) => void balances.changed([tenantId]).catch(() => {}),
   }
@@ -76,10 +79,10 @@ function carrierClientsOf(env: VoiceEnv): Record<CarrierId, CarrierClient> {
 }
 
 /** Who hears and speaks in one call, by its number's settings. Null: nobody here can hear. */
-function speechFor(house: SpeechHouse, { stt: ears, tts: voices }: VoiceSettings['voice'], onUsage: (usage: SpeechUsage) => void): CallSpeech | null {
-  const stt = house.stt(ears, { onUsage })
+function speechFor({ vad, smartTurn }: SpeechHouse, speech: SpeechFor, { stt: ears, tts: voices }: VoiceSettings['voice'], onUsage: (usage: SpeechUsage) => void): CallSpeech | null {
+  const stt = speech.stt(ears, { onUsage })
   if (!stt) return null
-  const all = house.engines()
+  const all = speech.engines()
   const among = <Info extends { engine: string }>(engines: Info[], names: readonly string[]): Info[] => (names.length > 0 ? engines.filter(({ engine }) => names.includes(engine)) : engines)
-  return { vad: house.vad, smartTurn: house.smartTurn, stt, tts: house.tts(voices, { onUsage }), engines: { stt: among(all.stt, ears), tts: among(all.tts, voices.map(({ engine }) => engine)) } }
+  return { vad, smartTurn, stt, tts: speech.tts(voices, { onUsage }), engines: { stt: among(all.stt, ears), tts: among(all.tts, voices.map(({ engine }) => engine)) } }
 }

@@ -2,7 +2,7 @@ import { createGoalCaller, intelligibility, judge, type TurnDeps, type TurnResul
 import { FIRST_HOLD_MINUTES, holdForCall } from '@trunkline/billing'
 import { AppError, modelsOf, newId, SIMULATED_BY, SIMULATED_CALL_SECONDS_MAX, VoiceSettings, type Clock, type EndedBy, type Id, type Logger, type SimulatedCall, type SimulatedCaller, type Simulation } from '@trunkline/core'
 import { calls, openJson, type Db, type Keyring, type RoutedNumber } from '@trunkline/db'
-import { createNoise, type SpeechHouse } from '@trunkline/media'
+import { createNoise, type SpeechFor, type SpeechHouse } from '@trunkline/media'
 import { z } from 'zod'
 import type { Calls } from '../calls/calls.ts'
 import type { LiveCall } from '../calls/live-call.ts'
@@ -12,7 +12,7 @@ import type { Metronome } from './metronome.ts'
 import { SimulatedPhone } from './phone.ts'
 import { createCallerVoice, VOICE_RMS } from './voice.ts'
 
-export type OneCallDeps = TurnDeps & { db: Db; keyring: Keyring; clock: Clock; log: Logger; speech: SpeechHouse; calls: Pick<Calls, 'join'>; metronome: Metronome; tenantCallsMax: number }
+export type OneCallDeps = TurnDeps & { db: Db; keyring: Keyring; clock: Clock; log: Logger; speech: Pick<SpeechHouse, 'forTenant'>; calls: Pick<Calls, 'join'>; metronome: Metronome; tenantCallsMax: number }
 export type OneCall = { simulationId: Id; spec: Simulation; number: RoutedNumber; caller: number; repetition: number; signal: AbortSignal }
 
 const BUSY_TRIES = 5
@@ -20,10 +20,11 @@ const BUSY_PAUSE_MS = 3_000
 
 /** One simulated caller rings, talks and is judged. Never throws for what the call did: that is its result. */
 export async function runOneCall(deps: OneCallDeps, one: OneCall): Promise<SimulatedCall> {
-  if (!deps.speech.stt([])) throw new AppError('unavailable', { message: 'No recogniser of speech is set up: nobody could listen to the agent.' })
+  const speech = await deps.speech.forTenant(one.number.tenantId)
+  if (!speech.stt([])) throw new AppError('unavailable', { message: 'No recogniser of speech is set up: nobody could listen to the agent.' })
   const opened = await openPatiently(deps, one)
   if (opened.endedAt) return resultOf(deps, one, opened, NOBODY)
-  const talk = await talkTo(deps, one, opened)
+  const talk = await talkTo({ ...deps, speech }, one, opened)
   const over = await deps.db.tenant(one.number.tenantId, (tx) => calls.get(tx, opened.id))
   return resultOf(deps, one, over, talk)
 }
@@ -62,7 +63,7 @@ async function open({ db, clock, tenantCallsMax }: OneCallDeps, { simulationId, 
 }
 
 // ── The talk ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-async function talkTo(deps: OneCallDeps, one: OneCall, call: calls.Call): Promise<Talk> {
+async function talkTo(deps: Omit<OneCallDeps, 'speech'> & { speech: SpeechFor }, one: OneCall, call: calls.Call): Promise<Talk> {
   const { noise, packet_loss: packetLoss, jitter_ms: jitterMs, voice: wish } = callerOf(one)
   const gone = new AbortController()
   const answers: TurnResult[] = []
@@ -111,7 +112,7 @@ async function talkTo(deps: OneCallDeps, one: OneCall, call: calls.Call): Promis
   return { ear, failedStep, endedBy, answers, durationMs: phone.nowMs }
 }
 
-function act(deps: OneCallDeps, one: OneCall, call: calls.Call, caller: Caller, live: LiveCall): Promise<FailedStep | null> {
+function act(deps: Omit<OneCallDeps, 'speech'>, one: OneCall, call: calls.Call, caller: Caller, live: LiveCall): Promise<FailedStep | null> {
   const { script, goal } = callerOf(one)
   if (script) return caller.play(script)
   const { vendor, model, fallback } = one.number.agent!.content

@@ -1,5 +1,5 @@
 import type { SimulatedCaller, SpeechUsage } from '@trunkline/core'
-import { atPitch, createResampler, synthesise, voiceLevel, type Pcm, type SpeechHouse } from '@trunkline/media'
+import { atPitch, createResampler, synthesise, voiceLevel, type Pcm, type SpeechFor } from '@trunkline/media'
 
 /** The line's rate, and one with room above the voice for another pitch. */
 const LINE_HZ = 8_000
@@ -12,8 +12,8 @@ const QUIET = 150
 export type CallerVoice = { speak(text: string): Promise<Pcm> }
 
 /** The voice of one caller, as sound of the line. What was said before is not made (and paid) again. */
-export function createCallerVoice(house: SpeechHouse, { engine, voice_id: voiceId, speed, pitch, language }: SimulatedCaller['voice'], onUsage: (usage: SpeechUsage) => void): CallerVoice {
-  const tts = house.tts(engine === null ? [] : [{ engine, voice_id: voiceId }], { onUsage, lastResort: 'fail' })
+export function createCallerVoice(speech: Pick<SpeechFor, 'tts'>, { engine, voice_id: voiceId, speed, pitch, language }: SimulatedCaller['voice'], onUsage: (usage: SpeechUsage) => void): CallerVoice {
+  const tts = speech.tts(engine === null ? [] : [{ engine, voice_id: voiceId }], { onUsage, lastResort: 'fail' })
   const made = new Map<string, Promise<Pcm>>()
   const make = async (text: string): Promise<Pcm> => {
     const rate = pitch === 1 ? LINE_HZ : WIDE_HZ
