@@ -3,7 +3,6 @@ import { silentLogger } from '@trunkline/core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { Caller, findWorker } from '../../media/src/plane/webrtc/testing.ts'
 import { freePort } from '../harness/processes.ts'
-import type { Business } from './business.ts'
 import { dialRealtime } from './realtime-client.ts'
 import { openTown, type Town } from './town.ts'
 

@@ -12,6 +12,7 @@ import type { ApiApp, ApiDeps, Mail } from '../../apps/api/src/deps.ts'
 import { prepareKey, storeKey } from '../../apps/api/src/new-key.ts'
 import { issueSession } from '../../apps/api/src/session.ts'
 import { createAccessTokens } from '../../apps/api/src/tokens.ts'
+import { Restarts } from '../../apps/api/src/voice/restarts.ts'
 import { freshDatabase, TEST_SECRET, type FreshDatabase } from '../harness/database.ts'
 import { freshRedis } from '../harness/redis.ts'
 
@@ -114,7 +115,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}, { url, prefi
     carriers,
     carrierClients,
     voice: {
-      db, clock, log, bell, carrierClients, tenantCallsMax: 100,
+      db, clock, log, bell, carrierClients, restarts: new Restarts({ clock, log }), tenantCallsMax: 100,
       addresses: { publicUrl: TEST_CONFIG.publicUrl, mediaUrl: 'ws://127.0.0.1:9', mediaKey: keyring.derive('call media') },
     },
     speech: { forTenant: async () => ({ ...house, stt: () => quietEar, engines: () => ({ ...house.engines(), stt: [{ engine: 'whisper' as const, model: 'quiet' }] }) }) },

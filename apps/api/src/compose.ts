@@ -11,6 +11,7 @@ import type { BusinessPorts } from './ports.ts'
 import { createProvisioner } from './provision.ts'
 import { createSandboxNumbers } from './sandbox-numbers.ts'
 import { createAccessTokens } from './tokens.ts'
+import { Restarts } from './voice/restarts.ts'
 
 const SUPPLIER_TIMEOUT_MS = 15_000
 /** A Redis that is away does not stop the start: everything falls back, and it is found again when it is there. */
@@ -40,6 +41,7 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
   const speech = await openSpeechHouse({ ...env.speech, vad: 'energy' }, { clock, log, own })
   bell.listen(VENDOR_KEYS_BELL, (tenantId) => speech.keysChanged(tenantId))
 
+  const restarts = new Restarts({ clock, log })
   const deps: ApiDeps = {
     db,
     redis,
@@ -56,7 +58,7 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
     carriers,
     carrierClients,
     voice: {
-      db, clock, log, bell, carrierClients, tenantCallsMax: env.TENANT_CALLS_MAX,
+      db, clock, log, bell, carrierClients, restarts, tenantCallsMax: env.TENANT_CALLS_MAX,
       addresses: { publicUrl: env.config.publicUrl, mediaUrl: socketUrl(env.VOICE_PUBLIC_URL ?? env.config.publicUrl), mediaKey: keyring.derive('call media') },
     },
     speech,
@@ -69,6 +71,7 @@ export async function compose(env: ApiEnv, log: Logger): Promise<Composed> {
   return {
     deps,
     async close() {
+      restarts.close()
       await acceptor.idle()
       await mailer.close()
       await speech.close()

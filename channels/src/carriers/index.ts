@@ -18,4 +18,5 @@ export { CallAddress, CallInstruction, CallInstructions, DtmfDigits, StreamUrl, 
 export type { BadFrameReason, MediaEvent, MediaFormat, MediaFrame, MediaStart, MediaTrack, MediaWire } from './media.ts'
 export { NumberRouting, NumberSearch, PlaceCall, Transfer, type NumberSearchInput, type PlaceCallInput, type TransferInput } from './requests.ts'
 export { isMediaToken, mediaPath, mediaToken, parseMediaPath, type MediaAddress } from './media-token.ts'
+export { isUndone } from './policy.ts'
 export { socketUrl, stepUrl, streamCall, type VoiceAddresses, type VoiceStep } from './addresses.ts'

@@ -55,6 +55,14 @@ export function settledError(refusal: Refusal, policy: RefusalPolicy, carriedOut
   return new AppError(code, { message, retryAfterMs, details: { ...details, carried_out: carriedOut }, ...(param === null ? {} : { param }) })
 }
 
+/** Whether what a client threw says for certain that nothing was done: a refusal, or the carrier's own word afterwards. */
+export function isUndone(error: unknown): boolean {
+  if (!(error instanceof AppError)) return false
+  const { carried_out: carriedOut, status } = error.details ?? {}
+  if (carriedOut !== undefined) return carriedOut === false
+  return error.code !== 'upstream_timeout' && !(typeof status === 'number' && status >= 500)
+}
+
 const rejected = ({ code, message, param, retryAfterMs }: AppError, carrierCode: string): PlaceOutcome => ({ status: 'rejected', code, message, carrierCode, ...(param === null ? {} : { param }), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) })
 
 /** `work` may refuse input of ours by AppError: that is an outcome, too. */

@@ -1,7 +1,8 @@
 import { carryingPrice, FIRST_HOLD_MINUTES, holdForCall } from '@trunkline/billing'
-import { CARRIER_TIMEOUT_MS, carriers, streamCall, type Answer, type CallEvent, type Carrier, type CallInstructionInput, type CarrierClient, type CarrierConfig, type VoiceAddresses, type VoiceStep } from '@trunkline/channels'
+import { CARRIER_TIMEOUT_MS, carrierOf, streamCall, type Answer, type CallEvent, type Carrier, type CallInstructionInput, type CarrierClient, type CarrierConfig, type VoiceAddresses, type VoiceStep } from '@trunkline/channels'
 import { AppError, briefingOf, E164, modelsOf, newId, VoiceSettings, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Identity, type Logger, type Micros } from '@trunkline/core'
-import { calls, type Bell, type Db, type RoutedNumber } from '@trunkline/db'
+import { calls, type Bell, type Db, type RoutedNumber, type Tx } from '@trunkline/db'
+import type { Restarts } from './restarts.ts'
 
 export type VoiceDeps = {
   db: Db
@@ -13,6 +14,7 @@ export type VoiceDeps = {
   bell: Pick<Bell, 'ring'>
   /** Calls at a time of one tenant. */
   tenantCallsMax: number
+  restarts: Restarts
 }
 
 /** One number of type `voice`, as its carrier knows it. */
@@ -20,7 +22,8 @@ export type VoiceNumber = { number: RoutedNumber; settings: VoiceSettings; carri
 
 export function voiceNumber(number: RoutedNumber): VoiceNumber {
   const settings = VoiceSettings.parse(number.settings)
-  return { number, settings, carrier: carriers[settings.carrier], config: { credentials: number.credentials, settings: settings.carrier_settings } }
+  const config = { credentials: number.credentials, settings: settings.carrier_settings }
+  return { number, settings, carrier: carrierOf(settings.carrier, config), config }
 }
 
 /** What a carrier's webhook is answered with; null: it only wants to hear 200. */
@@ -37,9 +40,10 @@ export async function tellCall(deps: VoiceDeps, place: VoiceNumber, step: { name
     case 'call.ringing':
     case 'call.answered': return progress(deps, place, call, event)
     case 'call.ended': return ended(deps, call, event)
-    case 'call.transfer': return event.outcome === 'ringing' ? null : transferred(deps, place, call, event)
+    case 'call.transfer': return transferred(deps, place, call, event)
+    case 'call.bridged': return call.wish === 'transfer' ? talking(deps, call, null) : null
     case 'call.machine': return machine(deps, call, event)
-    case 'call.stream': return event.state === 'started' || place.carrier.can.socketEndsStep ? null : goOn(deps, place, call, event)
+    case 'call.stream': return event.state === 'started' || place.carrier.can.socketEndsStep ? null : soundLost(deps, place, call, event)
     case 'call.next': return instruct(deps, place, event, event.instructions)
     default: return null
   }
@@ -104,17 +108,72 @@ async function goOn(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, event
   return instruct(deps, place, event, streamCall(deps.addresses, place.carrier, call, { again: true }))
 }
 
-/** Answered: we are out of the call, and it ends when the carrier says so. Else the caller is ours again. */
-async function transferred(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, event: Extract<CallEvent, { kind: 'call.transfer' }>): Promise<Told> {
-  const reached = event.outcome === 'answered'
-  await deps.db.system('calls', async (tx) => {
-    await calls.note(tx, call.id, [{ kind: 'transfer', atMs: null, data: { outcome: event.outcome, seconds: event.durationSeconds } }])
-    if (!reached) await calls.wish(tx, call.id, 'return')
+/** Where nobody asks what comes next, the sound is asked for: at once, and while that fails with pauses, for as long as a process waits for its line. */
+async function soundLost(deps: VoiceDeps, place: VoiceNumber, { id }: calls.Call, event: CallEvent): Promise<Told> {
+  const now = () => deps.db.system('calls', (tx) => calls.get(tx, id))
+  await deps.restarts.lost(id, {
+    async ask(attempt) {
+      const call = await now()
+      // One command each: what was refused must not be taken for done.
+      await goOn(deps, place, call, { ...event, eventId: `${event.eventId}#${attempt}` })
+      return call.endedAt || call.wish === 'hang_up' || call.wish === 'transfer' ? 'over' : 'asked'
+    },
+    async giveUp() {
+      const { outcome } = await deps.db.system('calls', (tx) => calls.end(tx, { callId: id, epoch: 'unowned', status: 'completed', reason: 'line_lost', at: new Date(deps.clock.nowMs()), carrying: carryingPrice }))
+      // A process that has the call has given up its line by now, too, and ends it.
+      if (outcome === 'ended') await deps.carrierClients[place.carrier.id].hangUp(place.config, event.carrierCallId, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
+    },
   })
-  if (!reached) return goOn(deps, place, { ...call, wish: 'return' }, event)
-  // A dial step that is over (Twilio tells it then): nothing comes after it.
-  return place.carrier.can.socketEndsStep ? instruct(deps, place, event, [{ do: 'hang_up' }]) : null
+  return null
 }
+
+type Transferred = Extract<CallEvent, { kind: 'call.transfer' }>
+
+/** The other phone rings; somebody has taken it, and we are out of the call until the carrier says that it is over; or nobody has, and the caller is ours again. */
+async function transferred(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, event: Transferred): Promise<Told> {
+  if (event.outcome !== 'ringing' && event.outcome !== 'answered') return notReached(deps, place, call, event)
+  if (call.wish !== 'transfer' || call.endedAt) await stray(deps, place, event)
+  else if (event.outcome === 'ringing') await ringing(deps, call)
+  else await talking(deps, call, event.durationSeconds)
+  // A dial step that is over (Twilio and TeXML tell how long it was): nothing comes after it.
+  return event.durationSeconds !== null && place.carrier.can.socketEndsStep ? instruct(deps, place, event, [{ do: 'hang_up' }]) : null
+}
+
+/** Nobody wants it any more: no phone is to be picked up for a caller who talks with the agent again, or has gone. What is told once a talk is over names a leg that is. */
+async function stray({ carrierClients, log }: VoiceDeps, { carrier, config, number }: VoiceNumber, { otherCallId, durationSeconds }: Transferred): Promise<void> {
+  if (otherCallId === undefined || durationSeconds !== null) return
+  await carrierClients[carrier.id].hangUp(config, otherCallId, AbortSignal.timeout(CARRIER_TIMEOUT_MS)).catch((error: unknown) => log.warn({ error, numberId: number.id }, 'a leg that nobody wants any more could not be hung up'))
+}
+
+const ringing = (deps: VoiceDeps, { id }: calls.Call): Promise<void> =>
+  deps.db.system('calls', async (tx) => {
+    if (await calls.transferring(tx, id, 'ringing')) await noteTransfer(tx, id, { outcome: 'ringing' })
+  })
+
+/** Both hear each other. `seconds`: and are done. */
+async function talking(deps: VoiceDeps, { id, partedAt }: calls.Call, seconds: number | null): Promise<null> {
+  await deps.db.system('calls', async (tx) => {
+    if (await calls.transferring(tx, id, 'answered')) await noteTransfer(tx, id, { outcome: 'answered', seconds })
+    else if (seconds !== null) await noteTransfer(tx, id, { outcome: 'ended', seconds })
+    if (partedAt) await calls.endParted(tx, await calls.get(tx, id), carryingPrice)
+  })
+  return null
+}
+
+async function notReached(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, event: Transferred): Promise<Told> {
+  const isNews = call.wish === 'transfer' && !call.endedAt
+  // What a carrier asks for by a document is answered; a word that comes late changes nothing.
+  if (!isNews) return place.carrier.can.socketEndsStep ? goOn(deps, place, call, event) : null
+  await deps.db.system('calls', async (tx) => {
+    await noteTransfer(tx, call.id, { outcome: event.outcome, seconds: event.durationSeconds })
+    if (call.partedAt) await calls.endParted(tx, call, carryingPrice)
+    else await calls.wish(tx, call.id, 'return')
+  })
+  if (call.partedAt) return null
+  return place.carrier.can.socketEndsStep ? goOn(deps, place, { ...call, wish: 'return' }, event) : soundLost(deps, place, call, event)
+}
+
+const noteTransfer = (tx: Tx, callId: Id, data: Record<string, unknown>): Promise<void> => calls.note(tx, callId, [{ kind: 'transfer', atMs: null, data }])
 
 async function machine(deps: VoiceDeps, call: calls.Call, event: Extract<CallEvent, { kind: 'call.machine' }>): Promise<Told> {
   await deps.db.system('calls', (tx) => calls.note(tx, call.id, [{ kind: 'machine', atMs: null, data: { by: 'carrier', verdict: event.verdict, phase: event.phase, detail: event.detail } }]))
@@ -136,26 +195,32 @@ const ENDINGS: Record<Ended['cause'], Ending> = {
   failed: { status: 'failed', reason: 'carrier_failed' },
 }
 
-/** Why a call is over: what was wished for counts before the carrier's word. */
+/** Why a call is over: what was wished for, and done, counts before the carrier's word. */
 function endingOf(call: calls.Call, { cause }: Ended): Ending {
-  if (call.wish === 'transfer') return { status: 'completed', reason: 'transferred' }
+  if (call.wish === 'transfer' && call.transfer === 'answered') return { status: 'completed', reason: 'transferred' }
   if (call.wish === 'hang_up') return call.answeredAt ? { status: 'completed', reason: 'hung_up_by_api' } : { status: 'cancelled', reason: 'cancelled' }
   // Nobody ever took it, whatever the carrier calls that.
   return cause === 'completed' && !call.answeredAt ? { status: 'cancelled', reason: 'cancelled' } : ENDINGS[cause]
 }
 
+/** Between a caller who is gone and one who has been talking with somebody else the other phone's news decides. */
+const PARTINGS: ReadonlySet<Ended['cause']> = new Set(['completed', 'canceled'])
+
 /** The process that has the call hears its line end and has more to write; without one the call ends here. */
-async function ended(deps: VoiceDeps, call: calls.Call, event: Ended): Promise<Told> {
+async function ended(deps: VoiceDeps, { id, options }: calls.Call, event: Ended): Promise<Told> {
+  const at = new Date(deps.clock.nowMs())
   const result = await deps.db.system('calls', async (tx) => {
-    const ending = await calls.end(tx, { callId: call.id, epoch: 'unowned', ...endingOf(call, event), detail: event.detail, at: new Date(deps.clock.nowMs()), carrying: carryingPrice })
+    if (PARTINGS.has(event.cause) && (await calls.part(tx, id, { detail: event.detail, at }))) return null
+    const call = await calls.get(tx, id)
+    const ending = await calls.end(tx, { callId: id, epoch: 'unowned', ...endingOf(call, event), detail: event.detail, at, carrying: carryingPrice })
     // Nothing brings its sound back: the process must not give the call out of hand, or nobody would end it.
-    if (ending.outcome === 'fenced') await calls.unwish(tx, call.id, calls.HANDOVERS)
+    if (ending.outcome === 'fenced') await calls.unwish(tx, id, calls.HANDOVERS)
     return ending
   })
   // Whoever was to be told about a caller was not reached: the caller waits, and is to hear it.
-  const briefing = briefingOf(call.options)
-  if (result.outcome === 'ended' && briefing) deps.bell.ring(`call:${briefing.call_id}`, JSON.stringify({ colleague: event.cause }))
-  if (result.outcome === 'fenced') deps.bell.ring(`call:${call.id}`, JSON.stringify({ ended: event.cause, by: event.endedBy ?? null }))
+  const briefing = briefingOf(options)
+  if (result?.outcome === 'ended' && briefing) deps.bell.ring(`call:${briefing.call_id}`, JSON.stringify({ colleague: event.cause }))
+  if (result?.outcome === 'fenced') deps.bell.ring(`call:${id}`, JSON.stringify({ ended: event.cause, by: event.endedBy ?? null }))
   return null
 }
 

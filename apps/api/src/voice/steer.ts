@@ -3,7 +3,7 @@ import { calls, type Tx } from '@trunkline/db'
 import type { ApiDeps } from '../deps.ts'
 import { asking, type Fields } from './carrier-error.ts'
 import { carryingPrice } from '@trunkline/billing'
-import { CARRIER_TIMEOUT_MS, stepUrl, streamCall } from '@trunkline/channels'
+import { CARRIER_TIMEOUT_MS, isUndone, stepUrl, streamCall } from '@trunkline/channels'
 import type { VoiceNumber } from './events.ts'
 
 // What people ask of a call that runs. Each wish is kept with the call before the carrier hears of it: whoever has the call's sound then
@@ -46,16 +46,23 @@ export async function transferCall(deps: SteerDeps, steered: Steered, { to, from
     resultUrl: stepUrl(deps.voice.addresses, call.numberId, 'transferred', call.id),
   }
   const transfer = () => deps.carrierClients[call.carrier].transfer(place.config, call.carrierCallId, wish, { key: `transfer:${newId()}`, reference: call.id }, deadline())
-  await commanded(call, { to: 'body.to', from: 'body.from' }, transfer, () => notTransferred(deps, place, call))
+  try {
+    await asking(call.carrier, { to: 'body.to', from: 'body.from' }, { call_id: call.id }, transfer)
+  } catch (error) {
+    await notTransferred(deps, place, call, isUndone(error))
+    throw error
+  }
+  await deps.db.tenant(call.tenantId, (tx) => calls.transferring(tx, call.id, 'accepted'))
 }
 
-async function notTransferred(deps: SteerDeps, { carrier, config }: VoiceNumber, call: NamedCall): Promise<void> {
-  await deps.db.tenant(call.tenantId, (tx) => calls.note(tx, call.id, [{ kind: 'transfer', atMs: null, data: { outcome: 'failed', by: 'api' } }]))
+/** Nobody has been called, or nobody knows: then whatever the carrier does is ended by what it is told next, and the caller is the agent's again. */
+async function notTransferred(deps: SteerDeps, { carrier, config }: VoiceNumber, call: NamedCall, isCertain: boolean): Promise<void> {
   // Refused as a whole: the sound was never away.
-  if (carrier.can.socketEndsStep) return unwish(deps, call, 'transfer')
-  // In steps, of which the first ended the sound.
-  await deps.db.tenant(call.tenantId, (tx) => calls.wish(tx, call.id, 'return'))
+  const stays = isCertain && carrier.can.socketEndsStep
+  const isOurs = await deps.db.tenant(call.tenantId, (tx) => calls.transferFailed(tx, call.id, { stays, data: { by: 'api' } }))
+  if (stays || !isOurs) return
   const back = streamCall(deps.voice.addresses, carrier, call)
+  // What fails here is tried again by the recovery of calls.
   await deps.carrierClients[carrier.id].redirect(config, call.carrierCallId, back, { key: `return:${newId()}`, reference: call.id }, deadline())
     .catch((error: unknown) => deps.log.warn({ error, callId: call.id }, 'the sound of a call could not be brought back'))
 }
@@ -64,8 +71,7 @@ async function notTransferred(deps: SteerDeps, { carrier, config }: VoiceNumber,
 export async function pressKeys(deps: SteerDeps, steered: Steered, digits: string): Promise<void> {
   const { carrier, config } = steered.place
   const news = { kind: 'dtmf', atMs: null, data: { sent: digits.length, by: 'api' } } as const
-  const interrupts = carrier.can.dtmfInterrupts || config.settings['mode'] === 'texml'
-  const call = interrupts ? await wishOnce(deps, steered, 'press', news) : await whileTalking(deps, steered, news)
+  const call = carrier.can.dtmfInterrupts ? await wishOnce(deps, steered, 'press', news) : await whileTalking(deps, steered, news)
   const back = streamCall(deps.voice.addresses, carrier, call)
   const press = () => deps.carrierClients[carrier.id].sendDtmf(config, call.carrierCallId, digits, back, { key: `press:${newId()}`, reference: call.id }, deadline())
   await commanded(call, { digits: 'body.digits' }, press, () => unwish(deps, call, 'press'))

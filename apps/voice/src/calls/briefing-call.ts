@@ -9,7 +9,7 @@ import { CallJournal } from './journal.ts'
 import type { CallSpeech, Gone, LiveCallDeps } from './live-call.ts'
 import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
 import { phrasesFor, type Phrases } from './phrases.ts'
-import { connect } from './warm-transfer.ts'
+import { connect, takeBack } from './warm-transfer.ts'
 
 export type BriefingFacts = { call: calls.Call; epoch: number; carrier: Carrier; config: CarrierConfig; settings: VoiceSettings; briefing: Briefing }
 
@@ -27,6 +27,8 @@ export class BriefingCall {
   readonly #done = Promise.withResolvers<Gone>()
   #answer: 'yes' | 'no' | null = null
   #lost = false
+  /** The caller hears by the way back that it came to nothing. */
+  #isTold = false
 
   constructor(facts: BriefingFacts, speechFor: (onUsage: (usage: SpeechUsage) => void) => CallSpeech, deps: LiveCallDeps) {
     this.facts = facts
@@ -92,20 +94,18 @@ export class BriefingCall {
   }
 
   async #connect(): Promise<void> {
-    const { call, config, briefing } = this.facts
+    const { call, carrier, config, briefing } = this.facts
     const first = await this.#deps.db.system('calls', (tx) => calls.find(tx, briefing.call_id))
+    const isThere = first !== null && first.endedAt === null
     try {
-      if (!first || first.endedAt) throw new Error('the caller has gone')
-      await connect(this.#deps, first, call, config)
+      if (isThere) return await connect(this.#deps, first, call, config)
     } catch (error) {
       this.#deps.log.warn({ error, callId: call.id }, 'a caller could not be connected with a colleague')
-      this.#answer = 'no'
-      await this.#deps.db.system('calls', async (tx) => {
-        await calls.unwish(tx, call.id)
-        await calls.unwish(tx, briefing.call_id)
-      })
-      await this.#leave()
+      if (!(await takeBack(this.#deps, first!, carrier, config))) return
+      this.#isTold = true
     }
+    this.#answer = 'no'
+    await this.#leave()
   }
 
   async #leave(): Promise<void> {
@@ -125,7 +125,7 @@ export class BriefingCall {
           return outcome === 'fenced' ? 'lost' : 'ended'
         })
       }
-      if (this.#answer !== 'yes') this.#deps.bell.ring(`call:${briefing.call_id}`, JSON.stringify({ colleague: 'declined' }))
+      if (this.#answer !== 'yes' && !this.#isTold) this.#deps.bell.ring(`call:${briefing.call_id}`, JSON.stringify({ colleague: 'declined' }))
     } catch (error) {
       this.#deps.log.error({ error, callId: call.id }, 'a call to a colleague could not be ended')
     } finally {

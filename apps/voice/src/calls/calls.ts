@@ -1,6 +1,6 @@
 import { historyItem } from '@trunkline/agents'
 import { carryingPrice } from '@trunkline/billing'
-import { CARRIER_TIMEOUT_MS, carriers, isMediaToken, parseMediaPath, type MediaAddress } from '@trunkline/channels'
+import { CARRIER_TIMEOUT_MS, carrierOf, isMediaToken, parseMediaPath, type MediaAddress } from '@trunkline/channels'
 import { AppError, briefingOf, newId, settingsOfCall, VoiceSettings, type Id, type SpeechUsage } from '@trunkline/core'
 import { calls, contacts, openJson, type NumberRouting, type RoutedNumber } from '@trunkline/db'
 import type { IncomingMessage } from 'node:http'
@@ -99,7 +99,7 @@ export function createCalls(deps: CallsDeps): Calls {
     const { call: kept, claimed, settings, speechFor } = taken
     const briefing = briefingOf(kept.options)
     const call = briefing
-      ? new BriefingCall({ call: kept, epoch: claimed.epoch, carrier: carriers[kept.carrier], config: configOf(number, settings), settings, briefing }, speechFor, deps)
+      ? new BriefingCall({ call: kept, epoch: claimed.epoch, carrier: carrierOf(kept.carrier, configOf(number, settings)), config: configOf(number, settings), settings, briefing }, speechFor, deps)
       : new LiveCall(await factsOf(deps, kept, number, claimed), speechFor, deps)
     void watch(call, number.tenantId)
     return call
@@ -162,8 +162,8 @@ async function admit(request: IncomingMessage, { db, routing, mediaKeys, address
   const call = await db.system('calls', (tx) => calls.find(tx, address.callId))
   const number = call && !call.endedAt && call.carrier === address.carrier ? await routing.numberForRouting(call.numberId) : null
   if (!number) throw new AppError('not_found', { message: 'There is no such call.' })
-  const carrier = carriers[call!.carrier]
   const config = configOf(number, VoiceSettings.parse(number.settings))
+  const carrier = carrierOf(call!.carrier, config)
   const signs = carrier.can.signsSockets
   if (signs && !carrier.verifySocket({ headers: request.headers as Record<string, string | undefined> }, config, `${mediaUrl}${path}`)) throw new AppError('signature_invalid')
   return { address, number }
@@ -177,7 +177,7 @@ async function factsOf(deps: CallsDeps, call: calls.Call, number: RoutedNumber, 
   const sinceMs = isFirst || call.answeredAt === null ? 0 : Math.max(0, deps.clock.nowMs() - call.answeredAt.getTime())
   const known = Object.fromEntries(Object.entries(contact.fields).filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
   return {
-    call, epoch, isFirst, after, sinceMs, settings, history, prompt: number.agent.content, carrier: carriers[call.carrier],
+    call, epoch, isFirst, after, sinceMs, settings, history, prompt: number.agent.content, carrier: carrierOf(call.carrier, configOf(number, settings)),
     config: configOf(number, settings),
     contact: { id: contact.id, ...(contact.name === null ? {} : { name: contact.name }), known },
     recording: settings.recording.enabled ? await deps.recordings.open(call, epoch, sinceMs) : null,

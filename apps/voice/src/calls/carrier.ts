@@ -1,5 +1,5 @@
-import { CARRIER_TIMEOUT_MS, type CarrierClient, type CarrierConfig } from '@trunkline/channels'
-import type { CarrierId, Logger, VoiceSettings } from '@trunkline/core'
+import { CARRIER_TIMEOUT_MS, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
+import { newId, type CarrierId, type Logger, type VoiceSettings } from '@trunkline/core'
 import { calls, type Db, type RoutedNumber } from '@trunkline/db'
 
 export const configOf = (number: RoutedNumber, settings: VoiceSettings): CarrierConfig => ({ credentials: number.credentials, settings: settings.carrier_settings })
@@ -10,4 +10,17 @@ export async function hangUpAtCarrier({ db, carrierClients, log }: { db: Db; car
   const carrierCallId = now?.carrierCallId ?? call.carrierCallId
   if (carrierCallId === null) return
   await carrierClients[call.carrier].hangUp(config, carrierCallId, AbortSignal.timeout(CARRIER_TIMEOUT_MS)).catch((error: unknown) => log.warn({ error, callId: call.id }, 'the carrier could not be told to hang up'))
+}
+
+export type ReturnDeps = { carrierClients: Record<CarrierId, CarrierClient>; addresses: VoiceAddresses; log: Logger }
+
+/** Whatever the carrier does with it ends, and its sound comes to us again: whoever takes it says what became of the transfer. Never rejects; false: the carrier was not reached, and the recovery tries again. */
+export async function bringBack({ carrierClients, addresses, log }: ReturnDeps, call: calls.Call, carrier: Carrier, config: CarrierConfig): Promise<boolean> {
+  try {
+    await carrierClients[carrier.id].redirect(config, call.carrierCallId!, streamCall(addresses, carrier, call), { key: `return:${newId()}`, reference: call.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
+    return true
+  } catch (error) {
+    log.warn({ error, callId: call.id }, 'the sound of a call could not be brought back')
+    return false
+  }
 }

@@ -1,10 +1,10 @@
 import type { HistoryItem, HttpToolPort, TurnDeps, TurnResult } from '@trunkline/agents'
 import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/billing'
-import { CARRIER_TIMEOUT_MS, stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
+import { CARRIER_TIMEOUT_MS, isUndone, stepUrl, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
 import { AppError, CallOptions, modelsOf, newId, parseCallWord, type Breakers, type CallAnswer, type CallEndReason, type CarrierId, type CallWord, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
 import type { AmdVerdict, MediaPlane, PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SmartTurn, SttEngine, TtsEngine, Vad } from '@trunkline/media'
-import { hangUpAtCarrier } from './carrier.ts'
+import { bringBack, hangUpAtCarrier } from './carrier.ts'
 import { CallCredit } from './credit.ts'
 import { CallJournal, type JournalDeps } from './journal.ts'
 import type { MediaSocket } from './line.ts'
@@ -323,12 +323,30 @@ export class LiveCall {
   /** Cold: the caller is put through, and the call ends when the carrier says so. */
   async #transfer(to: string): Promise<void> {
     const { call, config, settings } = this.facts
-    this.#journal.event('transfer', null, { outcome: 'asked' })
-    await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'transfer'))
+    await this.#deps.db.system('calls', async (tx) => {
+      await calls.wish(tx, call.id, 'transfer')
+      await calls.note(tx, call.id, [{ kind: 'transfer', atMs: null, data: { outcome: 'asked' } }])
+    })
     const transfer = { to, from: call.direction === 'inbound' ? call.to : call.from, timeoutSeconds: settings.transfer_timeout_seconds, resultUrl: stepUrl(this.#deps.addresses, call.numberId, 'transferred', call.id) }
-    await this.#deps.carrierClients[call.carrier]
-      .transfer(config, call.carrierCallId!, transfer, { key: `transfer:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
-      .catch((error: unknown) => this.#transferFailed(error))
+    try {
+      await this.#deps.carrierClients[call.carrier].transfer(config, call.carrierCallId!, transfer, { key: `transfer:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
+      await this.#deps.db.system('calls', (tx) => calls.transferring(tx, call.id, 'accepted'))
+    } catch (error) {
+      this.#deps.log.warn({ error, callId: call.id }, 'a call could not be transferred')
+      await this.#notTransferred(isUndone(error))
+    }
+  }
+
+  /** Nobody has been called, or nobody knows: then whatever the carrier does is ended, and the call taken again. The caller hears of it either way. */
+  async #notTransferred(isCertain: boolean): Promise<void> {
+    const { call, carrier, config } = this.facts
+    const stays = isCertain && carrier.can.socketEndsStep
+    const isOurs = await this.#deps.db.system('calls', (tx) => calls.transferFailed(tx, call.id, { stays, data: {} }))
+    if (stays) return this.#phone.say(this.#phrases.transfer_failed)
+    if (!isOurs || (await bringBack(this.#deps, call, carrier, config)) || this.#over) return
+    // Its line is here, and nobody can take it away from us.
+    await this.#deps.db.system('calls', (tx) => calls.unwish(tx, call.id, ['return']))
+    this.#phone.say(this.#phrases.transfer_failed)
   }
 
   /** The caller waits with music while a colleague is told what it is about. */
@@ -355,23 +373,6 @@ export class LiveCall {
     this.#errand = null
     this.#journal.event('transfer', null, { outcome, mode: 'warm' })
     this.#phone.unhold(this.#phrases.transfer_failed)
-  }
-
-  async #transferFailed(error: unknown): Promise<void> {
-    this.#deps.log.warn({ error, callId: this.facts.call.id }, 'a call could not be transferred')
-    this.#journal.event('transfer', null, { outcome: 'failed' })
-    if (!this.facts.carrier.can.socketEndsStep) return this.#bringBack()
-    await this.#deps.db.system('calls', (tx) => calls.unwish(tx, this.facts.call.id))
-    this.#phone.say(this.#phrases.transfer_failed)
-  }
-
-  /** A transfer in steps, of which the first ended the sound: it is brought back, and whoever takes it then says so. */
-  async #bringBack(): Promise<void> {
-    const { call, carrier, config } = this.facts
-    await this.#deps.db.system('calls', (tx) => calls.wish(tx, call.id, 'return'))
-    const back = streamCall(this.#deps.addresses, carrier, call)
-    await this.#deps.carrierClients[carrier.id].redirect(config, call.carrierCallId!, back, { key: `return:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
-      .catch((error: unknown) => this.#deps.log.warn({ error, callId: call.id }, 'the sound of a call could not be brought back'))
   }
 
   /** The carrier is told before the socket closes: what it is to do afterwards is nothing. */
@@ -411,6 +412,8 @@ export class LiveCall {
     })
     if (ended === null) return 'released'
     void this.#errand?.cancel()
+    // Where nobody asks us what comes next the caller would hear nothing for ever.
+    if (report.reason === 'closed' && !this.facts.carrier.can.socketEndsStep) void hangUpAtCarrier(this.#deps, call, this.facts.config)
     if (ended.outcome === 'ended') this.#deps.onCharged(call.tenantId)
     return ended.outcome === 'fenced' ? 'lost' : 'ended'
   }

@@ -1,9 +1,10 @@
 import { carryingPrice } from '@trunkline/billing'
-import { CARRIER_TIMEOUT_MS, type CarrierClient } from '@trunkline/channels'
-import { VoiceSettings, type CarrierId, type Clock, type Id, type Logger } from '@trunkline/core'
+import { CARRIER_TIMEOUT_MS, carrierOf, type CarrierClient, type VoiceAddresses } from '@trunkline/channels'
+import { briefingOf, VoiceSettings, type CarrierId, type Clock, type Id, type Logger } from '@trunkline/core'
 import { calls, type Db, type NumberRouting } from '@trunkline/db'
-import { configOf } from './carrier.ts'
+import { bringBack, configOf, hangUpAtCarrier } from './carrier.ts'
 import type { Recordings } from './recordings.ts'
+import { takeBack } from './warm-transfer.ts'
 
 export type RecoveryDeps = {
   db: Db
@@ -12,6 +13,7 @@ export type RecoveryDeps = {
   routing: NumberRouting
   recordings: Recordings
   carrierClients: Record<CarrierId, CarrierClient>
+  addresses: VoiceAddresses
   onCharged: (tenantId: Id) => void
   leaseMs: number
 }
@@ -28,7 +30,8 @@ export async function recover(deps: RecoveryDeps): Promise<void> {
   const found = await deps.db.system('calls', (tx) => calls.abandoned(tx, deps.leaseMs, AT_ONCE))
   // Asking carriers takes its time, and whoever was lost does not wait for it.
   for (const one of found) if (one.kind !== 'released') await giveUp(deps, one, ENDINGS[one.kind])
-  await allOf(found.filter(({ kind }) => kind === 'released').map((one) => endIfOver(deps, one)))
+  const quiet = await deps.db.system('calls', (tx) => calls.stuck(tx, AT_ONCE))
+  await allOf([...found.filter(({ kind }) => kind === 'released').map((one) => endIfOver(deps, one)), ...quiet.map((one) => unstick(deps, one))])
   for (const { callId, tenantId } of await deps.db.system('calls', (tx) => calls.unstored(tx, AT_ONCE))) await deps.recordings.store(tenantId, callId)
 }
 
@@ -46,13 +49,32 @@ async function giveUp({ db, log, onCharged, recordings }: RecoveryDeps, { callId
   if (kind === 'lost') await recordings.store(tenantId, callId)
 }
 
-/** Put through, and no event told its end. */
+/** Put through, and no event told its end; or one did, and nothing came of the other phone any more. */
 async function endIfOver(deps: RecoveryDeps, one: calls.AbandonedCall): Promise<void> {
   const call = await deps.db.system('calls', (tx) => calls.find(tx, one.callId))
-  if (!call) return
+  if (!call || call.endedAt) return
+  if (call.partedAt) {
+    const { outcome } = await deps.db.system('calls', (tx) => calls.endParted(tx, call, carryingPrice))
+    if (outcome === 'ended') deps.onCharged(one.tenantId)
+    return
+  }
   const isAlive = (await askCarrier(deps, call)) ?? deps.clock.nowMs() - call.createdAt.getTime() < LONGEST_MS
   if (isAlive) return deps.db.system('calls', (tx) => calls.lookAgain(tx, call.id))
-  await giveUp(deps, one, { status: 'completed', reason: call.wish === 'transfer' ? 'transferred' : 'line_lost' })
+  await giveUp(deps, one, { status: 'completed', reason: call.wish !== 'transfer' ? 'line_lost' : call.transfer === 'answered' ? 'transferred' : 'caller_hung_up' })
+}
+
+/** Nobody is heard in it: who waits for somebody who was perhaps never called, or for a sound that does not come back, hears the agent again. */
+async function unstick(deps: RecoveryDeps, { callId, kind }: calls.StuckCall): Promise<void> {
+  const call = await deps.db.system('calls', (tx) => calls.find(tx, callId))
+  const number = call?.carrierCallId ? await deps.routing.numberForRouting(call.numberId) : null
+  if (!call || !number) return
+  const config = configOf(number, VoiceSettings.parse(number.settings))
+  const carrier = carrierOf(call.carrier, config)
+  deps.log.warn({ callId, kind }, 'nobody is heard in a call')
+  // A colleague who was to be connected has nobody to talk to.
+  if (kind === 'hopeless' || briefingOf(call.options)) return hangUpAtCarrier(deps, call, config)
+  if (kind === 'doubtful') await takeBack(deps, call, carrier, config)
+  else await bringBack(deps, call, carrier, config)
 }
 
 /** Null: it cannot be asked, or does not say. */

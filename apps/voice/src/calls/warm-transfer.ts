@@ -3,7 +3,7 @@ import { carryingPrice, holdForCall } from '@trunkline/billing'
 import { CARRIER_TIMEOUT_MS, stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
 import { newId, type Breakers, type CarrierId, type Clock, type Id, type Logger, type ModelUsage, type PromptContent, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Db, type Keyring } from '@trunkline/db'
-import { hangUpAtCarrier } from './carrier.ts'
+import { bringBack, hangUpAtCarrier } from './carrier.ts'
 
 export type WarmTransferDeps = {
   db: Db
@@ -65,11 +65,23 @@ async function briefingFor(deps: WarmTransferDeps, { call, prompt, history, onUs
 const endUnreached = ({ db, clock }: WarmTransferDeps, { id }: calls.Call) =>
   db.system('calls', (tx) => calls.end(tx, { callId: id, epoch: 'any', status: 'failed', reason: 'unreachable', at: new Date(clock.nowMs()), carrying: carryingPrice }))
 
-/** Both hear each other now, and we are out of both calls. */
-export async function connect(deps: Pick<WarmTransferDeps, 'db' | 'carrierClients'>, first: calls.Call, second: calls.Call, config: CarrierConfig): Promise<void> {
-  await deps.db.system('calls', async (tx) => {
-    await calls.wish(tx, first.id, 'transfer')
-    await calls.wish(tx, second.id, 'transfer')
+type ConnectDeps = Pick<WarmTransferDeps, 'db' | 'carrierClients' | 'addresses' | 'log'>
+
+/** Both hear each other now, and we are out of both calls. Throws what the carrier says: then neither is. */
+export async function connect({ db, carrierClients }: ConnectDeps, first: calls.Call, second: calls.Call, config: CarrierConfig): Promise<void> {
+  const both = [first, second]
+  await db.system('calls', async (tx) => {
+    for (const { id } of both) await calls.wish(tx, id, 'transfer')
   })
-  await deps.carrierClients[first.carrier].bridge(config, first.carrierCallId!, second.carrierCallId!, { key: `bridge:${second.id}`, reference: first.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
+  await carrierClients[first.carrier].bridge(config, first.carrierCallId!, second.carrierCallId!, { key: `bridge:${second.id}`, reference: first.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
+  await db.system('calls', async (tx) => {
+    for (const { id } of both) if (await calls.transferring(tx, id, 'answered')) await calls.note(tx, id, [{ kind: 'transfer', atMs: null, data: { outcome: 'answered', mode: 'warm' } }])
+  })
+}
+
+/** They could not be connected: the caller is the agent's again, wherever the carrier has left them. False: they are connected, the carrier says meanwhile, or the caller has gone. */
+export async function takeBack(deps: ConnectDeps, first: calls.Call, carrier: Carrier, config: CarrierConfig): Promise<boolean> {
+  const isOurs = await deps.db.system('calls', (tx) => calls.transferFailed(tx, first.id, { stays: false, data: {} }))
+  if (isOurs) await bringBack(deps, first, carrier, config)
+  return isOurs
 }
