@@ -166,7 +166,7 @@ export const parseCallWord = (word: string): CallWord | null => parsed(CallWord,
 export const CallAnswer = z.object({
   /** `sdp`: to an offer. */
   answer: z.object({ leg: z.string(), sdp: z.string().optional() }).optional(),
-  error: z.object({ code: z.string(), message: z.string(), details: z.record(z.string(), z.unknown()).optional() }).optional(),
+  error: z.object({ code: z.string(), message: z.string(), param: z.string().nullable().default(null), details: z.record(z.string(), z.unknown()).optional() }).optional(),
 })
 export type CallAnswer = z.infer<typeof CallAnswer>
 export const parseCallAnswer = (word: string): CallAnswer | null => parsed(CallAnswer, word)

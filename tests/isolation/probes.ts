@@ -306,8 +306,9 @@ async function attendedCall(world: World, owner: TestTenant): Promise<{ id: stri
   const { bell } = world.deps.ports
   await world.db.system('test', (tx) => calls.setRecording(tx, id, { state: 'recording', key: null, durationMs: null, sizeBytes: null }))
   bell.listen(`call:${id}`, (text) => {
-    const { supervise, recording } = CallWord.parse(JSON.parse(text))
+    const { supervise, supervise_as: change, recording } = CallWord.parse(JSON.parse(text))
     if (supervise) bell.ring(supervise.reply, JSON.stringify({ answer: { sdp: 'v=0 too', leg: 'a leg' } }))
+    if (change) bell.ring(change.reply, JSON.stringify({ answer: { leg: change.leg } }))
     if (recording) void world.db.system('test', (tx) => calls.note(tx, id, [{ kind: 'recording', atMs: null, data: { state: recording === 'pause' ? 'paused' : 'resumed' } }]))
   })
   await bell.listening(`call:${id}`)
@@ -357,6 +358,7 @@ const telephony: Record<string, Probe> = {
   'POST /v1/calls/:id/transfer': { own: call, body: () => ({ to: '+4799887766' }) },
   'POST /v1/calls/:id/dtmf': { own: call, body: () => ({ digits: '1' }) },
   'POST /v1/calls/:id/supervise': { own: attendedCall, body: () => ({ sdp: 'v=0 and so on' }) },
+  'PATCH /v1/calls/:id/supervise/:leg_id': { own: async (world, owner) => ({ ...(await attendedCall(world, owner)), leg_id: 'a leg' }), body: () => ({ mode: 'whisper' }) },
   'DELETE /v1/calls/:id/supervise/:leg_id': { own: async (world, owner) => ({ ...(await call(world, owner)), leg_id: 'a leg' }) },
   'POST /v1/calls/:id/note': { own: call, body: () => ({ text: 'Be kind.' }) },
   'POST /v1/calls/:id/recording/pause': { own: attendedCall },

@@ -105,7 +105,7 @@ export class CallPipeline {
     this.#silence()
     this.#onHold = true
     this.#setTimer()
-    if (music) this.#player.background({ pcm: music, gainDb: 0 })
+    this.#player.background(music ? { pcm: music, gainDb: 0 } : null)
   }
 
   /** The wait is over; the conversation goes on with these words (empty: with the caller's). */

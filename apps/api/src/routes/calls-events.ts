@@ -1,5 +1,5 @@
-import { CallEventKind } from '@trunkline/core'
-import { calls } from '@trunkline/db'
+import { CallEventKind, type Id } from '@trunkline/core'
+import { calls, openJson, type Keyring } from '@trunkline/db'
 import { z } from 'zod'
 import type { ApiApp, ApiDeps } from '../deps.ts'
 import { decodeCursor, encodeCursor, IdParams, pageOf, PageQuery, Time, toWire } from '../wire.ts'
@@ -32,7 +32,7 @@ const Event = z
     kind: CallEventKind,
     at_ms: z.number().int().nullable().meta({ description: 'Milliseconds of the call; null for what happened outside of it' }),
     turn: Turn.nullable().meta({ description: 'Of kind `turn`' }),
-    data: z.record(z.string(), z.unknown()).meta({ description: 'Of all other kinds' }),
+    data: z.record(z.string(), z.unknown()).meta({ description: 'Of all other kinds. Of `note`: `text`, which the agent was told and the caller did not hear, and `by`: `note` (written) or `whisper` (said)' }),
     created_at: Time,
   })
   .meta({
@@ -42,14 +42,15 @@ const Event = z
         id: 4711, kind: 'turn', at_ms: 3020, data: {}, created_at: '2026-11-20T09:30:10.000Z',
         turn: { turn: 1, speech_end_ms: 3020, endpoint_ms: 3340, first_token_ms: 3610, first_audio_ms: 3790, first_sent_ms: 3800, first_heard_ms: 3840, waits: { endpoint_ms: 320, model_ms: 270, voice_ms: 180, send_ms: 10, play_ms: 40, total_ms: 820 } },
       },
-      { id: 4712, kind: 'status', at_ms: null, turn: null, data: { status: 'completed', reason: 'caller_hung_up' }, created_at: '2026-11-20T09:31:48.000Z' },
+      { id: 4712, kind: 'note', at_ms: 14_200, turn: null, data: { by: 'whisper', text: 'Offer her the loan bike.' }, created_at: '2026-11-20T09:30:21.000Z' },
+      { id: 4714, kind: 'status', at_ms: null, turn: null, data: { status: 'completed', reason: 'caller_hung_up' }, created_at: '2026-11-20T09:31:48.000Z' },
     ],
   })
 const EventsQuery = PageQuery.extend({ kind: CallEventKind.optional() })
 
 /** `/v1/calls/{id}/events`: what happened in a call, and where the time of its answers went. */
 export function registerCallEvents(app: ApiApp, deps: ApiDeps, find: FindCall): void {
-  const description = 'Oldest first: the waterfall of each turn, interruptions, incidents, keys, transfers, and how the call stood.'
+  const description = 'Oldest first: the waterfall of each turn, interruptions, incidents, keys, transfers, what the agent was told, and how the call stood.'
   const schema = { tags: ['calls'], summary: 'Read what happened in a call', description, params: IdParams, querystring: EventsQuery, response: { 200: pageOf(Event) } }
   app.get('/v1/calls/:id/events', { config: { access: { scope: 'calls:read' } }, schema }, async (request) => {
     const { auth, params, query } = request
@@ -60,14 +61,23 @@ export function registerCallEvents(app: ApiApp, deps: ApiDeps, find: FindCall): 
     })
     const items = rows.slice(0, query.limit)
     const next = rows.length > query.limit ? encodeCursor(String(items.at(-1)!.id)) : null
-    return { data: items.map(eventView), has_more: next !== null, next_cursor: next }
+    return { data: items.map((item) => eventView(deps.keyring, auth.tenantId, item)), has_more: next !== null, next_cursor: next }
   })
 }
 
-function eventView({ id, kind, atMs, data, createdAt }: calls.StoredCallEvent): z.infer<typeof Event> {
+function eventView(keyring: Keyring, tenantId: Id, { id, kind, atMs, data, createdAt }: calls.StoredCallEvent): z.infer<typeof Event> {
   const isTurn = kind === 'turn'
-  return { id, kind, at_ms: atMs, turn: isTurn ? turnView(Times.parse(data)) : null, data: isTurn ? {} : toWire(data), created_at: createdAt.toISOString() }
+  return { id, kind, at_ms: atMs, turn: isTurn ? turnView(Times.parse(data)) : null, data: isTurn ? {} : kind === 'note' ? noteView(keyring, tenantId, data) : toWire(data), created_at: createdAt.toISOString() }
 }
+
+/** What was told to the agent is kept as what was said is: sealed. */
+function noteView(keyring: Keyring, tenantId: Id, data: Record<string, unknown>): { by: string; text: string } {
+  const { by, sealed } = Note.parse(data)
+  return { by, text: Told.parse(openJson(keyring, Buffer.from(sealed, 'base64'), tenantId)).text }
+}
+
+const Note = z.object({ by: z.string(), sealed: z.string() })
+const Told = z.object({ text: z.string() })
 
 const time = z.number().nullable().transform((value) => (value === null ? null : Math.round(value)))
 /** As the pipeline of the call measured it. */
