@@ -1,10 +1,12 @@
+import { readFile } from 'node:fs/promises'
 import { Ear as WordEar, speak } from '@trunkline/app-sandbox'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { wordsOf } from '../../channels/testing/speech.ts'
 import { Caller, findWorker } from '../../media/src/plane/webrtc/testing.ts'
-import type { Business } from './business.ts'
+import type { Business, Json } from './business.ts'
 import { callOf, hears, kept, openPhoneTown, type PhoneTown } from './phone-town.ts'
 
-// A person of the business in a telephone call: by WebRTC into the call's room, and by notes to the agent.
+// A person of the business in a telephone call: by WebRTC into the call's room, by whispers and by notes to the agent.
 
 const worker = findWorker()
 let town: PhoneTown
@@ -20,8 +22,8 @@ afterAll(async () => {
   await town?.close()
 })
 
-async function talk(settings: Record<string, unknown> = {}) {
-  const telephone = await town.telephone(business, { settings: { greeting: 'Hello, harbour bikes.', ...settings } })
+async function talk(settings: Record<string, unknown> = {}, prompt: Record<string, unknown> = {}) {
+  const telephone = await town.telephone(business, { settings: { greeting: 'Hello, harbour bikes.', ...settings }, prompt })
   const phone = town.ring(telephone)
   await hears(phone, /harbour bikes/)
   await kept(town, telephone, 1)
@@ -29,7 +31,11 @@ async function talk(settings: Record<string, unknown> = {}) {
   return { telephone, phone, id: id as string }
 }
 
-async function supervisor(callId: string, mode: 'listen' | 'barge') {
+type Mode = 'listen' | 'whisper' | 'barge'
+const says = (person: Caller, text: string) => person.play(speak(text, { sampleRateHz: person.rateHz }).pcm)
+const notesOf = async (callId: string): Promise<Json[]> => (await business.ok('GET', `/v1/calls/${callId}/events?kind=note`)).data
+
+async function supervisor(callId: string, mode: Mode) {
   const person = await Caller.create('opus')
   people.push(person)
   const words: string[] = []
@@ -37,10 +43,17 @@ async function supervisor(callId: string, mode: 'listen' | 'barge') {
   person.onHeard = (pcm) => ear.push(pcm.slice())
   const { sdp, leg_id: legId } = await business.ok('POST', `/v1/calls/${callId}/supervise`, { sdp: await person.offer(), mode })
   await person.accept(sdp)
+  await eventually(() => expect(person.pc.connectionState).toBe('connected'))
   return { person, words, legId }
 }
 
-const eventually = (check: () => void) => vi.waitFor(check, { timeout: 15_000, interval: 100 })
+async function listenerOf(): Promise<Caller> {
+  const person = await Caller.create('opus')
+  people.push(person)
+  return person
+}
+
+const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 15_000, interval: 100 })
 
 describe.skipIf(worker.path === null)(worker.path === null ? `supervision (skipped: ${worker.reason})` : 'supervision', { timeout: 60_000 }, () => {
   it('hears both sides of a call, and is written into the audit', async () => {
@@ -68,6 +81,96 @@ describe.skipIf(worker.path === null)(worker.path === null ? `supervision (skipp
   })
 })
 
+describe.skipIf(worker.path === null)('a whisper', { timeout: 60_000 }, () => {
+  it('is followed by the agent in its next answer; the caller hears nothing of it, nor has the recording or the transcript', async () => {
+    const { phone, id, telephone } = await talk({ recording: { enabled: true } })
+    const { person, words } = await supervisor(id, 'whisper')
+    const asked = town.sandbox.waitFor(({ target, body }) => target.startsWith('openai') && JSON.stringify(body ?? '').includes('closes at seven today'), 30_000)
+    says(person, 'Colleague speaking. The shop closes at seven today.')
+    await eventually(async () => expect(await notesOf(id)).toMatchObject([{ at_ms: expect.any(Number), data: { by: 'whisper', text: 'Colleague speaking. The shop closes at seven today.' } }]))
+    expect(wordsOf(phone.agentPcm())).not.toMatch(/seven/)
+    phone.say('When do you open?')
+    await asked
+    await hears(phone, /seven/)
+    await eventually(() => expect(words.join(' ')).toMatch(/open.*seven/s))
+    phone.hangUp()
+    const call = await callOf(town, telephone, (row) => row.recording_state === 'stored')
+    expect(wordsOf(phone.agentPcm())).not.toMatch(/colleague/i)
+    const wav = await readFile(`${town.mediaDir}/${call.recording_key}`)
+    const samples = new Int16Array(wav.buffer.slice(wav.byteOffset + 44, wav.byteOffset + wav.length))
+    for (const side of [0, 1]) expect(wordsOf(samples.filter((_, index) => index % 2 === side))).not.toMatch(/colleague/i)
+    const { data: said } = await business.ok('GET', `/v1/calls/${id}/transcript`)
+    expect(JSON.stringify(said)).not.toMatch(/colleague/i)
+    expect(said.map((item: Json) => item.by)).not.toContain('human')
+    // Two are heard by a recogniser in this call: the caller, and what was whispered; both are paid.
+    const used = await town.rows<{ audio_ms: number; cost: number }>("SELECT audio_ms::int, cost_micros::int AS cost FROM usage_records WHERE call_id = $1 AND purpose = 'stt' ORDER BY audio_ms", [id])
+    expect(used).toHaveLength(2)
+    const whisperedMs = speak('Colleague speaking. The shop closes at seven today.', { sampleRateHz: 8_000 }).durationMs
+    expect(used[0]!.audio_ms).toBeLessThan(whisperedMs + 2_500)
+    expect(used[0]!.cost).toBeGreaterThan(0)
+    expect(call.cost_stt_micros).toBe(used.reduce((sum, { cost }) => sum + cost, 0))
+  })
+
+  it('begins and ends on a connection that listens, and so does barging in', async () => {
+    const { phone, id } = await talk()
+    const { person, legId } = await supervisor(id, 'listen')
+    const as = (mode: Mode) => business.ok('PATCH', `/v1/calls/${id}/supervise/${legId}`, { mode })
+    expect(await as('whisper')).toEqual({ leg_id: legId, mode: 'whisper' })
+    says(person, 'Be short.')
+    await eventually(async () => expect((await notesOf(id)).map(({ data }) => data.text)).toEqual([expect.stringContaining('Be short.')]))
+    await as('barge')
+    says(person, 'This is the manager speaking.')
+    await hears(phone, /manager/)
+    await as('listen')
+    says(person, 'Nobody hears this.')
+    phone.say('When do you open?')
+    await hears(phone, /nine/)
+    expect(wordsOf(phone.agentPcm())).not.toMatch(/nobody|short/i)
+    expect(await notesOf(id)).toHaveLength(1)
+    const modes = await town.rows<{ mode: string }>("SELECT data->>'supervisor' AS mode FROM call_events WHERE call_id = $1 AND data ? 'supervisor' ORDER BY id", [id])
+    expect(modes.map(({ mode }) => mode)).toEqual(['listen', 'whisper', 'barge', 'listen'])
+    phone.hangUp()
+  })
+
+  it('needs a connection that sends sound, and a leg that is there', async () => {
+    const { phone, id } = await talk()
+    const deaf = await Caller.create('opus', 'recvonly')
+    people.push(deaf)
+    const offer = await deaf.offer()
+    expect(await business.call('POST', `/v1/calls/${id}/supervise`, { sdp: offer, mode: 'whisper' })).toMatchObject({ status: 400, body: { error: { param: 'sdp' } } })
+    const { leg_id: legId } = await business.ok('POST', `/v1/calls/${id}/supervise`, { sdp: offer })
+    expect(await business.call('PATCH', `/v1/calls/${id}/supervise/${legId}`, { mode: 'whisper' })).toMatchObject({ status: 409, body: { error: { message: expect.stringContaining('sendrecv') } } })
+    expect((await business.call('PATCH', `/v1/calls/${id}/supervise/nobody`, { mode: 'whisper' })).status).toBe(404)
+    expect((await business.call('PATCH', `/v1/calls/${id}/supervise/${legId}`, { mode: 'shout' })).status).toBe(400)
+    phone.hangUp()
+  })
+
+  it('is for the colleague while they are told about a caller who waits, who goes on hearing music', async () => {
+    const colleague = '+14155550871'
+    const { phone, id, telephone } = await talk({ transfer_to: colleague, transfer_mode: 'warm' }, { tools: [{ type: 'builtin', name: 'handover_to_human' }] })
+    phone.say('I want to speak to a human about my blue bike.')
+    const other = await town.called('twilio', colleague)
+    await hears(other, /press one/)
+    const [briefing] = await town.until<{ id: string }>('SELECT id FROM calls WHERE to_address = $1 AND lease_owner IS NOT NULL', [colleague], (rows) => rows.length === 1)
+    const refused = await business.call('POST', `/v1/calls/${id}/supervise`, { sdp: await (await listenerOf()).offer(), mode: 'whisper' })
+    expect(refused).toMatchObject({ status: 409, body: { error: { code: 'invalid_state', details: { call_id: briefing!.id } } } })
+    const { person, words } = await supervisor(briefing!.id, 'whisper')
+    says(person, 'She is a good customer.')
+    await hears(other, /good customer/)
+    other.say('Who is she?')
+    await eventually(() => expect(words.join(' ')).toMatch(/who is she.*press one/is))
+    other.press('1')
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND wish = 'transfer' AND lease_owner IS NULL AND epoch > 0", [telephone.id], (rows) => rows.length === 2)
+    // Now the carrier connects both, and none of it passes here.
+    for (const callId of [id, briefing!.id]) {
+      expect(await business.call('POST', `/v1/calls/${callId}/supervise`, { sdp: await (await listenerOf()).offer(), mode: 'whisper' })).toMatchObject({ status: 409, body: { error: { code: 'invalid_state', message: expect.stringContaining('put through') } } })
+    }
+    expect(wordsOf(phone.agentPcm())).not.toMatch(/customer/)
+    phone.hangUp()
+    other.hangUp()
+  })
+})
+
 describe('without a media worker', { timeout: 60_000 }, () => {
   it('the agent reads a note before its next answer, and the caller never hears of it', async () => {
     const { phone, id, telephone } = await talk()
@@ -78,7 +181,10 @@ describe('without a media worker', { timeout: 60_000 }, () => {
     phone.hangUp()
     await callOf(town, telephone, (call) => call.ended_at !== null)
     const said = await business.ok('GET', `/v1/calls/${id}/transcript`)
-    expect(JSON.stringify(said)).not.toContain('Note for you')
+    expect(JSON.stringify(said)).not.toContain('Note from a colleague')
+    expect(await notesOf(id)).toMatchObject([{ data: { by: 'note', text: 'The shop closes at seven today.' } }])
+    const rows = await town.rows<{ data: Json }>("SELECT data FROM call_events WHERE call_id = $1 AND kind = 'note'", [id])
+    expect(JSON.stringify(rows)).not.toContain('seven')
   })
 
   it('a recording pauses and goes on, which is confirmed before it is answered', async () => {

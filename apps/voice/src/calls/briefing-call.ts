@@ -1,14 +1,16 @@
 import { carryingPrice, rateSpeech } from '@trunkline/billing'
 import type { Carrier, CarrierConfig } from '@trunkline/channels'
-import type { Briefing, CallEndReason, EndedCallStatus, SpeechUsage, VoiceSettings } from '@trunkline/core'
+import { AppError, parseCallWord, type Briefing, type CallEndReason, type EndedCallStatus, type SpeechUsage, type SupervisionMode, type VoiceSettings } from '@trunkline/core'
 import { calls, openJson } from '@trunkline/db'
-import type { Replier } from '@trunkline/media'
+import { createResampler, type Replier, type SampleRateHz } from '@trunkline/media'
 import type { WebSocket } from 'ws'
 import { hangUpAtCarrier } from './carrier.ts'
 import { CallJournal } from './journal.ts'
 import type { CallSpeech, Gone, LiveCallDeps } from './live-call.ts'
 import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
 import { phrasesFor, type Phrases } from './phrases.ts'
+import { SupervisionDesk } from './supervision-desk.ts'
+import { Supervision, type Whisper } from './supervision.ts'
 import { connect, takeBack } from './warm-transfer.ts'
 
 export type BriefingFacts = { call: calls.Call; epoch: number; carrier: Carrier; config: CarrierConfig; settings: VoiceSettings; briefing: Briefing }
@@ -24,6 +26,8 @@ export class BriefingCall {
   readonly #journal: CallJournal
   readonly #phone: PhoneCall
   readonly #phrases: Phrases
+  readonly #desk: SupervisionDesk
+  readonly #unlisten: () => void
   readonly #done = Promise.withResolvers<Gone>()
   #answer: 'yes' | 'no' | null = null
   #lost = false
@@ -49,6 +53,8 @@ export class BriefingCall {
       onEvent: (event) => event.type === 'ended' && this.#decided(event.reason === 'transfer' ? 'yes' : 'no'),
       onEnded: (report) => void this.#finish(report),
     })
+    this.#desk = new SupervisionDesk({ callId: call.id, bell: deps.bell, log: deps.log, journal: this.#journal, open: () => this.#supervision() })
+    this.#unlisten = deps.bell.listen(`call:${call.id}`, (word) => this.#desk.hear(parseCallWord(word) ?? {}))
   }
 
   get done(): Promise<Gone> {
@@ -87,6 +93,24 @@ export class BriefingCall {
     return 'listen'
   }
 
+  /** Whoever whispers here is heard by the colleague alone: the caller waits elsewhere. */
+  #supervision(): Supervision {
+    const sampleRateHz = this.#phone.sampleRateHz
+    if (sampleRateHz === null) throw new AppError('invalid_state', { message: 'There is no sound of this call yet.' })
+    const watched = new Supervision({
+      callId: this.facts.call.id, sampleRateHz, plane: this.#deps.plane, admit: admitted,
+      onVoice: () => {}, onTakeOver: () => {}, onLeft: () => this.#journal.event('status', null, { supervisor: 'left' }),
+      whisper: (rateHz) => this.#whisper(rateHz, sampleRateHz),
+    })
+    this.#phone.listen(watched)
+    return watched
+  }
+
+  #whisper(fromHz: SampleRateHz, toHz: SampleRateHz): Whisper {
+    const resampler = fromHz === toHz ? null : createResampler({ fromHz, toHz })
+    return { frame: (pcm) => this.#phone.speakBeside(resampler ? resampler.process(pcm) : pcm), end: () => resampler?.close(), close: () => resampler?.close() }
+  }
+
   #decided(answer: 'yes' | 'no'): void {
     if (this.#answer) return
     this.#answer = answer
@@ -115,6 +139,8 @@ export class BriefingCall {
 
   async #finish(_report: PhoneCallReport): Promise<void> {
     const { call, epoch, briefing } = this.facts
+    this.#unlisten()
+    this.#desk.close()
     let how: Gone = 'lost'
     try {
       if (!this.#lost) await this.#journal.settle()
@@ -132,4 +158,10 @@ export class BriefingCall {
       this.#done.resolve(how)
     }
   }
+}
+
+/** There is nobody to take over from, and a line carries one voice beside the agent's. */
+function admitted(mode: SupervisionMode, others: readonly SupervisionMode[]): void {
+  if (mode === 'barge') throw new AppError('invalid_state', { message: 'In this call a colleague is told about a caller: whisper to them, or barge into the call of the caller.' })
+  if (mode === 'whisper' && others.includes('whisper')) throw new AppError('invalid_state', { message: 'Somebody whispers to this colleague already.' })
 }

@@ -1,15 +1,16 @@
 import type { HistoryItem, HttpToolPort, TurnDeps, TurnResult } from '@trunkline/agents'
 import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/billing'
 import { CARRIER_TIMEOUT_MS, isUndone, stepUrl, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
-import { AppError, CallOptions, modelsOf, newId, parseCallWord, type Breakers, type CallAnswer, type CallEndReason, type CarrierId, type CallWord, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
+import { AppError, CallOptions, modelsOf, newId, parseCallWord, type Breakers, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
-import type { AmdVerdict, MediaPlane, PipelineEvent, PlayoutClock, RecordingSink, SaidInCall, SmartTurn, SttEngine, TtsEngine, Vad } from '@trunkline/media'
+import { Dictation, type AmdVerdict, type MediaPlane, type PipelineEvent, type PlayoutClock, type RecordingSink, type SaidInCall, type SmartTurn, type SttEngine, type TtsEngine, type Vad } from '@trunkline/media'
 import { bringBack, hangUpAtCarrier } from './carrier.ts'
 import { CallCredit } from './credit.ts'
 import { CallJournal, type JournalDeps } from './journal.ts'
 import type { MediaSocket } from './line.ts'
 import { PhoneCall, type PhoneCallReport } from './phone-call.ts'
 import { phrasesFor, type Phrases } from './phrases.ts'
+import { SupervisionDesk } from './supervision-desk.ts'
 import { Supervision } from './supervision.ts'
 import { createReplier } from './replier.ts'
 import { inCall } from './times.ts'
@@ -68,6 +69,8 @@ const VOICEMAIL: Ending = { status: 'completed', reason: 'voicemail' }
 /** Beyond the ringing: listening, and saying yes. */
 const BRIEFED_WITHIN_SECONDS = 90
 const PARTIAL_EVERY_MS = 250
+/** As long as a note that is written (apps/api). */
+const NOTE_MAX = 2_000
 
 /** One phone call that this process has: sound, agent, journal, credits, and the end. */
 export class LiveCall {
@@ -85,7 +88,7 @@ export class LiveCall {
   #ending: Ending | null = null
   #lost = false
   #over = false
-  #watched: Supervision | null = null
+  readonly #desk: SupervisionDesk
   /** A colleague who is being called. */
   #errand: Errand | null = null
   #patience: NodeJS.Timeout | null = null
@@ -104,6 +107,7 @@ export class LiveCall {
     this.#speech = speechFor((usage) => this.#spoke(usage))
     this.#credit = new CallCredit({ clock: deps.clock, log: deps.log, callId: call.id, sinceMs: facts.sinceMs, holds: call.holdIds.length, reserve: (minutes) => this.#reserve(minutes), onShort: () => this.#creditOver(), onOver: () => this.lose() })
     this.#phone = this.#dial(isFirst)
+    this.#desk = new SupervisionDesk({ callId: call.id, bell: deps.bell, log: deps.log, journal: this.#journal, open: () => this.#supervision() })
     this.#unlisten = deps.bell.listen(`call:${call.id}`, (word) => this.#hear(word))
   }
 
@@ -264,36 +268,43 @@ export class LiveCall {
     const news = parseCallWord(word)
     if (!news) return this.#deps.log.warn({ callId: this.facts.call.id }, 'a word for a call could not be understood')
     if (news.recording !== undefined && this.#phone.record(news.recording === 'resume')) this.#journal.event('recording', null, { state: news.recording === 'resume' ? 'resumed' : 'paused' })
-    if (news.supervise) void this.#supervised(news.supervise)
-    if (news.leave !== undefined) this.#watched?.leave(news.leave)
-    if (news.note !== undefined) this.#remember({ messageId: newId(), role: 'human', text: `Note for you, which the caller does not hear: ${news.note}`, atMs: this.#deps.clock.nowMs() }, Infinity)
+    this.#desk.hear(news)
+    if (news.note !== undefined) this.#told('note', news.note)
     if (news.colleague !== undefined) this.#backFromHold(news.colleague)
     // The carrier says that it is over; a line that has not heard it yet is given a moment to say so itself.
     if (news.ended !== undefined) setTimeout(() => this.#phone.hangUp(), 1_000).unref()
   }
 
-  /** Somebody of the business comes in; whoever asked hears how it went. */
-  async #supervised({ offer, mode, reply }: NonNullable<CallWord['supervise']>): Promise<void> {
-    let answer: CallAnswer
-    try {
-      answer = { answer: await this.#supervision().join(offer, mode) }
-      this.#journal.event('status', null, { supervisor: mode })
-    } catch (error) {
-      const { code, message } = error instanceof AppError ? error : new AppError('internal', { cause: error })
-      if (code === 'internal') this.#deps.log.error({ error, callId: this.facts.call.id }, 'a call could not be supervised')
-      answer = { error: { code, message } }
-    }
-    this.#deps.bell.ring(reply, JSON.stringify(answer))
+  /** By a person of the business, for the agent's next answers. What was said is kept as messages are: sealed. */
+  #told(by: 'note' | 'whisper', text: string): void {
+    const { call, sinceMs } = this.facts
+    const atMs = sinceMs + (this.#phone.sinceMs ?? 0)
+    this.#remember({ messageId: newId(), role: 'note', text: text.slice(0, NOTE_MAX), atMs: this.#deps.clock.nowMs() }, atMs)
+    this.#journal.event('note', atMs, { by, sealed: sealJson(this.#deps.keyring, { text: text.slice(0, NOTE_MAX) }, call.tenantId).toString('base64') })
   }
 
   #supervision(): Supervision {
-    if (this.#watched) return this.#watched
+    const { call, settings } = this.facts
+    const { vad, stt } = this.#speech
     const sampleRateHz = this.#phone.sampleRateHz
     if (sampleRateHz === null) throw new AppError('invalid_state', { message: 'There is no sound of this call yet.' })
-    const watched = new Supervision({ callId: this.facts.call.id, sampleRateHz, plane: this.#deps.plane, onVoice: (pcm) => this.#phone.speak(pcm), onTakeOver: (on) => this.#phone.takeOver(on), onLeft: () => this.#journal.event('status', null, { supervisor: 'left' }) })
+    const watched = new Supervision({
+      callId: call.id, sampleRateHz, plane: this.#deps.plane, admit: (mode) => mode === 'whisper' && this.#agentListens(),
+      onVoice: (pcm) => this.#phone.speak(pcm), onTakeOver: (on) => this.#phone.takeOver(on), onLeft: () => this.#journal.event('status', null, { supervisor: 'left' }),
+      whisper: (rateHz) => new Dictation({
+        sampleRateHz: rateHz, vad, stt, language: settings.voice.language, onText: (text) => this.#told('whisper', text),
+        onFailure: ({ code }) => this.#journal.event('incident', null, { stage: 'whisper', waited_ms: 0, failure: code }),
+      }),
+    })
     this.#phone.listen(watched)
-    this.#watched = watched
     return watched
+  }
+
+  /** While a colleague is told what it is about, it is the colleague who is whispered to: their call has that sound. */
+  #agentListens(): void {
+    if (this.#patience === null) return
+    const details = this.#errand ? { call_id: this.#errand.callId } : {}
+    throw new AppError('invalid_state', { message: 'The caller waits while a colleague is told what it is about. Whisper to the colleague, in the call to them.', details })
   }
 
   // ── Credits ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -358,6 +369,7 @@ export class LiveCall {
     this.#patience = setTimeout(() => this.#backFromHold('no_answer'), (settings.transfer_timeout_seconds + BRIEFED_WITHIN_SECONDS) * 1_000)
     try {
       this.#errand = await callColleague(this.#deps, { call, carrier, config, settings, prompt, history: this.#history, onUsage: (usage) => this.#thought(usage, true) })
+      if (this.#errand) this.#journal.event('transfer', null, { outcome: 'calling', mode: 'warm', colleague_call_id: this.#errand.callId })
       if (!this.#errand) this.#backFromHold('unreachable')
       else if (this.#over) void this.#errand.cancel()
     } catch (error) {
@@ -386,7 +398,7 @@ export class LiveCall {
     this.#unlisten()
     this.#over = true
     if (this.#patience) clearTimeout(this.#patience)
-    this.#watched?.close()
+    this.#desk.close()
     let how: Gone = 'lost'
     try {
       if (report.recording) this.#journal.event('recording', null, { duration_ms: report.recording.durationMs, lost_ms: report.recording.lostMs, dropped_ms: report.recording.droppedMs })

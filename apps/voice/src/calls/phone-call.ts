@@ -1,8 +1,9 @@
 import type { MediaStart, MediaWire } from '@trunkline/channels'
 import { CallPipeline, holdMusic, monotonicClock, openRecorder, type CallRecorder, type Pcm, type PipelineOptions, type PlayoutWire, type RecordingSink, type RecordingSummary, type SampleRateHz } from '@trunkline/media'
 import { CarrierLine, type LineEnd, type MediaSocket } from './line.ts'
+import { SecondVoice } from './second-voice.ts'
 
-export type PhoneCallOptions = Omit<PipelineOptions, 'sampleRateHz' | 'wire' | 'tap'> & {
+export type PhoneCallOptions = Omit<PipelineOptions, 'sampleRateHz' | 'wire' | 'tap' | 'openedMs'> & {
   /** Null: not recorded. The file is a stereo WAV, caller at the left. */
   recording: RecordingSink | null
   /** Said when a line that broke is there again. */
@@ -40,6 +41,11 @@ export class PhoneCall {
   #startedMs: number | null = null
   #over = false
   #ears: { caller(pcm: Pcm): void; agent(pcm: Pcm): void } | null = null
+  /** The caller waits. */
+  #held = false
+  /** A person has the word instead of the agent. */
+  #taken = false
+  #beside: SecondVoice | null = null
 
   constructor(options: PhoneCallOptions) {
     this.#options = options
@@ -54,7 +60,7 @@ export class PhoneCall {
       frame: (pcm, atMs) => {
         this.#recorder?.caller(pcm, atMs)
         this.#ears?.caller(pcm)
-        this.#pipeline?.frame(pcm)
+        this.#pipeline?.frame(pcm, atMs)
       },
       mark: (name) => this.#pipeline?.markReturned(name),
       digit: (digit) => {
@@ -84,8 +90,8 @@ export class PhoneCall {
 
   /** A person speaks instead of the agent, by `speak`; false: the agent goes on. */
   takeOver(on: boolean): void {
-    if (on) this.#pipeline?.hold(null)
-    else this.#pipeline?.unhold('')
+    this.#taken = on
+    this.#arrange('')
   }
 
   /** 20 ms of that person, now. */
@@ -94,13 +100,30 @@ export class PhoneCall {
     this.#recorder?.agent(pcm, monotonicClock.nowMs())
   }
 
+  /** 20 ms of a person who speaks beside the agent, and is not recorded. Sound of the line's rate. */
+  speakBeside(pcm: Pcm): void {
+    if (!this.#line) return
+    this.#beside ??= new SecondVoice(this.#line.sampleRateHz)
+    for (const sound of this.#beside.second(pcm, monotonicClock.nowMs())) this.#line.send(sound)
+  }
+
   /** Music until `unhold`. */
   hold(): void {
-    if (this.#pipeline && this.#line) this.#pipeline.hold(holdMusic(this.#line.sampleRateHz))
+    this.#held = true
+    this.#arrange('')
   }
 
   unhold(text: string): void {
-    this.#pipeline?.unhold(text)
+    this.#held = false
+    this.#arrange(text)
+  }
+
+  /** A person who speaks goes before music, music before the agent. */
+  #arrange(text: string): void {
+    if (!this.#pipeline || !this.#line) return
+    if (this.#taken) this.#pipeline.hold(null)
+    else if (this.#held) this.#pipeline.hold(holdMusic(this.#line.sampleRateHz))
+    else this.#pipeline.unhold(text)
   }
 
   /** From now on nothing is recorded, or again. False: there is no recording. */
@@ -126,6 +149,11 @@ export class PhoneCall {
     return this.#over
   }
 
+  /** Since the carrier's start; null before it. */
+  get sinceMs(): number | null {
+    return this.#startedMs === null ? null : Math.round(monotonicClock.nowMs() - this.#startedMs)
+  }
+
   get stats(): CallPipeline['stats'] | null {
     return this.#pipeline?.stats ?? null
   }
@@ -148,6 +176,7 @@ export class PhoneCall {
     this.#pipeline = new CallPipeline({
       ...pipeline,
       sampleRateHz: line.sampleRateHz,
+      openedMs: this.#startedMs,
       wire: this.#wire,
       ...(recorder ? { tap: { frame: (pcm, dueMs) => recorder.agent(pcm, dueMs), cut: (atMs) => recorder.cutAgent(atMs) } } : {}),
     })
@@ -158,7 +187,7 @@ export class PhoneCall {
   readonly #wire: PlayoutWire = {
     send: (pcm) => {
       this.#ears?.agent(pcm)
-      this.#line?.send(pcm)
+      this.#line?.send(this.#beside ? this.#beside.first(pcm, monotonicClock.nowMs()) : pcm)
     },
     mark: (name) => this.#line?.mark(name),
     clear: () => this.#line?.clear(),

@@ -1,32 +1,48 @@
-import { AppError, type Id } from '@trunkline/core'
+import { AppError, type Id, type SupervisionMode } from '@trunkline/core'
 import { createResampler, type DirectLeg, type MediaPlane, type Pcm, type Resampler, type Room, type SampleRateHz, type WebRtcLeg } from '@trunkline/media'
 
-export type SupervisionMode = 'listen' | 'barge'
+/** Whoever a supervisor whispers to. `end`: what was begun is heard out; `close`: dropped. Both are idempotent. */
+export type Whisper = {
+  /** 20 ms, in order; lent. */
+  frame(pcm: Pcm): void
+  end(): void
+  close(): void
+}
 
 export type SupervisionOptions = {
   callId: Id
   /** Of the call's sound. */
   sampleRateHz: SampleRateHz
   plane: () => Promise<MediaPlane>
-  /** 20 ms of the supervisor, for the caller. */
+  /** Throws AppError `invalid_state` for what cannot be done in this call now, while others do that. */
+  admit: (mode: SupervisionMode, others: readonly SupervisionMode[]) => void
+  /** 20 ms of a supervisor who barges in, for the caller. */
   onVoice: (pcm: Pcm) => void
   /** Somebody has the word instead of the agent, or nobody any more. */
   onTakeOver: (on: boolean) => void
+  /** Somebody begins to whisper; their sound has this rate. */
+  whisper: (sampleRateHz: SampleRateHz) => Whisper
   onLeft: () => void
 }
 
+type Seat = { leg: WebRtcLeg; mode: SupervisionMode; /** Its offer sends sound. */ speaks: boolean; connected: boolean; toCall: Resampler | null; whisper: Whisper | null }
+
 const SUPERVISORS_MAX = 5
+/** An offer that only hears (RFC 8866 §6.7). */
+const HEARS_ONLY = /^a=(?:recvonly|inactive)\r?$/m
 
 /**
- * People of the business who hear a call, and may take it over: a room with both sides of the call in it, made when the first of them comes.
- * Whoever barges in speaks to the caller; the agent is silent until the last of them has left.
+ * People of the business in a call: a room with both sides of it, made when the first of them comes. Whoever barges in speaks to the caller, and
+ * the agent is silent until the last of them has stopped; whoever whispers is heard by the caller's side of the business alone.
  */
 export class Supervision {
   readonly #options: SupervisionOptions
-  readonly #legs = new Map<WebRtcLeg, SupervisionMode>()
-  #room: Promise<Room> | null = null
+  readonly #seats = new Map<string, Seat>()
+  #opening: Promise<Room> | null = null
+  #room: Room | null = null
   #caller: DirectLeg | null = null
   #agent: DirectLeg | null = null
+  #takenOver = false
   #closed = false
 
   constructor(options: SupervisionOptions) {
@@ -43,35 +59,56 @@ export class Supervision {
     this.#agent?.wire.say(pcm)
   }
 
-  /** An SDP offer in, the answer and the id of the leg out. Throws AppError: `invalid_request` (the offer), `invalid_state` (over, or too many), `unavailable` (no media worker). */
+  /** An SDP offer in, the answer and the id of the leg out. Throws AppError: `invalid_request` (the offer), `invalid_state` (over, too many, not in this call), `unavailable` (no media worker). */
   async join(offerSdp: string, mode: SupervisionMode): Promise<{ sdp: string; leg: string }> {
     if (this.#closed) throw new AppError('invalid_state', { message: 'The call is over.' })
-    if (this.#legs.size >= SUPERVISORS_MAX) throw new AppError('invalid_state', { message: 'As many people listen to this call as may.' })
-    this.#room ??= this.#open()
-    const room = await this.#room.catch((error: unknown) => {
-      this.#room = null
+    if (this.#seats.size >= SUPERVISORS_MAX) throw new AppError('invalid_state', { message: 'As many people listen to this call as may.' })
+    this.#options.admit(mode, this.#modes(null))
+    const speaks = !HEARS_ONLY.test(offerSdp)
+    if (mode !== 'listen' && !speaks) throw new AppError('invalid_request', { message: 'The SDP offer sends no sound (recvonly): nobody could hear you.', param: 'sdp' })
+    this.#opening ??= this.#open()
+    const room = await this.#opening.catch((error: unknown) => {
+      this.#opening = null
       throw error
     })
     const answer = Promise.withResolvers<string>()
     const leg = await room.join({ supervisor: mode }, { kind: 'webrtc', offerSdp, onAnswer: answer.resolve })
-    this.#legs.set(leg, mode)
-    leg.onClosed(() => this.#left(leg))
-    if (mode === 'barge') this.#bargeIn(leg)
+    this.#seat({ leg, mode, speaks, connected: false, toCall: null, whisper: null })
     return { sdp: await answer.promise, leg: leg.id }
+  }
+
+  /** From listening to whispering to barging in, and back. Throws AppError `not_found` (no such leg), `invalid_state` (not in this call; a leg that sends no sound). */
+  change(legId: string, mode: SupervisionMode): void {
+    const seat = this.#seats.get(legId)
+    if (!seat || !this.#room) throw new AppError('not_found', { message: 'There is no such leg in this call.', param: 'leg_id' })
+    this.#options.admit(mode, this.#modes(seat))
+    if (mode !== 'listen' && !seat.speaks) throw new AppError('invalid_state', { message: 'This connection only hears: come again with an offer that sends sound (sendrecv).' })
+    this.#room.setRole(legId, { supervisor: mode })
+    seat.mode = mode
+    if (mode !== 'whisper') this.#endWhisper(seat)
+    this.#tellTakeOver()
   }
 
   /** False: there is no such leg, or no longer. */
   leave(legId: string): boolean {
-    const leg = [...this.#legs.keys()].find(({ id }) => id === legId)
-    leg?.close('left')
-    return leg !== undefined
+    const seat = this.#seats.get(legId)
+    seat?.leg.close('left')
+    return seat !== undefined
   }
 
-  /** Idempotent. */
+  /** The call is over. What is being whispered is dropped. Idempotent. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    void this.#room?.then((room) => room.close('the call is over'), () => {})
+    for (const seat of this.#seats.values()) {
+      seat.whisper?.close()
+      seat.whisper = null
+    }
+    void this.#opening?.then((room) => room.close('the call is over'), () => {})
+  }
+
+  #modes(except: Seat | null): SupervisionMode[] {
+    return [...this.#seats.values()].flatMap((seat) => (seat === except ? [] : [seat.mode]))
   }
 
   async #open(): Promise<Room> {
@@ -80,20 +117,51 @@ export class Supervision {
     const join = { kind: 'direct', sampleRateHz: this.#options.sampleRateHz } as const
     this.#caller = await room.join('caller', join)
     this.#agent = await room.join('agent', join)
+    this.#room = room
     return room
   }
 
-  #bargeIn(leg: WebRtcLeg): void {
-    const { sampleRateHz, onVoice, onTakeOver } = this.#options
-    const resampler: Resampler | null = leg.sampleRateHz === sampleRateHz ? null : createResampler({ fromHz: leg.sampleRateHz, toHz: sampleRateHz })
-    leg.onConnected(() => onTakeOver(true))
-    leg.onFrame((pcm) => onVoice(resampler ? resampler.process(pcm) : pcm))
-    leg.onClosed(() => resampler?.close())
+  #seat(seat: Seat): void {
+    const { leg } = seat
+    this.#seats.set(leg.id, seat)
+    leg.onFrame((pcm) => this.#spoke(seat, pcm))
+    leg.onConnected(() => {
+      seat.connected = true
+      this.#tellTakeOver()
+    })
+    leg.onClosed(() => this.#left(seat))
   }
 
-  #left(leg: WebRtcLeg): void {
-    this.#legs.delete(leg)
+  #spoke(seat: Seat, pcm: Pcm): void {
+    if (this.#closed || seat.mode === 'listen') return
+    const { leg } = seat
+    if (seat.mode === 'whisper') {
+      seat.whisper ??= this.#options.whisper(leg.sampleRateHz)
+      return seat.whisper.frame(pcm)
+    }
+    const { sampleRateHz, onVoice } = this.#options
+    if (leg.sampleRateHz === sampleRateHz) return onVoice(pcm)
+    seat.toCall ??= createResampler({ fromHz: leg.sampleRateHz, toHz: sampleRateHz })
+    onVoice(seat.toCall.process(pcm))
+  }
+
+  #endWhisper(seat: Seat): void {
+    seat.whisper?.end()
+    seat.whisper = null
+  }
+
+  #left(seat: Seat): void {
+    this.#seats.delete(seat.leg.id)
+    this.#endWhisper(seat)
+    seat.toCall?.close()
     this.#options.onLeft()
-    if (!this.#closed && ![...this.#legs.values()].includes('barge')) this.#options.onTakeOver(false)
+    if (!this.#closed) this.#tellTakeOver()
+  }
+
+  #tellTakeOver(): void {
+    const on = [...this.#seats.values()].some(({ mode, connected }) => mode === 'barge' && connected)
+    if (on === this.#takenOver) return
+    this.#takenOver = on
+    this.#options.onTakeOver(on)
   }
 }
