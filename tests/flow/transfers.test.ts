@@ -1,0 +1,189 @@
+import { ledger } from '@trunkline/db'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { wordsOf } from '../../channels/testing/speech.ts'
+import { callersOf, GREETING, HANDOVER, LINES, type Callers } from './callers.ts'
+import type { Business, Json } from './business.ts'
+import { hears, openPhoneTown, type PhoneTown } from './phone-town.ts'
+
+// Calls that are put through, when the command gets lost, the caller is gone before, or the news comes late.
+
+let town: PhoneTown
+let business: Business
+let callers: Callers
+
+beforeAll(async () => {
+  town = await openPhoneTown({ CALL_LEASE_MS: '3000' })
+  business = await town.business()
+  callers = callersOf(town, business, '+4795')
+})
+afterEach(() => town.sandbox.faults.clear())
+afterAll(() => town?.close())
+
+const LONG = { timeout: 60_000 }
+/** What the sandbox calls the request that puts a call through, and the one that connects two legs. */
+const COMMANDS: Record<string, { transfer: string; bridge: string }> = {
+  Twilio: { transfer: 'twilio.calls.update', bridge: 'twilio.calls.update' },
+  Telnyx: { transfer: 'telnyx.actions.transfer', bridge: 'telnyx.actions.bridge' },
+  TeXML: { transfer: 'telnyx.texml.update', bridge: 'telnyx.texml.update' },
+}
+const dials = (phone: { moments(): readonly { kind: string }[] }) => phone.moments().filter(({ kind }) => kind === 'dialed').length
+const transfer = (id: string, to: string) => business.call('POST', `/v1/calls/${id}/transfer`, { to })
+/** Words of a person who has picked up. */
+const KARI = { says: [{ text: 'Workshop, this is Kari.' }] }
+/** The agent has the call again, and answers. */
+async function goesOn(phone: Awaited<ReturnType<Callers['talking']>>['phone']): Promise<void> {
+  phone.say('When do you open?')
+  await hears(phone, /repair/)
+}
+
+describe.each(LINES)('a caller of %s who hangs up while the other phone rings', LONG, (_name, wish) => {
+  it('has hung up: the call was not transferred', async () => {
+    const { call, phone } = await callers.talking(await town.telephone(business, { ...wish, settings: { greeting: GREETING } }))
+    await transfer(call.id, callers.person({ does: 'no_answer' }))
+    await callers.untilRow(call.id, "transfer = 'ringing' AND lease_owner IS NULL")
+    phone.hangUp()
+    expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
+    expect((await callers.outcomes(call.id)).slice(0, 2)).toEqual(['asked', 'ringing'])
+    expect(await callers.outcomes(call.id)).not.toContain('answered')
+  })
+
+  it('has hung up, too, when nothing more is told of the other phone', async () => {
+    const telephone = await town.telephone(business, { ...wish, settings: { greeting: GREETING } })
+    const { call, phone } = await callers.talking(telephone)
+    await transfer(call.id, callers.person({ does: 'no_answer' }))
+    await callers.untilRow(call.id, "transfer = 'ringing' AND lease_owner IS NULL")
+    for (const contains of ['DialCallStatus', 'originator_cancel']) town.sandbox.faults.add({ target: '*.webhook', match: { contains, ...(wish === LINES[2][1] ? { nth: 2 } : {}) }, action: { drop: true } })
+    const hungUpAt = Date.now()
+    phone.hangUp()
+    const ended = await callers.over(call.id)
+    expect(ended).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
+    expect(new Date(ended.ended_at).getTime(), 'the time it parted, not the time that was found out').toBeLessThan(hungUpAt + 2_000)
+  })
+})
+
+describe.each(LINES.slice(0, 2))('a caller of %s who has talked with the other one', LONG, (name, wish) => {
+  it('was transferred, though the news of the answer comes after that of the end', async () => {
+    const { call, phone } = await callers.talking(await town.telephone(business, { ...wish, settings: { greeting: GREETING } }))
+    const colleague = callers.person(KARI)
+    town.sandbox.faults.add(name === 'Twilio'
+      ? { target: 'twilio.webhook', match: { contains: `CallStatus=in-progress&Called=${encodeURIComponent(colleague)}` }, action: { delayMs: 6_000 } }
+      : { target: 'telnyx.webhook', match: { contains: '"call.bridged"' }, times: 2, action: { delayMs: 6_000 } })
+    await transfer(call.id, colleague)
+    await hears(phone, /this is kari/i)
+    phone.hangUp()
+    expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'transferred' })
+  })
+})
+
+describe.each(LINES)('a transfer by %s whose answer is lost', LONG, (name, wish) => {
+  it('and that was carried out rings once; who can tell lets them talk, who cannot takes the caller back', async () => {
+    const { call, phone } = await callers.talking(await town.telephone(business, { ...wish, settings: { greeting: GREETING } }))
+    const colleague = callers.person({ ...KARI, after_ms: 3_000 })
+    town.sandbox.faults.add({ target: COMMANDS[name]!.transfer, times: 1, action: { acceptThenReset: true } })
+    const { status, body } = await transfer(call.id, colleague)
+    if (name === 'TeXML') {
+      expect([status, body.error.code]).toEqual([504, 'upstream_timeout'])
+      await hears(phone, /nobody is there/)
+      await goesOn(phone)
+    } else {
+      expect(status).toBe(200)
+      await hears(phone, /this is kari/i)
+      await callers.untilRow(call.id, "transfer = 'answered'")
+    }
+    expect(dials(phone)).toBe(1)
+    phone.hangUp()
+    expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: name === 'TeXML' ? 'caller_hung_up' : 'transferred' })
+    expect(town.sandbox.carriers[call.carrier as 'twilio' | 'telnyx'].calls().filter((one) => one.state() !== 'ended' && one.id !== phone.id && one.moments().length === 0)).toEqual([])
+  })
+
+  // TeXML's agent does what Twilio's does.
+  it.each([['asked by the API', false], ['asked by the agent', true]].slice(0, name === 'TeXML' ? 1 : 2) as [string, boolean][])('and that was never carried out (%s) comes back to the agent, who says so, and may be tried again', async (_by, byAgent) => {
+    const colleague = callers.person(KARI)
+    const telephone = await town.telephone(business, { ...wish, settings: { greeting: GREETING, ...(byAgent ? { transfer_to: colleague } : {}) }, prompt: HANDOVER })
+    const { call, phone } = await callers.talking(telephone)
+    town.sandbox.faults.add({ target: COMMANDS[name]!.transfer, times: name === 'Telnyx' ? 3 : 1, action: { status: 504 } })
+    if (byAgent) phone.say('I want to speak to a human.')
+    else expect((await transfer(call.id, colleague)).body.error).toMatchObject({ code: 'upstream_failed' })
+    // Twilio can be asked, and knows of no leg: the sound of a call that somebody else wanted to put through was never away.
+    if (byAgent || name !== 'Twilio') await hears(phone, /nobody is there/)
+    await callers.untilRow(call.id, 'wish IS NULL AND lease_owner IS NOT NULL')
+    await goesOn(phone)
+    expect(dials(phone)).toBe(0)
+    expect(await callers.outcomes(call.id)).toEqual(['asked', 'failed'])
+    expect((await transfer(call.id, colleague)).status).toBe(200)
+    await hears(phone, /this is kari/i)
+    await callers.untilRow(call.id, "transfer = 'answered'")
+    phone.hangUp()
+    expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'transferred' })
+  })
+
+  it('and whose process is gone is given up, and the agent takes the caller again', async () => {
+    const { call, phone } = await callers.talking(await town.telephone(business, { ...wish, settings: { greeting: GREETING } }))
+    // As a process leaves it that dies between its wish and its command.
+    await town.rows("UPDATE calls SET wish = 'transfer', transfer = 'asked', transfer_at = now() - interval '1 minute' WHERE id = $1 RETURNING 1", [call.id])
+    await hears(phone, /nobody is there/)
+    await goesOn(phone)
+    phone.hangUp()
+    expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
+    expect(await callers.outcomes(call.id)).toEqual(['failed'])
+  })
+})
+
+describe('a transfer that hangs', LONG, () => {
+  it('is waited for eight seconds, and then the caller hears about it', async () => {
+    const telephone = await town.telephone(business, { settings: { greeting: GREETING, transfer_to: callers.person() }, prompt: HANDOVER })
+    const { call, phone } = await callers.talking(telephone)
+    town.sandbox.faults.add({ target: 'twilio.calls.update', times: 1, action: { hang: true } })
+    phone.say('I want to speak to a human.')
+    await hears(phone, /as soon as possible/)
+    await hears(phone, /nobody is there/)
+    await goesOn(phone)
+    phone.hangUp()
+    expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
+  })
+})
+
+describe.each(LINES)('a warm transfer by %s whose last command fails', LONG, (name, wish) => {
+  async function briefed() {
+    const colleague = callers.person()
+    const telephone = await town.telephone(business, { ...wish, settings: { greeting: GREETING, transfer_to: colleague, transfer_mode: 'warm' }, prompt: HANDOVER })
+    const { call, phone } = await callers.talking(telephone)
+    phone.say('I want to speak to a human.')
+    const other = await town.called(telephone.carrier, colleague)
+    await hears(other, /press one/)
+    return { call, phone, other, telephone }
+  }
+  const both = (telephone: { id: string }) => town.until<{ end_reason: string }>('SELECT end_reason FROM calls WHERE number_id = $1 AND ended_at IS NOT NULL ORDER BY id', [telephone.id], (rows) => rows.length === 2)
+
+  const FAULTS: [string, Json][] = [['for the colleague', { times: 1 }], ['for the caller', { times: 1, match: { nth: 2 } }]]
+  it.each(name === 'Telnyx' ? [['for good', { times: 3 }] as [string, Json]] : name === 'TeXML' ? FAULTS.slice(1) : FAULTS)('%s: the caller is the agent’s again, and the colleague is let go', async (_leg, when) => {
+    const { call, phone, other, telephone } = await briefed()
+    town.sandbox.faults.add({ target: COMMANDS[name]!.bridge, ...when, action: { status: 504 } })
+    other.press('1')
+    await hears(phone, /nobody is there/)
+    await other.waitFor('ended')
+    await callers.untilRow(call.id, 'wish IS NULL AND lease_owner IS NOT NULL')
+    await goesOn(phone)
+    phone.hangUp()
+    const [first] = await both(telephone)
+    expect(first).toEqual({ end_reason: 'caller_hung_up' })
+    expect(await callers.outcomes(call.id)).toEqual(['asked', 'calling', 'failed'])
+  })
+
+  it.runIf(name === 'Telnyx')('and was carried out: both are connected, by one command', async () => {
+    const { phone, other, telephone } = await briefed()
+    town.sandbox.faults.add({ target: COMMANDS[name]!.bridge, times: 1, action: { acceptThenReset: true } })
+    other.press('1')
+    await phone.waitFor('bridged')
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND transfer = 'answered' AND lease_owner IS NULL", [telephone.id], (rows) => rows.length === 2)
+    phone.hangUp()
+    other.hangUp()
+    expect(await both(telephone)).toEqual([{ end_reason: 'transferred' }, { end_reason: 'transferred' }])
+    expect(wordsOf(phone.agentPcm())).not.toMatch(/nobody is there/)
+  })
+})
+
+it('calls that were put through cost the right money, whatever became of them', async () => {
+  expect((await town.db.system('ledger', (tx) => ledger.verifyLedger(tx))).differences).toEqual([])
+  expect(await town.rows<Json>("SELECT 1 FROM calls c JOIN holds h ON h.id = ANY (c.hold_ids) WHERE c.ended_at IS NOT NULL AND h.state = 'held'", [])).toEqual([])
+})
