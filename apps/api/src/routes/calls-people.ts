@@ -1,12 +1,10 @@
-import { AppError, type Id as IdOf } from '@trunkline/core'
+import { AppError, briefingOf } from '@trunkline/core'
 import { calls } from '@trunkline/db'
-import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { audit } from '../audit.ts'
 import type { ApiApp, ApiDeps } from '../deps.ts'
 import { IdParams } from '../wire.ts'
+import { liveCallOf, withSound } from './calls-live.ts'
 import type { FindCall } from './calls-transcript.ts'
-import { registerCallSupervision, withSound } from './calls-supervision.ts'
 import { CallView, callView } from './calls-view.ts'
 
 const Note = z.strictObject({ text: z.string().trim().min(1).max(2_000) }).meta({ examples: [{ text: 'Offer her the loan bike.' }] })
@@ -16,26 +14,14 @@ const access = { scope: 'calls:write' } as const
 const PAUSED_WITHIN_MS = 3_000
 const LOOK_MS = 100
 
-type Params = { params: { id: IdOf } }
-/** Finds a call that runs, and writes into the audit what is done in it. Throws AppError `not_found`, `invalid_state`. */
-export type LiveCall = (request: FastifyRequest & Params, action: string, changes?: Record<string, unknown>) => Promise<calls.Call>
-
-const liveCallOf = ({ db }: ApiDeps, find: FindCall): LiveCall => (request, action, changes) =>
-  db.tenant(request.auth.tenantId, async (tx) => {
-    const call = await find(tx, request, request.params.id)
-    if (call.status !== 'in_progress') throw new AppError('invalid_state', { message: 'This call is not running.' })
-    await audit(tx, request, { action, target: { kind: 'call', id: call.id }, ...(changes ? { changes } : {}) })
-    return call
-  })
-
-/** People of the business in a call that runs: they hear it, take it over, tell the agent something, and pause its recording. */
+/** People of the business in a call that runs: they tell the agent something, and pause the recording. */
 export function registerCallPeople(app: ApiApp, deps: ApiDeps, find: FindCall): void {
   const liveCall = liveCallOf(deps, find)
-  registerCallSupervision(app, deps, liveCall)
 
   const note = 'Read by the agent before its next answer, and by nobody else; `GET …/events?kind=note` has it. Who listens may say it as well: `supervise` with the mode `whisper`.'
   app.post('/v1/calls/:id/note', { config: { access, idempotent: false }, schema: { tags, summary: 'Tell the agent something', description: note, params: IdParams, body: Note, response: { 202: CallView } } }, async (request, reply) => {
     const call = withSound(await liveCall(request, 'call.noted'))
+    if (briefingOf(call.options)) throw new AppError('invalid_state', { message: 'In this call a colleague is told about a caller: no agent of yours reads notes here. Whisper to the colleague instead.' })
     deps.ports.bell.ring(`call:${call.id}`, JSON.stringify({ note: request.body.text }))
     return reply.code(202).send(callView(deps)(call))
   })

@@ -1,9 +1,9 @@
 import { AppError, isErrorCode, newId, parseCallAnswer, SupervisionMode, type CallAnswer, type Id } from '@trunkline/core'
-import type { calls } from '@trunkline/db'
 import { z } from 'zod'
 import type { ApiApp, ApiDeps } from '../deps.ts'
 import { IdParams } from '../wire.ts'
-import type { LiveCall } from './calls-people.ts'
+import { liveCallOf, withSound } from './calls-live.ts'
+import type { FindCall } from './calls-transcript.ts'
 import { CallView, callView } from './calls-view.ts'
 
 const Mode = SupervisionMode.meta({
@@ -26,7 +26,9 @@ const access = { scope: 'calls:write' } as const
 const ANSWER_MS = 10_000
 
 /** People of the business in a call that runs: they hear it, whisper to whoever leads it, and take it over. */
-export function registerCallSupervision(app: ApiApp, deps: ApiDeps, liveCall: LiveCall): void {
+export function registerCallSupervision(app: ApiApp, deps: ApiDeps, find: FindCall): void {
+  const liveCall = liveCallOf(deps, find)
+
   const supervise = 'WebRTC: an offer in, the answer out. The room of the call has both sides in it; what is whispered is neither heard by the caller nor recorded. Everybody who listens is written into the audit. 409 for a call that was put through: its carrier connects both sides, and no sound of it comes here any more. 503 where the installation has no media worker.'
   app.post('/v1/calls/:id/supervise', { config: { access, idempotent: false }, schema: { tags, summary: 'Hear a call, whisper, or take it over', description: supervise, params: IdParams, body: Supervise, response: { 201: Supervised } } }, async (request, reply) => {
     const { sdp: offer, mode } = request.body
@@ -50,13 +52,6 @@ export function registerCallSupervision(app: ApiApp, deps: ApiDeps, liveCall: Li
     deps.ports.bell.ring(`call:${call.id}`, JSON.stringify({ leave: request.params.leg_id }))
     return reply.code(202).send(callView(deps)(call))
   })
-}
-
-/** Throws AppError `invalid_state` for a call that goes on without us. */
-export function withSound(call: calls.Call): calls.Call {
-  if (call.isHeld || call.wish === null || call.wish === 'hang_up') return call
-  if (call.wish === 'transfer') throw new AppError('invalid_state', { message: 'This call was put through: the carrier connects both sides itself, and no sound of it comes here any more. Nobody can hear it from here, nor be heard in it.' })
-  throw new AppError('invalid_state', { message: 'The sound of this call is away for a moment, and comes back. Try again.', retryAfterMs: 2_000 })
 }
 
 /** The process that has the call does it; its answer comes over a bell of its own. */

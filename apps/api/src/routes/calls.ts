@@ -8,6 +8,7 @@ import { registerCallCommands } from './calls-commands.ts'
 import { registerCallEvents } from './calls-events.ts'
 import { registerCallPeople } from './calls-people.ts'
 import { registerCallRecording } from './calls-recording.ts'
+import { registerCallSupervision } from './calls-supervision.ts'
 import { registerCallTranscript } from './calls-transcript.ts'
 import { CallView, callView } from './calls-view.ts'
 import { inProject, projectFilter } from './caller.ts'
@@ -42,6 +43,7 @@ export function registerCalls(app: ApiApp, deps: ApiDeps): void {
   registerCallEvents(app, deps, findCall)
   registerCallRecording(app, deps, findCall)
   registerCallCommands(app, deps, findCall)
+  registerCallSupervision(app, deps, findCall)
   registerCallPeople(app, deps, findCall)
 }
 
