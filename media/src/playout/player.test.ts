@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { PlayoutClock } from './clock.ts'
 import { CallPlayer } from './player.ts'
+import type { HeardWord } from './heard.ts'
 import type { CallPlayerOptions } from './player.ts'
 import { ManualClock, ModelCarrier } from './testing.ts'
 import type { CarrierFaults } from './testing.ts'
@@ -22,6 +23,8 @@ function setup(faults: Partial<CarrierFaults> = {}, options: Partial<CallPlayerO
   const wheel = new PlayoutClock({ clock })
   const truth: Truth = new Map()
   const played: string[] = []
+  /** When each millisecond of an utterance was first played. */
+  const playedAt = new Map<string, number>()
   const settled: string[] = []
   const soundsMs: number[] = []
   const carrier = new ModelCarrier(
@@ -33,6 +36,7 @@ function setup(faults: Partial<CarrierFaults> = {}, options: Partial<CallPlayerO
       const { id, ms } = originOf(sample)
       truth.set(id, Math.max(truth.get(id) ?? 0, ms + 1))
       played.push(`${id}.${ms}`)
+      if (!playedAt.has(`${id}.${ms}`)) playedAt.set(`${id}.${ms}`, clock.nowMs())
       soundsMs.push(clock.nowMs())
     },
   )
@@ -49,7 +53,7 @@ function setup(faults: Partial<CarrierFaults> = {}, options: Partial<CallPlayerO
     onFault: (error) => expect.unreachable(String(error)),
     ...options,
   })
-  return { clock, wheel, player, truth, played, settled, lastSoundMs: () => soundsMs.at(-1) ?? 0 }
+  return { clock, wheel, player, truth, played, playedAt, settled, lastSoundMs: () => soundsMs.at(-1) ?? 0 }
 }
 
 const say = (player: CallPlayer, n: number, frames: number): void => {
@@ -278,6 +282,70 @@ describe('playout truth, against a carrier that delays, loses and reorders marks
         expect(call.settled.length).toBe(script.filter(({ act }) => act === 'say').length)
       }),
       { numRuns: 30 },
+    )
+  })
+})
+
+describe('times of words, as they are told when an utterance is settled', () => {
+  const WORD_MS = 100
+  type Told = { id: string; words: HeardWord[]; time: { startMs: number; endMs: number } | null; text: string }
+
+  /** Runs the acts; each utterance is of words of 100 ms. */
+  function run(faults: Partial<CarrierFaults>, script: Act[]): Told[] & { playedAt: Map<string, number> } {
+    const told: Told[] = []
+    const { clock, player, playedAt } = setup(faults, {
+      onSettled: (id, outcome) => {
+        const belief = outcome === 'cut' ? 'likely' : 'proven'
+        told.push({ id, words: player.heardWords(id, belief), time: player.timeOf(id), text: player.heardText(id, belief) })
+      },
+    })
+    let said = 0
+    for (const { act, n } of script) {
+      if (act === 'say') {
+        const words = Array.from({ length: Math.ceil((n * 20) / WORD_MS) }, (_, at) => ({ charStart: at * 5, charEnd: at * 5 + 4, startMs: at * WORD_MS, endMs: Math.min(n * 20, (at + 1) * WORD_MS) }))
+        player.text(`u${said}`, words.map((_, at) => `w${String(at).padStart(3, '0')}`).join(' '))
+        player.spans(`u${said}`, words, false)
+        say(player, said++, n)
+      } else if (act === 'duck') player.duck(0)
+      else if (act !== 'wait') player[act]()
+      clock.pass(n * 20)
+    }
+    player.resume()
+    clock.pass(20_000)
+    return Object.assign(told, { playedAt })
+  }
+
+  it('are in order, without overlap, within what was played, and of nothing that was not heard', () => {
+    fc.assert(
+      fc.property(faultsArbitrary, acts, (faults, script) => {
+        for (const { words, time, text } of run(faults, script)) {
+          let passed = { charEnd: 0, endMs: time?.startMs ?? 0 }
+          for (const word of words) {
+            expect(word.charStart).toBeGreaterThanOrEqual(passed.charEnd)
+            expect(word.startMs).toBeGreaterThanOrEqual(passed.endMs)
+            expect(word.endMs).toBeGreaterThanOrEqual(word.startMs)
+            passed = word
+          }
+          expect(passed.endMs).toBeLessThanOrEqual(time?.endMs ?? 0)
+          expect(passed.charEnd).toBeLessThanOrEqual(text.length)
+          expect(words.length).toBe(text.split(' ').filter((word) => word.length === 4).length)
+        }
+      }),
+    )
+  })
+
+  it('are when the caller heard them, to within the way to the carrier and a frame', () => {
+    fc.assert(
+      fc.property(fc.nat(60), acts, (thereMs, script) => {
+        const told = run({ thereMs: [thereMs] }, script)
+        for (const { id, words } of told) {
+          for (const { charStart, startMs } of words) {
+            const heardAt = told.playedAt.get(`${id}.${(charStart / 5) * WORD_MS}`)
+            expect(heardAt, `${id} ${charStart}`).toBeDefined()
+            expect(Math.abs(heardAt! - startMs)).toBeLessThanOrEqual(thereMs + 25)
+          }
+        }
+      }),
     )
   })
 })
