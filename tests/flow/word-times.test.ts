@@ -16,6 +16,8 @@ beforeAll(async () => {
 afterAll(() => town?.close())
 
 const GREETING = 'Hello, this is harbour bikes.'
+/** What the ear and the voices of the sandbox round. */
+const NEAR_MS = 25
 type Spoken = { text: string; startMs: number; endMs: number }
 
 /** A call that was recorded, from its greeting to the end of its transcript. */
@@ -87,8 +89,8 @@ describe.concurrent('word times of a call', { timeout: 60_000 }, () => {
     expect(ours.map((item) => item.words.map((word: Json) => word.text).join(' '))).toEqual(ours.map((item) => item.text.replaceAll(/[.,!?]/g, '')))
     expect(new Set(ours.flatMap((item) => item.words.map((word: Json) => word.estimated)))).toEqual(new Set([estimated]))
     // What is estimated is honest about it, and still near.
-    lieIn(agent, ours.flatMap((item) => item.words), estimated ? 700 : 60)
-    lieIn(customer, of(said, 'customer').flatMap((item) => item.words), 60)
+    lieIn(agent, ours.flatMap((item) => item.words), estimated ? 700 : NEAR_MS)
+    lieIn(customer, of(said, 'customer').flatMap((item) => item.words), NEAR_MS)
   })
 
   it('end where the caller cut the agent off: words that were not heard to their end have none', async () => {
@@ -106,12 +108,12 @@ describe.concurrent('word times of a call', { timeout: 60_000 }, () => {
     expect(cut.words.length).toBeLessThan(greeting.split(' ').length)
     // From the moment the caller spoke the voice was softer, and a word that was being said was said again in part: the ear does not know those.
     const [asked] = of(said, 'customer')
-    lieIn(agent, cut.words.filter((word: Json) => word.end_ms < asked!.start_ms), 60)
+    lieIn(agent, cut.words.filter((word: Json) => word.end_ms < asked!.start_ms), NEAR_MS)
     // The recording has no sound of it after its end.
     const [event] = await town.rows<{ at_ms: number }>("SELECT at_ms FROM call_events WHERE call_id = $1 AND kind = 'interrupted' ORDER BY id LIMIT 1", [call.id])
     expect(Math.abs(event!.at_ms - cut.end_ms)).toBeLessThanOrEqual(40)
     const next = said.find((item) => item.by === 'agent' && item.start_ms > cut.start_ms)
-    for (const word of agent) expect(word.startMs < cut.end_ms || word.startMs >= (next?.start_ms ?? 0) - 60, word.text).toBe(true)
+    for (const word of agent) expect(word.startMs < cut.end_ms || word.startMs >= (next?.start_ms ?? 0) - NEAR_MS, word.text).toBe(true)
   })
 
   it('stay on the clock of the call when it was on hold', async () => {
@@ -129,7 +131,7 @@ describe.concurrent('word times of a call', { timeout: 60_000 }, () => {
       await hears(phone, /nine/)
       await kept(town, telephone, 6)
     }, { tools: [{ type: 'builtin', name: 'handover_to_human' }] })
-    lieIn(customer, of(said, 'customer').flatMap((item) => item.words), 60)
+    lieIn(customer, of(said, 'customer').flatMap((item) => item.words), NEAR_MS)
     const starts = said.map((item) => item.start_ms)
     expect(starts).toEqual(starts.toSorted((one, two) => one - two))
   })
