@@ -23,10 +23,10 @@ export type BuiltinTool = z.infer<typeof BuiltinTool>
 export const Tool = z.discriminatedUnion('type', [HttpTool, BuiltinTool])
 export type Tool = z.infer<typeof Tool>
 
-/** Weekly opening hours in a time zone; `[]` for a day means closed. Times are `HH:MM`. */
+/** Weekly opening hours in a time zone; a day that is left out, or `[]`, means closed. Times are `HH:MM`. */
 export const OpeningHours = z.object({
   timeZone: z.string().min(1).max(64),
-  days: z.record(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']), z.array(z.tuple([z.string().regex(/^\d\d:\d\d$/), z.string().regex(/^\d\d:\d\d$/)])).max(4)),
+  days: z.partialRecord(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']), z.array(z.tuple([z.string().regex(/^\d\d:\d\d$/), z.string().regex(/^\d\d:\d\d$/)])).max(4)),
 })
 export type OpeningHours = z.infer<typeof OpeningHours>
 

@@ -5,6 +5,7 @@ import type { Sandbox } from '@trunkline/app-sandbox'
 import { connectDb, createKeyring, openJson } from '@trunkline/db'
 import { z } from 'zod'
 import { createApi, type Api } from './api-client.ts'
+import { SHOP_PROMPT } from './demo/shop.ts'
 
 const DemoTenant = z.object({ email: z.string(), password: z.string(), apiKey: z.string(), tenantId: z.string(), whatsappNumber: z.string(), /** Null: a tenant of before there were telephones. */ telephone: z.string().nullable().default(null) })
 export type DemoTenant = z.infer<typeof DemoTenant>
@@ -13,7 +14,9 @@ export type DemoTenant = z.infer<typeof DemoTenant>
 export async function demoTenant(apiUrl: string, dataDir: string): Promise<DemoTenant> {
   const file = join(dataDir, 'demo-tenant.json')
   if (existsSync(file)) return DemoTenant.parse(JSON.parse(readFileSync(file, 'utf8')))
-  const tenant = await signUp(createApi(apiUrl), 'Harbour Bikes')
+  const api = createApi(apiUrl)
+  const tenant = await signUp(api, 'Harbour Bikes')
+  await teachReceptionist(api.as(tenant.apiKey))
   writeFileSync(file, `${JSON.stringify(tenant, null, 2)}\n`, { mode: 0o600 })
   return tenant
 }
@@ -28,6 +31,15 @@ export async function signUp(api: Api, tenantName: string): Promise<DemoTenant> 
   const numbers = Numbers.parse(await api.as(made.api_key.key).get('/v1/phone-numbers'))
   const addressOf = (type: string) => numbers.data.find((number) => number.type === type)!.address
   return { email, password, apiKey: made.api_key.key, tenantId: made.tenant.id, whatsappNumber: addressOf('whatsapp'), telephone: addressOf('voice') }
+}
+
+const Prompts = z.object({ data: z.array(z.object({ id: z.string() })) })
+
+/** The receptionist that every new tenant has learns what this shop offers. Answers with its prompt's id. */
+export async function teachReceptionist(api: Api): Promise<string> {
+  const prompt = Prompts.parse(await api.get('/v1/prompts')).data[0]!
+  await api.post(`/v1/prompts/${prompt.id}/versions`, { content: SHOP_PROMPT, note: 'What Harbour Bikes offers' })
+  return prompt.id
 }
 
 type MetaCredentials = { access_token: string; app_secret: string; verify_token: string }

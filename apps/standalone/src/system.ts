@@ -72,7 +72,7 @@ async function startParts(options: SystemOptions, parts: Part[], stop: () => Pro
   const health = await startHealthServer(worker, { host: '127.0.0.1', port: options.ports.worker })
   parts.push({ name: 'worker health', stop: () => health.close() })
 
-  progress('starting the voice')
+  progress('starting the voice process')
   const voice = await composeVoice(readVoiceEnv(environment), options.log('voice'))
   parts.push({ name: 'voice', stop: () => voice.close() })
   const voiceUrl = await voice.listen()

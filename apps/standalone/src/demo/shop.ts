@@ -19,7 +19,18 @@ export const SHOP_PROMPT = {
     { type: 'builtin', name: 'capture_lead_field' },
     { type: 'builtin', name: 'handover_to_human' },
   ],
-  rules: { greeting: 'Hello and welcome to Harbour Bikes!', business_name: 'Harbour Bikes' },
+  // What answers when no model does.
+  rules: {
+    greeting: 'Hello and welcome to Harbour Bikes!',
+    business_name: 'Harbour Bikes',
+    opening_hours: { time_zone: 'Europe/Berlin', days: { tue: [['09:00', '18:00']], wed: [['09:00', '18:00']], thu: [['09:00', '18:00']], fri: [['09:00', '18:00']], sat: [['09:00', '18:00']] } },
+    answers: [
+      { keywords: ['e-bike', 'e-bikes', 'ebike', 'ebikes', 'bosch', 'shimano', 'yamaha'], text: 'Yes, we repair e-bikes of Bosch, Shimano and Yamaha; a diagnosis costs 29 euros.' },
+      { keywords: ['repair', 'repairs', 'fix', 'broken', 'inspection', 'service'], text: 'An inspection costs 49 euros and takes one day.' },
+      { keywords: ['rent', 'rental', 'rentals', 'hire'], text: 'City bikes are 18 euros a day, cargo bikes 39.' },
+      { keywords: ['where', 'address', 'find you'], text: 'You find us at Pier 4, next to the fish market.' },
+    ],
+  },
 } as const
 
 /** How the shop's telephone answers. The sandbox's voices spell in tones; a little quicker than usual they still are understood. */

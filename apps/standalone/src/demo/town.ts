@@ -3,13 +3,12 @@ import type { JournalEntry, Sandbox } from '@trunkline/app-sandbox'
 import { z } from 'zod'
 import type { Api } from '../api-client.ts'
 import { createApi } from '../api-client.ts'
-import { signUp, type DemoTenant } from '../seed.ts'
+import { signUp, teachReceptionist, type DemoTenant } from '../seed.ts'
 import type { System } from '../system.ts'
-import { SHOP_ORIGIN, SHOP_PROMPT, TELEPHONE_SETTINGS } from './shop.ts'
+import { SHOP_ORIGIN, TELEPHONE_SETTINGS } from './shop.ts'
 
 const Numbers = z.object({ data: z.array(z.object({ id: z.string(), type: z.string(), address: z.string() })) })
 const Named = z.object({ id: z.string() })
-const Prompts = z.object({ data: z.array(z.object({ id: z.string(), current_version: z.number() })) })
 
 /** Everything the story needs: a signed-up business with a WhatsApp number, an Instagram account, a web chat and a telephone. */
 export type Town = {
@@ -35,9 +34,7 @@ export async function buildTown(system: System): Promise<Town> {
   if (token) await visitor.post('/v1/auth/verify-email', { token })
 
   const api = visitor.as(tenant.apiKey)
-  const prompt = Prompts.parse(await api.get('/v1/prompts')).data[0]!
-  await api.post(`/v1/prompts/${prompt.id}/versions`, { content: SHOP_PROMPT, note: 'What Harbour Bikes offers' })
-  const instagram = await connectInstagram(api, sandbox, apiUrl, prompt.id)
+  const instagram = await connectInstagram(api, sandbox, apiUrl, await teachReceptionist(api))
   const numbers = Numbers.parse(await api.get('/v1/phone-numbers')).data
   const [whatsapp, webchat, telephone] = ['whatsapp', 'webchat', 'voice'].map((type) => numbers.find((number) => number.type === type)!)
   await api.patch(`/v1/phone-numbers/${telephone!.id}`, { settings: TELEPHONE_SETTINGS })
