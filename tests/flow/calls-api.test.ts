@@ -114,7 +114,7 @@ describe.each(CARRIERS)('a call that is placed over %s', LONG, (carrier) => {
     phone.hangUp()
     expect(await over(call.id)).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
     const { data } = await business.ok('GET', `/v1/calls/${call.id}/events?kind=transfer`)
-    expect(data.map((event: Json) => event.data.outcome)).toEqual(['asked', behaviour.does === 'busy' ? 'busy' : 'no_answer'])
+    expect(data.map((event: Json) => event.data.outcome)).toEqual(['asked', 'ringing', behaviour.does === 'busy' ? 'busy' : 'no_answer'])
   })
 
   it('stays with the agent when the carrier refuses to put it through, whoever asked for that', async () => {

@@ -120,7 +120,7 @@ describe.concurrent('a call that comes in', { timeout: 60_000 }, () => {
     await hears(phone, /harbour bikes/)
     await kept(town, telephone, 1)
     phone.say('I want to speak to a human.')
-    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND lease_owner IS NULL AND epoch > 0", [telephone.id], (rows) => rows.length === 1)
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND transfer = 'answered' AND lease_owner IS NULL", [telephone.id], (rows) => rows.length === 1)
     // A call that its carrier does not know any more, and that no event names.
     await town.rows("UPDATE calls SET carrier_call_id = 'CA' || repeat('0', 32), lease_until = now() WHERE number_id = $1 RETURNING 1", [telephone.id])
     expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'completed', end_reason: 'transferred' })
@@ -148,7 +148,7 @@ describe.concurrent('a call that comes in', { timeout: 60_000 }, () => {
     await hears(phone, /harbour bikes/)
     await kept(town, telephone, 1)
     phone.say('I want to speak to a human.')
-    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND wish = 'transfer' AND lease_owner IS NULL AND epoch > 0", [telephone.id], (rows) => rows.length === 1)
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND transfer = 'answered' AND lease_owner IS NULL", [telephone.id], (rows) => rows.length === 1)
     phone.hangUp()
     expect(await callOf(town, telephone, ended)).toMatchObject({ status: 'completed', end_reason: 'transferred' })
     expect(await balanced()).toEqual([])
