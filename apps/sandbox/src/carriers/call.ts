@@ -35,8 +35,8 @@ export type CallFacts = {
   wheel: Wheel
 }
 
-/** `unbridged`: the other person is gone, or somebody else took its place. `silent`: the person has said all that it had to say. `heard` lends what it hears, frame by frame. */
-type CallEvents = { answered: []; ended: []; moment: [Moment]; heard: [Buffer, number]; unbridged: []; silent: [] }
+/** `unbridged`: the other person is gone, or somebody else took its place. `silent`: the person has said all that it had to say. `heard` lends what it hears, frame by frame; `media` what a media socket brought, at this time of `performance.now()`. */
+type CallEvents = { answered: []; ended: []; moment: [Moment]; heard: [Buffer, number]; media: [number, Buffer]; unbridged: []; silent: [] }
 
 const MOMENTS_MAX = 20_000
 

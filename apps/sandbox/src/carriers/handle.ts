@@ -28,6 +28,8 @@ export type CallHandle = {
   waitFor(kind: string, options?: { timeoutMs?: number; from?: number }): Promise<Moment>
   /** What the person hears: 20 ms at a time, in the call's format, lent. Returns what stops it. */
   onHear(listener: (frame: Buffer, index: number) => void): () => void
+  /** Each message of sound as it comes from our server, at this time of `performance.now()`; lent. Returns what stops it. */
+  onMedia(listener: (atMs: number, bytes: Buffer) => void): () => void
   format: LineFormat
   /** Stereo WAV: caller left, agent right, from the answer on. */
   wav(): Buffer
@@ -85,6 +87,10 @@ export function handleOf(live: LiveCall): CallHandle {
     onHear: (listener) => {
       call.on('heard', listener)
       return () => void call.off('heard', listener)
+    },
+    onMedia: (listener) => {
+      call.on('media', listener)
+      return () => void call.off('media', listener)
     },
     wav: () => stereoWav(call.caller, call.agent),
     callerPcm: () => call.caller.pcm(),

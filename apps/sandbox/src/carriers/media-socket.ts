@@ -168,6 +168,7 @@ export class MediaSocket implements Listener {
   #queue(bytes: Buffer): void {
     this.stats.bytesReceived += bytes.length
     if (this.stats.bytesReceived === bytes.length) this.#facts.call.note('media.first')
+    this.#facts.call.emit('media', performance.now(), bytes)
     this.#playout.push(bytes)
     this.stats.waitingMsMax = Math.max(this.stats.waitingMsMax, this.#playout.waitingBytes / this.#bytesPerMs)
   }
