@@ -17,7 +17,7 @@ export function printReport(facts: DayFacts): void {
   for (const lead of facts.leads) {
     console.log('')
     for (const [name, value] of Object.entries(lead.fields)) wrap(value, WIDTH - 22).forEach((line, index) => console.log(`  ${pc.dim((index === 0 ? name : '').padEnd(20))}${line}`))
-    console.log(`  ${pc.dim('evidence'.padEnd(20))}${lead.evidence} messages, found by ${lead.extractedBy}`)
+    console.log(`  ${pc.dim('evidence'.padEnd(20))}${lead.evidence} ${lead.evidence === 1 ? 'message' : 'messages'}, found by ${lead.extractedBy}`)
   }
   heading('Ledger')
   console.log('')

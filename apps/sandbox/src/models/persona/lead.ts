@@ -27,18 +27,21 @@ const MEDIUM = /\b(?:soon|this month|next (?:week|month)|in (?:a few|two|three) 
 const MEETING = /\b(?:demo|appointment|meeting|call|visit|viewing|consultation|schedule|book|slot|reserv\w+)\b/i
 const WISH = /\b(?:i(?:'d| would) (?:like|love) to|i want to|i need to|we(?:'d| would) like to|we (?:want|need) to|can i|could i|may i|i(?:'d| would) like|i want|i need|we need|we want|(?:i'?m|i am|we are|we're) (?:looking|searching) for|looking for|(?:i'?m|i am|we are|we're) interested in|interested in)\s+([^.?!\n]{3,200})/i
 
+const QUESTION = /[^.!?\n]{8,200}\?/
+const SALUTATION = /^\s*(?:hi|hello|hey|good (?:morning|afternoon|evening))\b[\s,!.]*/i
+
 /** What a conversation tells about a lead, by pattern. */
 export function findLead(turns: readonly Turn[], instructions: string): FoundLead {
   const lines = linesOf(turns)
   const said = lines.filter(({ role }) => role === 'user')
   const text = said.map((line) => line.text).join('\n')
   const details = learn(lines)
-  const intent = intentOf(said)
+  const { intent, line: asked } = intentOf(said)
   const urgency: FoundLead['urgency'] = LOW.test(text) ? 'low' : HIGH.test(text) ? 'high' : MEDIUM.test(text) ? 'medium' : null
   const demoTime = MEETING.test(text) ? (findTime(text, nowOf(`${instructions}\n${turns[0]?.text ?? ''}`)) ?? null) : null
   const { name = null, email = null, phone = null, company = null, budget = null } = details
   const lead = { name, email, phone, company, budget, intent, urgency, demoTime, fit: fitOf(details, intent), engagement: engagementOf(said) }
-  return { ...lead, notification: notificationOf(lead), summary: summaryOf(lead), evidence: evidenceOf(lines) }
+  return { ...lead, notification: notificationOf(lead), summary: summaryOf(lead), evidence: evidenceOf(lines, asked) }
 }
 
 /** A clock that the prompt gives ("Current time: ...") keeps "tomorrow" true for old archives. */
@@ -48,13 +51,17 @@ function nowOf(text: string): Date {
   return Number.isNaN(date.getTime()) ? new Date() : date
 }
 
-function intentOf(said: readonly Line[]): string | null {
-  for (const { text } of said) {
-    const wish = WISH.exec(text)?.[1]
-    if (wish) return sentence(wish)
+/** A wish before a question; the line says where it was found. */
+function intentOf(said: readonly Line[]): { intent: string | null; line: Line | null } {
+  for (const line of said) {
+    const wish = WISH.exec(line.text)?.[1]
+    if (wish) return { intent: sentence(wish), line }
   }
-  const question = said.map(({ text }) => /[^.!?\n]{8,200}\?/.exec(text)?.[0]).find(Boolean)
-  return question ? sentence(question.replace(/^\s*(?:hi|hello|hey|good (?:morning|afternoon|evening))\b[\s,!.]*/i, '')) : null
+  for (const line of said) {
+    const question = QUESTION.exec(line.text)?.[0]
+    if (question) return { intent: sentence(question.replace(SALUTATION, '')), line }
+  }
+  return { intent: null, line: null }
 }
 
 const sentence = (text: string): string => text.trim().replace(/^./u, (first) => first.toUpperCase()).slice(0, 300)
@@ -88,7 +95,7 @@ const lowerFirst = (text: string): string => (/^[A-Z][a-z]/.test(text) ? text.ch
 
 const carries = (text: string, asked: DetailKey | null): boolean => Object.keys(detailsOf(text, asked)).length > 0 || WISH.test(text) || findTime(text, new Date()) !== undefined
 
-/** Ids of the lines that carry a detail, a wish or a time. */
-function evidenceOf(lines: readonly Line[]): string[] {
-  return lines.flatMap(({ id, role, text }, index) => (id !== undefined && role === 'user' && carries(text, askedBefore(lines, index)) ? [id] : []))
+/** Ids of the lines that carry the intent, a detail, a wish or a time. */
+function evidenceOf(lines: readonly Line[], asked: Line | null): string[] {
+  return lines.flatMap((line, index) => (line.id !== undefined && line.role === 'user' && (line === asked || carries(line.text, askedBefore(lines, index))) ? [line.id] : []))
 }
