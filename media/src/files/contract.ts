@@ -1,10 +1,11 @@
+import type { MessagePort } from 'node:worker_threads'
 import type { Pcm } from '../frame.ts'
 
 /** The rate that recognisers work at: what is decoded for them has it. */
 export const DECODED_RATE_HZ = 16_000
 
 /** What people upload, and we can hear. MP4 and Matroska are boxes: what lies in them has to be one of the codecs. */
-export const READABLE = { containers: ['wav', 'mp3', 'ogg', 'webm', 'flac', 'mp4'], codecs: ['PCM', 'G.711', 'MP3', 'Opus', 'FLAC'] } as const
+export const READABLE = { containers: ['wav', 'mp3', 'ogg', 'webm', 'flac', 'mp4', 'aac'], codecs: ['PCM', 'G.711', 'MP3', 'Opus', 'FLAC', 'AAC'] } as const
 
 /** One channel, 16 kHz. */
 export type DecodedFile = { pcm: Pcm; durationMs: number; container: string; codec: string }
@@ -24,4 +25,6 @@ export class SoundFileError extends Error {
 
 /** To and from the thread that decodes. */
 export type DecodeAsk = { bytes: Uint8Array<ArrayBuffer>; maxMs: number }
-export type DecodeReply = { type: 'decoded'; file: DecodedFile } | { type: 'failed'; fault: FileFault; message: string }
+/** `helper`: the thread wants a process at the other end of this port; it ends with the thread. */
+export type DecodeReply = { type: 'helper'; port: MessagePort } | DecodeEnd
+export type DecodeEnd = { type: 'decoded'; file: DecodedFile } | { type: 'failed'; fault: FileFault; message: string }

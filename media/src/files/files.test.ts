@@ -1,6 +1,7 @@
 import { createEncoder as createOpusEncoder, Application } from 'libopus-wasm'
-import { BufferTarget, EncodedAudioPacketSource, EncodedPacket, Output, WebMOutputFormat } from 'mediabunny'
-import { afterAll, describe, expect, it } from 'vitest'
+import { readdirSync, readFileSync } from 'node:fs'
+import { AudioSample, AudioSampleSource, BufferTarget, EncodedAudioPacketSource, EncodedPacket, Mp4OutputFormat, Output, WebMOutputFormat } from 'mediabunny'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import type { Pcm } from '../frame.ts'
 import { wavBytes } from '../tts/container.ts'
 import { DECODED_RATE_HZ, openFileWriter, SoundReader, type WritableFormat } from './index.ts'
@@ -27,8 +28,8 @@ async function written(format: WritableFormat, pcm: Pcm): Promise<Uint8Array> {
   const writer = await openFileWriter(format, RATE_HZ)
   const parts: Uint8Array[] = []
   // Uneven pieces: nothing may depend on where they are cut.
-  for (let at = 0, step = 1_000; at < pcm.length; at += step, step = (step * 7) % 4_999) parts.push(writer.write(pcm.subarray(at, at + step)))
-  parts.push(writer.end())
+  for (let at = 0, step = 1_000; at < pcm.length; at += step, step = (step * 7) % 4_999) parts.push(await writer.write(pcm.subarray(at, at + step)))
+  parts.push(await writer.end())
   writer.close()
   return Buffer.concat(parts)
 }
@@ -66,6 +67,25 @@ async function webm(pcm: Pcm): Promise<Uint8Array> {
   return new Uint8Array(target.buffer!)
 }
 
+/** Two channels, as phones record it. The writer has registered the encoder. */
+async function m4a(pcm: Pcm): Promise<Uint8Array> {
+  await written('aac', tone(440, 50, RATE_HZ))
+  const target = new BufferTarget()
+  const output = new Output({ format: new Mp4OutputFormat(), target })
+  const source = new AudioSampleSource({ codec: 'aac', bitrate: 128_000 })
+  output.addAudioTrack(source)
+  await output.start()
+  const stereo = Int16Array.from({ length: pcm.length * 2 }, (_, at) => pcm[at >> 1]!)
+  const sample = new AudioSample({ data: stereo, format: 's16', numberOfChannels: 2, sampleRate: RATE_HZ, timestamp: 0 })
+  await source.add(sample)
+  sample.close()
+  await output.finalize()
+  return new Uint8Array(target.buffer!)
+}
+
+/** Processes of ours, whichever thread began them. */
+const children = (): number => readdirSync('/proc/self/task').flatMap((task) => readFileSync(`/proc/self/task/${task}/children`, 'utf8').split(' ').filter((pid) => pid.trim() !== '')).length
+
 /** A quarter of a second of 440 Hz at 8 kHz, made with `sox -n -r 8000 -c 1 -b 16 tone.flac synth 0.25 sine 440`. */
 const FLAC = Buffer.from(
   'ZkxhQwAAACIQABAAAAOlAAOlAfQA8AAAB9B1TK7ta/a2Fx8io8yWrinEhAAARCAAAAByZWZlcmVuY2UgbGliRkxBQyAxLjQuMiAyMDIyMTAyMgEAAAAYAAAAQ29tbWVudD1Qcm9jZXNzZWQgYnkgU29Y//h0CAAHz51CA0ceC7U8PgAIoAAAAAAAAAAAGwAABKAAwABOAPABKAXANwEgFoPgQhsPRwfmj9ch2tlqvy163SeqO0nvmemt180cEUNEE0FUNEckcksEEsEUEE0VEE0NEMEMMEsEEMkEFUE0kkUUcEEsk8Mkc0Uk0UkkUUUMcMEcEUENEU0gkSWsybLRERIFlpz7KQkEiJV/0yWCJEFy0c9IsRERK0968SIhIlJo/miiEiFos0/pJCKBSKp36oRIgtF+0fJEiIiyZNp9IhIiIrvfSSQhJBGWjvykIiJJTW5qkEUIikjTmrESQhCYS587JISQULW6MmkhIgqEa37ExQkREVe0ZNJISEkWto7WKIJKC9PfWRISChd8/GxIiIoJr3bSUChCkXztllCJCSiOTeqJCREiTT0dkoREFFqc/WSEkIlX7mTFBEhRS947LQoiFEtPjLkKIKJJTt1xESEUVfvTiQUQkl8afSISIiSTRkNSUISFErno0oUJCSVwmR60UJBIlX/akREIkiadvSSFCIi17ucSIiKJdva8RREJRUafrJIhIUlzo0yQoSFFDfvqhISEiat+yywLESLL2Qy5CQkCYVpzTqCSESUpz7LJCSERfW5lIiEhJK0c7FkKIJDF//WRIUEVJz+4hRChImjR3RJCKELSO2mTERILFF/NrRQkJIV/86REJESJo5zLJCQhIWWnQy5EgkRQvnziyQkRFFutrSIiELFa/9JESChJOdOpIQohZduOWRISEku+fShCiCkJyf+qERIhatpmtIkJBJWn98RCRERXbQyZJEIiJLW0NSiJCJFlOemokJChRf+vhIiEhJE1udkUJCIlX7uxQhQol3nNFoSIiK7/9JIhEi1eaesUIkQtabnWJQSCUI7n4qhEJESSaNbLRCIhREZbnSiJBFCy7fVEiEiQu401lIgiFQv7dRESCiFO2naKCIkUXQyF8sRIkKV8c1koIiRSp3zFhYRFFpDjTJihISJL40ashQSIkTt20oSEQlJTtplERISSmQjX8khIiExNPviyCQigvX7pIiQiJZN39QoRIkvR7XFEJEKl8d0SKCKCa5/5MJQSEWlhknghjghgkkkgmmiigghgjglghikkgoikkiiijgjinigiigokkkkgkjihjghjiigkkkimgolqnknijgggiimgun0v4569+Sokf3/2u0c1VqRaRF54LwgDcFQEIGwCUB4AVgCgAcgAqAAVgAAEQIbf',
@@ -73,7 +93,7 @@ const FLAC = Buffer.from(
 )
 
 describe('files of sound', () => {
-  it.each(['wav', 'mp3', 'opus'] as const)('a file of %s that we wrote is read again: the same sound, the same length', async (format) => {
+  it.each(['wav', 'mp3', 'opus', 'aac'] as const)('a file of %s that we wrote is read again: the same sound, the same length', async (format) => {
     const file = await decode(await written(format, tone(440, 1_500, RATE_HZ)))
     // Encoders add up to two frames of theirs.
     expect(file.durationMs).toBeGreaterThanOrEqual(1_490)
@@ -90,6 +110,34 @@ describe('files of sound', () => {
     const file = await decode(await webm(tone(600, 1_000, RATE_HZ)))
     expect(file).toMatchObject({ container: 'webm', codec: 'opus' })
     expect(share(file.pcm, 600, DECODED_RATE_HZ)).toBeGreaterThan(0.9)
+  })
+
+  it('M4A: AAC in MP4, as phones record it', async () => {
+    const file = await decode(await m4a(tone(600, 1_000, RATE_HZ)))
+    expect(file).toMatchObject({ container: 'mp4', codec: 'aac' })
+    expect(Math.abs(file.durationMs - 1_000)).toBeLessThan(150)
+    expect(share(file.pcm, 600, DECODED_RATE_HZ)).toBeGreaterThan(0.9)
+  })
+
+  it('AAC that is damaged is refused or read, and the next is read', async () => {
+    const whole = await written('aac', tone(440, 1_000, RATE_HZ))
+    const damaged = Uint8Array.from(whole, (byte, at) => (at > 400 && at % 7 === 0 ? byte ^ 0x5a : byte))
+    await decode(damaged).catch((error: unknown) => expect(error).toMatchObject({ name: 'SoundFileError' }))
+    await expect(decode(whole.subarray(0, 5))).rejects.toMatchObject({ name: 'SoundFileError' })
+    expect((await decode(whole)).codec).toBe('aac')
+  })
+
+  it('AAC that is too long is refused; what was called off leaves no process behind', async () => {
+    const second = Buffer.from(await written('aac', tone(440, 1_000, RATE_HZ)))
+    const long = Buffer.concat(Array.from({ length: 3_000 }, () => second))
+    await expect(decode(long, 2_000)).rejects.toMatchObject({ fault: 'too_long' })
+    const stop = new AbortController()
+    await vi.waitFor(() => expect(children()).toBe(0), { timeout: 10_000 })
+    const doing = decode(long, 10_000_000, stop.signal)
+    await vi.waitFor(() => expect(children()).toBe(1), { timeout: 10_000, interval: 5 })
+    stop.abort(new Error('off'))
+    await expect(doing).rejects.toThrow('off')
+    await vi.waitFor(() => expect(children()).toBe(0), { timeout: 10_000 })
   })
 
   it('FLAC', async () => {

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
-import { SoundFileError, type DecodeAsk, type DecodedFile, type DecodeReply } from './contract.ts'
+import { startHelper } from './aac/helper.ts'
+import { SoundFileError, type DecodeAsk, type DecodedFile, type DecodeEnd, type DecodeReply } from './contract.ts'
 
 export { DECODED_RATE_HZ, READABLE, SoundFileError, type DecodedFile, type FileFault } from './contract.ts'
 export { openFileWriter, WRITABLE, type FileWriter, type WritableFormat } from './writer.ts'
@@ -73,12 +74,13 @@ export class SoundReader {
   async #ask(ask: DecodeAsk, signal: AbortSignal): Promise<DecodedFile> {
     if (this.#closed) throw new SoundFileError('unreadable', 'nothing is read any more')
     const worker = this.#idle.pop() ?? this.#start()
-    const { promise, resolve, reject } = Promise.withResolvers<DecodeReply>()
+    const { promise, resolve, reject } = Promise.withResolvers<DecodeEnd>()
     const late = AbortSignal.timeout(this.#deadlineMs)
     const stop = AbortSignal.any([signal, late])
     const onStop = () => reject(late.aborted ? new SoundFileError('unreadable', 'it took too long to read') : signal.reason)
     const onExit = () => reject(new SoundFileError('unreadable', 'it could not be read'))
-    worker.on('message', resolve).on('exit', onExit)
+    const onReply = (reply: DecodeReply) => reply.type !== 'helper' && resolve(reply)
+    worker.on('message', onReply).on('exit', onExit)
     stop.addEventListener('abort', onStop, { once: true })
     try {
       worker.ref()
@@ -92,7 +94,7 @@ export class SoundReader {
       throw error
     } finally {
       stop.removeEventListener('abort', onStop)
-      worker.off('message', resolve).off('exit', onExit)
+      worker.off('message', onReply).off('exit', onExit)
     }
   }
 
@@ -103,9 +105,14 @@ export class SoundReader {
 
   #start(): Worker {
     const worker = new Worker(new URL('./worker.ts', import.meta.url), { resourceLimits: MEMORY })
+    let endHelper = () => {}
     this.#all.add(worker)
     worker.on('error', () => undefined)
+    worker.on('message', (reply: DecodeReply) => {
+      if (reply.type === 'helper') endHelper = startHelper(reply.port)
+    })
     worker.on('exit', () => {
+      endHelper()
       this.#all.delete(worker)
       const at = this.#idle.indexOf(worker)
       if (at >= 0) this.#idle.splice(at, 1)

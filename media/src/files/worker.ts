@@ -1,11 +1,17 @@
-import { parentPort } from 'node:worker_threads'
+import { MessageChannel, parentPort, type MessagePort } from 'node:worker_threads'
 import { SoundFileError, type DecodeAsk, type DecodedFile, type DecodeReply } from './contract.ts'
 import { decodeFile } from './decode.ts'
 
 const port = parentPort!
 
 /** One file at a time: who asks waits for the answer before the next. */
-port.on('message', ({ bytes, maxMs }: DecodeAsk) => void decodeFile(bytes, maxMs).then(answer, refuse))
+port.on('message', ({ bytes, maxMs }: DecodeAsk) => void decodeFile(bytes, maxMs, openHelper).then(answer, refuse))
+
+function openHelper(): MessagePort {
+  const { port1, port2 } = new MessageChannel()
+  port.postMessage({ type: 'helper', port: port2 } satisfies DecodeReply, [port2])
+  return port1
+}
 
 function answer(file: DecodedFile): void {
   // Its own memory: a part of a larger buffer cannot be given away.

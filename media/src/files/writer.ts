@@ -1,27 +1,29 @@
 import { createMp3Encoder } from 'wasm-media-encoders'
 import { createEncoder } from '../codec/index.ts'
 import type { Pcm, SampleRateHz } from '../frame.ts'
+import { openAac } from './aac/writer.ts'
 import { openOggOpus } from '../recording/ogg-opus.ts'
 import { wavHeader } from '../tts/container.ts'
 
 /** What we can write while it is being spoken. `pcm`: 16 bits, little endian, no header. */
-export const WRITABLE = { mp3: 'audio/mpeg', opus: 'audio/ogg', wav: 'audio/wav', pcm: 'audio/pcm' } as const
+export const WRITABLE = { mp3: 'audio/mpeg', opus: 'audio/ogg', aac: 'audio/aac', wav: 'audio/wav', pcm: 'audio/pcm' } as const
 export type WritableFormat = keyof typeof WRITABLE
 
-/** A file of one channel, made piece by piece: `write` as often as there is sound, then `end` once. `close` frees; idempotent. */
-export type FileWriter = { contentType: string; write(pcm: Pcm): Uint8Array; end(): Uint8Array; close(): void }
+/** A file of one channel, made piece by piece: `write` as often as there is sound, one after the other, then `end` once. `close` frees; idempotent. */
+export type FileWriter = { contentType: string; write(pcm: Pcm): Uint8Array | Promise<Uint8Array>; end(): Uint8Array | Promise<Uint8Array>; close(): void }
 
 /** Transparent for one voice. */
 const OPUS_BPS = 48_000
 const MP3_KBPS = 64
 const NOTHING = new Uint8Array(0)
 
-/** `sampleRateHz`: of the sound that will be written, and of the file. */
+/** `sampleRateHz`: of the sound that will be written, and of the file. Rejects with AppError `unavailable` where too many of a kind are being made. */
 export async function openFileWriter(format: WritableFormat, sampleRateHz: SampleRateHz): Promise<FileWriter> {
   const contentType = WRITABLE[format]
   switch (format) {
     case 'mp3': return { contentType, ...(await mp3(sampleRateHz)) }
     case 'opus': return { contentType, ...(await opus(sampleRateHz)) }
+    case 'aac': return { contentType, ...(await openAac(sampleRateHz)) }
     case 'wav': return { contentType, ...headed(wavHeader(sampleRateHz, null), sampleRateHz) }
     case 'pcm': return { contentType, ...headed(NOTHING, sampleRateHz) }
   }

@@ -18,7 +18,7 @@ export function speechError(failure: SpeechFailure, cause?: unknown): AppError {
 }
 
 const FILE_CODES = { unreadable: 'invalid_request', unsupported: 'unsupported_media_type', no_audio: 'invalid_request', too_long: 'payload_too_large' } as const satisfies Record<SoundFileError['fault'], ErrorCode>
-const ACCEPTED = 'Send wav (PCM, G.711), mp3, ogg or webm with Opus, flac, or an mp4 that holds one of these.'
+const ACCEPTED = 'Send wav (PCM, G.711), mp3, m4a or aac, ogg or webm with Opus, flac, or an mp4 that holds one of these.'
 
 /** What is thrown on the way to an answer, as an AppError where it is one of speech. */
 export function asAppError(error: unknown): unknown {

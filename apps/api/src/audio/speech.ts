@@ -33,7 +33,7 @@ const Body = z
     input: z.string().max(CHARACTERS_MAX, `at most ${CHARACTERS_MAX} characters`).refine((text) => text.trim() !== '', 'has to be text'),
     voice: z.union([voice, z.strictObject({ id: voice })]).meta({ description: 'Of `GET /v1/tts/voices`, as `engine:id` where two engines share an id; or one of the names of OpenAI, which every engine takes for one of its own of the language' }),
     instructions: z.string().max(4_096).optional().meta({ description: "How it is to be said; for engines that take it (OpenAI's)" }),
-    response_format: Format.default('mp3').meta({ description: 'mp3, opus (in Ogg), wav or pcm (24 kHz, 16 bits, little endian, one channel)' }),
+    response_format: Format.default('mp3').meta({ description: 'mp3, opus (in Ogg), aac (in ADTS), wav or pcm (24 kHz, 16 bits, little endian, one channel)' }),
     speed: z.number().min(0.5, '0.5 to 2.0: not every voice here speaks slower or faster').max(2, '0.5 to 2.0: not every voice here speaks slower or faster').default(1),
     stream_format: z.enum(['audio', 'sse']).default('audio'),
     language: language.optional().meta({ description: 'Ours: of the text, for voices that speak many, and to choose one' }),
@@ -60,11 +60,15 @@ export function registerSpeech(app: ApiApp, deps: AudioDeps): void {
 
 async function speak(deps: AudioDeps, request: FastifyRequest, reply: FastifyReply, body: Body): Promise<FastifyReply> {
   const { response_format: format } = body
-  if (format === 'aac' || format === 'flac') throw new AppError('invalid_request', { message: `${format} is not made here. Possible: ${Object.keys(WRITABLE).join(', ')}.`, param: 'body.response_format' })
+  if (format === 'flac') throw new AppError('invalid_request', { message: `${format} is not made here. Possible: ${Object.keys(WRITABLE).join(', ')}.`, param: 'body.response_format' })
   const house = await deps.speech.forTenant(request.auth.tenantId)
   const choice = await chooseVoice(house, body.model, typeof body.voice === 'string' ? body.voice : body.voice.id)
   const signal = goneSignal(request, reply, DEADLINE_MS)
-  const ticket = await holdForSpeech(deps, request, { kind: 'tts', engines: choice.engines, audioMs: 0, characters: body.input.length })
+  const writer = await openFileWriter(format, RATE_HZ)
+  const ticket = await holdForSpeech(deps, request, { kind: 'tts', engines: choice.engines, audioMs: 0, characters: body.input.length }).catch((error: unknown) => {
+    writer.close()
+    throw error
+  })
   const engine = house.tts(choice.order, { onUsage: ticket.used, lastResort: 'fail', ...(choice.openaiModel ? { openaiModel: choice.openaiModel } : {}), ...(body.instructions ? { instructions: body.instructions } : {}) })
   const stream = engine.speak({ voice: choice.voice, speed: body.speed, language: body.language ?? null, sampleRateHz: RATE_HZ, signal })
   stream.write(body.input)
@@ -73,10 +77,10 @@ async function speak(deps: AudioDeps, request: FastifyRequest, reply: FastifyRep
   try {
     // Until there is sound a failure has a status of its own.
     const first = await firstSound(utterance)
-    const writer = await openFileWriter(format, RATE_HZ)
     if (body.stream_format === 'sse') return reply.type('text/event-stream; charset=utf-8').send(Readable.from(events(utterance, first, writer)))
     return reply.header('content-type', writer.contentType).send(Readable.from(file(utterance, first, writer)))
   } catch (error) {
+    writer.close()
     await finish(utterance)
     throw asAppError(error)
   }
@@ -110,12 +114,12 @@ async function* file(utterance: Utterance, first: Pcm, writer: FileWriter): Asyn
   try {
     for (let pcm: Pcm | null = first; pcm; pcm = await next(utterance)) {
       for (const slice of slices(pcm)) {
-        const bytes = writer.write(slice)
+        const bytes = await writer.write(slice)
         if (bytes.length > 0) yield bytes
         await otherWork()
       }
     }
-    const last = writer.end()
+    const last = await writer.end()
     if (last.length > 0) yield last
   } finally {
     writer.close()

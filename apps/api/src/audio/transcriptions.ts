@@ -38,7 +38,7 @@ const Answers = {
   description: 'JSON, or text with `response_format` text, srt and vtt, or events with `stream`',
   content: { 'application/json': { schema: Transcription }, 'text/plain': { schema: z.string().meta({ examples: ['When do you open?'] }) }, 'text/event-stream': { schema: z.string().meta({ examples: ['data: {"type":"transcript.text.delta","delta":"When do you open?"}\n\n'] }) } },
 }
-const Body = TranscriptionFields.extend({ file: z.string().meta({ format: 'binary', description: 'wav, mp3, ogg, webm, flac, or mp4 that holds one of their codecs; at most 25 MB and 25 minutes', examples: ['(bytes)'] }) })
+const Body = TranscriptionFields.extend({ file: z.string().meta({ format: 'binary', description: 'wav, mp3, m4a, aac, ogg, webm, flac, or mp4 that holds one of their codecs; at most 25 MB and 25 minutes', examples: ['(bytes)'] }) })
 
 const schema = {
   tags: ['audio'], summary: 'Write down what is said in a file', consumes: ['multipart/form-data'], operationId: 'create_transcription',
