@@ -23,8 +23,11 @@ export class SoundFileError extends Error {
   }
 }
 
+/** Planes of equal length, -1 to 1. Valid until the next is asked for. */
+export type Planes = { channels: readonly Float32Array[]; sampleRateHz: number }
+
 /** To and from the thread that decodes. */
 export type DecodeAsk = { bytes: Uint8Array<ArrayBuffer>; maxMs: number }
-/** `helper`: the thread wants a process at the other end of this port; it ends with the thread. */
-export type DecodeReply = { type: 'helper'; port: MessagePort } | DecodeEnd
+/** `faad`: the thread wants a process at the other end of this port; it ends with the thread. */
+export type DecodeReply = { type: 'faad'; port: MessagePort } | DecodeEnd
 export type DecodeEnd = { type: 'decoded'; file: DecodedFile } | { type: 'failed'; fault: FileFault; message: string }

@@ -1,10 +1,10 @@
 import { ADTS, BufferSource, FLAC, Input, MATROSKA, MP3, MP4, OGG, QTFF, WAVE, WEBM, type InputAudioTrack } from 'mediabunny'
 import type { Pcm } from '../frame.ts'
-import type { OpenHelper } from './aac/decoder.ts'
+import type { OpenFaad } from './aac/decoder.ts'
 import { createResampler, type Resampler } from '../resample/resampler.ts'
 import { joinPcm } from '../tts/one-shot.ts'
-import { DECODED_RATE_HZ, SoundFileError, type DecodedFile } from './contract.ts'
-import { soundOf, type Planes } from './decoders.ts'
+import { DECODED_RATE_HZ, SoundFileError, type DecodedFile, type Planes } from './contract.ts'
+import { soundOf } from './decoders.ts'
 
 /** All that is one file: lists of streams (HLS) would make us fetch what a stranger names. */
 const FORMATS = [WAVE, MP3, OGG, WEBM, MATROSKA, FLAC, MP4, QTFF, ADTS]
@@ -14,13 +14,13 @@ const RATE_MAX_HZ = 384_000
 
 /**
  * A file's sound as one channel of 16 kHz. Slow, and the bytes are a stranger's: runs on a thread of its own (`worker.ts`). `maxMs`: longer ones are
- * refused as soon as that is known. `openHelper`: the way to a process for what is not decoded in ours. Rejects with a SoundFileError.
+ * refused as soon as that is known. `openFaad`: the way to a process for what is not decoded in ours. Rejects with a SoundFileError.
  */
-export async function decodeFile(bytes: Uint8Array<ArrayBuffer>, maxMs: number, openHelper: OpenHelper): Promise<DecodedFile> {
+export async function decodeFile(bytes: Uint8Array<ArrayBuffer>, maxMs: number, openFaad: OpenFaad): Promise<DecodedFile> {
   const input = new Input({ source: new BufferSource(bytes), formats: FORMATS })
   try {
     const { container, track } = await opened(input)
-    const pcm = await monoOf(soundOf(track, openHelper), maxMs)
+    const pcm = await monoOf(soundOf(track, openFaad), maxMs)
     if (pcm.length === 0) throw new SoundFileError('no_audio', 'there is no sound in it')
     return { pcm, durationMs: (pcm.length / DECODED_RATE_HZ) * 1_000, container, codec: track.codec ?? 'unknown' }
   } catch (error) {

@@ -3,24 +3,21 @@ import { createDecoder } from 'libopus-wasm'
 import type { InputAudioTrack } from 'mediabunny'
 import { AudioSampleSink, EncodedPacketSink } from 'mediabunny'
 import { MPEGDecoder } from 'mpg123-decoder'
-import { aac, type OpenHelper } from './aac/decoder.ts'
-import { SoundFileError } from './contract.ts'
-
-/** Planes of equal length, -1 to 1. Valid until the next is asked for. */
-export type Planes = { channels: readonly Float32Array[]; sampleRateHz: number }
+import { aac, type OpenFaad } from './aac/decoder.ts'
+import { SoundFileError, type Planes } from './contract.ts'
 
 /** RFC 6716 §3.2.1: a packet holds at most 120 ms. */
 const OPUS_RATE_HZ = 48_000
 const OPUS_MAX_FRAME = 5_760
 
 /** The sound of a track, piece by piece. Throws SoundFileError `unsupported` where we have no decoder. */
-export function soundOf(track: InputAudioTrack, openHelper: OpenHelper): AsyncIterable<Planes> {
+export function soundOf(track: InputAudioTrack, openFaad: OpenFaad): AsyncIterable<Planes> {
   const codec = track.codec ?? 'unknown'
   if (/^(pcm-|ulaw$|alaw$)/.test(codec)) return plain(track)
   if (codec === 'opus') return opus(track)
   if (codec === 'mp3') return mp3(track)
   if (codec === 'flac') return flac(track)
-  if (codec === 'aac') return aac(track, openHelper)
+  if (codec === 'aac') return aac(track, openFaad)
   throw new SoundFileError('unsupported', `there is no decoder here for ${codec === 'unknown' ? 'its codec' : codec.toUpperCase()}`)
 }
 

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { startHelper } from './aac/helper.ts'
+import { startFaad } from './aac/faad.ts'
 import { SoundFileError, type DecodeAsk, type DecodedFile, type DecodeEnd, type DecodeReply } from './contract.ts'
 
 export { DECODED_RATE_HZ, READABLE, SoundFileError, type DecodedFile, type FileFault } from './contract.ts'
@@ -79,7 +79,7 @@ export class SoundReader {
     const stop = AbortSignal.any([signal, late])
     const onStop = () => reject(late.aborted ? new SoundFileError('unreadable', 'it took too long to read') : signal.reason)
     const onExit = () => reject(new SoundFileError('unreadable', 'it could not be read'))
-    const onReply = (reply: DecodeReply) => reply.type !== 'helper' && resolve(reply)
+    const onReply = (reply: DecodeReply) => reply.type !== 'faad' && resolve(reply)
     worker.on('message', onReply).on('exit', onExit)
     stop.addEventListener('abort', onStop, { once: true })
     try {
@@ -105,14 +105,14 @@ export class SoundReader {
 
   #start(): Worker {
     const worker = new Worker(new URL('./worker.ts', import.meta.url), { resourceLimits: MEMORY })
-    let endHelper = () => {}
+    let endFaad = () => {}
     this.#all.add(worker)
     worker.on('error', () => undefined)
     worker.on('message', (reply: DecodeReply) => {
-      if (reply.type === 'helper') endHelper = startHelper(reply.port)
+      if (reply.type === 'faad') endFaad = startFaad(reply.port)
     })
     worker.on('exit', () => {
-      endHelper()
+      endFaad()
       this.#all.delete(worker)
       const at = this.#idle.indexOf(worker)
       if (at >= 0) this.#idle.splice(at, 1)

@@ -5,11 +5,11 @@ import { decodeFile } from './decode.ts'
 const port = parentPort!
 
 /** One file at a time: who asks waits for the answer before the next. */
-port.on('message', ({ bytes, maxMs }: DecodeAsk) => void decodeFile(bytes, maxMs, openHelper).then(answer, refuse))
+port.on('message', ({ bytes, maxMs }: DecodeAsk) => void decodeFile(bytes, maxMs, openFaad).then(answer, refuse))
 
-function openHelper(): MessagePort {
+function openFaad(): MessagePort {
   const { port1, port2 } = new MessageChannel()
-  port.postMessage({ type: 'helper', port: port2 } satisfies DecodeReply, [port2])
+  port.postMessage({ type: 'faad', port: port2 } satisfies DecodeReply, [port2])
   return port1
 }
 

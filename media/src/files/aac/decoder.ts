@@ -1,20 +1,19 @@
 import { on } from 'node:events'
 import type { MessagePort } from 'node:worker_threads'
 import { EncodedPacketSink, type InputAudioTrack } from 'mediabunny'
-import { SoundFileError } from '../contract.ts'
-import type { Planes } from '../decoders.ts'
-import type { FromHelper, ToHelper } from './helper.ts'
+import { SoundFileError, type Planes } from '../contract.ts'
+import type { FromFaad, ToFaad } from './faad.ts'
 import { HEADER_BYTES, MISSING_EXIT, piece, pieces, readHeader } from './protocol.ts'
 
 /** A packet is a few hundred bytes: so much of them goes at once. */
 const FED_BYTES = 64 * 1024
 
-/** The way to a process that decodes (`startHelper`), from the thread that was asked for a file. */
-export type OpenHelper = () => MessagePort
+/** The way to a process that decodes (`startFaad`), from the thread that was asked for a file. */
+export type OpenFaad = () => MessagePort
 
 /** AAC in MP4 or ADTS, by FAAD2 in a process of its own (GPL-2.0, optional). Throws SoundFileError `unsupported` where the package is not installed. */
-export async function* aac(track: InputAudioTrack, openHelper: OpenHelper): AsyncGenerator<Planes> {
-  const port = openHelper()
+export async function* aac(track: InputAudioTrack, openFaad: OpenFaad): AsyncGenerator<Planes> {
+  const port = openFaad()
   try {
     const answers = answersOf(port)
     // It is a file of 25 MB at most: its packets wait in the pipe.
@@ -28,7 +27,7 @@ export async function* aac(track: InputAudioTrack, openHelper: OpenHelper): Asyn
   }
 }
 
-async function feed(track: InputAudioTrack, say: (said: ToHelper) => void): Promise<void> {
+async function feed(track: InputAudioTrack, say: (said: ToFaad) => void): Promise<void> {
   const { description } = (await track.getDecoderConfig()) ?? {}
   let waiting = [piece(description === undefined ? new Uint8Array(0) : ArrayBuffer.isView(description) ? new Uint8Array(description.buffer, description.byteOffset, description.byteLength) : new Uint8Array(description))]
   let bytes = 0
@@ -45,7 +44,7 @@ async function feed(track: InputAudioTrack, say: (said: ToHelper) => void): Prom
 }
 
 function answersOf(port: MessagePort) {
-  const told = on(port, 'message') as AsyncIterableIterator<[FromHelper]>
+  const told = on(port, 'message') as AsyncIterableIterator<[FromFaad]>
   let code: number | null = null
   return {
     async *sound(): AsyncGenerator<Uint8Array> {
@@ -55,7 +54,7 @@ function answersOf(port: MessagePort) {
           return
         }
         yield said
-        port.postMessage('more' satisfies ToHelper)
+        port.postMessage('more' satisfies ToFaad)
       }
     },
     exitCode: () => code,
