@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { Ear as WordEar, speak } from '@trunkline/app-sandbox'
+import { Ear as WordEar, speak, type CallHandle } from '@trunkline/app-sandbox'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
 import { Caller, findWorker } from '../../media/src/plane/webrtc/testing.ts'
@@ -33,6 +33,15 @@ async function talk(settings: Record<string, unknown> = {}, prompt: Record<strin
 
 type Mode = 'listen' | 'whisper' | 'barge'
 const says = (person: Caller, text: string) => person.play(speak(text, { sampleRateHz: person.rateHz }).pcm)
+/** Says it again when a network or a machine that stalls has swallowed a part, as people do. */
+async function saysUntilHeard(person: Caller, text: string, phone: CallHandle, fits: RegExp): Promise<void> {
+  const { durationMs } = speak(text, { sampleRateHz: 8_000 })
+  for (let times = 0; times < 4 && !fits.test(wordsOf(phone.agentPcm())); times++) {
+    says(person, text)
+    await vi.waitFor(() => expect(wordsOf(phone.agentPcm())).toMatch(fits), { timeout: durationMs + 3_000, interval: 100 }).catch(() => {})
+  }
+  expect(wordsOf(phone.agentPcm())).toMatch(fits)
+}
 const notesOf = async (callId: string): Promise<Json[]> => (await business.ok('GET', `/v1/calls/${callId}/events?kind=note`)).data
 
 async function supervisor(callId: string, mode: Mode) {
@@ -155,8 +164,11 @@ describe.skipIf(worker.path === null)('a whisper', { timeout: 60_000 }, () => {
     const refused = await business.call('POST', `/v1/calls/${id}/supervise`, { sdp: await (await listenerOf()).offer(), mode: 'whisper' })
     expect(refused).toMatchObject({ status: 409, body: { error: { code: 'invalid_state', details: { call_id: briefing!.id } } } })
     const { person, words } = await supervisor(briefing!.id, 'whisper')
-    says(person, 'She is a good customer.')
-    await hears(other, /good customer/)
+    await saysUntilHeard(person, 'She is a good customer.', other, /good customer/)
+    // Whoever goes to the caller meanwhile is heard instead of the music, not with it; the agent does not come back for that.
+    const manager = await supervisor(id, 'barge')
+    await saysUntilHeard(manager.person, 'One moment, we have not forgotten you.', phone, /not forgotten you/)
+    await business.ok('DELETE', `/v1/calls/${id}/supervise/${manager.legId}`)
     other.say('Who is she?')
     await eventually(() => expect(words.join(' ')).toMatch(/who is she.*press one/is))
     other.press('1')
@@ -165,7 +177,7 @@ describe.skipIf(worker.path === null)('a whisper', { timeout: 60_000 }, () => {
     for (const callId of [id, briefing!.id]) {
       expect(await business.call('POST', `/v1/calls/${callId}/supervise`, { sdp: await (await listenerOf()).offer(), mode: 'whisper' })).toMatchObject({ status: 409, body: { error: { code: 'invalid_state', message: expect.stringContaining('put through') } } })
     }
-    expect(wordsOf(phone.agentPcm())).not.toMatch(/customer/)
+    expect(wordsOf(phone.agentPcm())).not.toMatch(/customer|nobody is there/)
     phone.hangUp()
     other.hangUp()
   })

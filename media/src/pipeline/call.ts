@@ -99,6 +99,11 @@ export class CallPipeline {
     if (!this.#closed) this.#sayText('say', text)
   }
 
+  /** Somebody else speaks to the caller just now, beside us. */
+  company(): void {
+    this.#take({ type: 'company' })
+  }
+
   /** The caller waits: music instead of a conversation, and nothing that is said meanwhile is answered. Sound at the rate of the line; null: silence, or somebody else speaks. */
   hold(music: Pcm | null): void {
     if (this.#closed) return

@@ -64,6 +64,8 @@ export type TurnEvent = { nowMs: number } & (
   /** The agent's voice: the first frame left, the last was heard (or the voice was cut). */
   | { type: 'playout_started' }
   | { type: 'playout_ended' }
+  /** Somebody else speaks to the caller just now: nobody asks whether they are there. */
+  | { type: 'company' }
   /** Digits were collected: they are the caller's turn. */
   | { type: 'digits'; digits: string }
   | { type: 'timer' }

@@ -62,6 +62,7 @@ class Machine {
       case 'tool_ended': return this.#toolEnded()
       case 'playout_started': return this.#playoutStarted()
       case 'playout_ended': return this.#playoutEnded()
+      case 'company': return this.#inCompany()
       case 'digits': return this.#digits(event.digits)
       case 'timer': return this.#timer()
       case 'hung_up':
@@ -297,6 +298,11 @@ class Machine {
 
   #playoutEnded(): void {
     if (this.state.agent === 'speaking' && this.state.replyDone) this.#agentDone()
+  }
+
+  #inCompany(): void {
+    this.state.asked = 0
+    if ('silence' in this.state.waits) this.#waitForCaller()
   }
 
   #agentDone(): void {

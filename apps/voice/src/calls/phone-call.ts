@@ -105,6 +105,7 @@ export class PhoneCall {
     if (!this.#line) return
     this.#beside ??= new SecondVoice(this.#line.sampleRateHz)
     for (const sound of this.#beside.second(pcm, monotonicClock.nowMs())) this.#line.send(sound)
+    if (this.#beside.speaks) this.#pipeline?.company()
   }
 
   /** Music until `unhold`. */

@@ -26,6 +26,11 @@ export class SecondVoice {
     this.#out = new Int16Array(frameSamples(sampleRateHz))
   }
 
+  /** The second says something, or paused for a moment only. */
+  get speaks(): boolean {
+    return this.#quietFrames < PAUSE_FRAMES
+  }
+
   /** A frame of the first voice leaves: what leaves instead. Valid until the next call. */
   first(pcm: Pcm, nowMs: number): Pcm {
     this.#firstMs = nowMs

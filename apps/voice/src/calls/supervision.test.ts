@@ -20,7 +20,7 @@ function room(wish: Partial<SupervisionOptions> = {}) {
     }
   }
   const place = {
-    async join(role: LegRole, options: { kind: string } & Partial<WebRtcJoin>) {
+    async join(role: LegRole, options: { kind: string } & Partial<Pick<WebRtcJoin, 'onAnswer'>>) {
       options.onAnswer?.('v=0 answer')
       return options.kind === 'direct' ? { wire: { say: () => {}, onHear: () => {} } } : leg(`leg-${++joined}`)
     },
@@ -40,6 +40,7 @@ describe('people of the business in a call', () => {
   it('are heard by nobody, the agent or the caller, by what they do now', async () => {
     const { supervision, heard, roles, person } = room()
     await supervision.join(OFFER, 'listen')
+    person(1).connects()
     for (const mode of ['whisper', 'barge', 'listen'] as const) {
       person(1).says(FRAME)
       supervision.change('leg-1', mode)
@@ -61,6 +62,25 @@ describe('people of the business in a call', () => {
     expect(taken).toEqual([true])
     supervision.change('leg-2', 'whisper')
     expect(taken).toEqual([true, false])
+  })
+
+  it('are heard together by the caller, one frame at a time', async () => {
+    const sent: number[] = []
+    const { supervision, person } = room({ onVoice: (pcm) => sent.push(pcm[0]!) })
+    for (const n of [1, 2, 3]) {
+      await supervision.join(OFFER, 'barge')
+      person(n).connects()
+    }
+    const level = (value: number): Pcm => new Int16Array(160).fill(value)
+    for (let n = 0; n < 3; n++) {
+      person(1).says(level(1_000))
+      person(2).says(level(400))
+      person(3).says(level(500))
+    }
+    expect(sent).toEqual([1_000, 1_900, 1_900])
+    person(1).goes()
+    person(2).says(level(400))
+    expect(sent.at(-1)).toBe(900)
   })
 
   it('who only listened and leave change nothing for the caller, who may be on hold', async () => {

@@ -1,5 +1,6 @@
 import { AppError, type Id, type SupervisionMode } from '@trunkline/core'
-import { createResampler, type DirectLeg, type MediaPlane, type Pcm, type Resampler, type Room, type SampleRateHz, type WebRtcLeg } from '@trunkline/media'
+import { createResampler, monotonicClock, type DirectLeg, type MediaPlane, type Pcm, type Resampler, type Room, type SampleRateHz, type WebRtcLeg } from '@trunkline/media'
+import { SecondVoice } from './second-voice.ts'
 
 /** Whoever a supervisor whispers to. `end`: what was begun is heard out; `close`: dropped. Both are idempotent. */
 export type Whisper = {
@@ -25,7 +26,7 @@ export type SupervisionOptions = {
   onLeft: () => void
 }
 
-type Seat = { leg: WebRtcLeg; mode: SupervisionMode; /** Its offer sends sound. */ speaks: boolean; connected: boolean; toCall: Resampler | null; whisper: Whisper | null }
+type Seat = { leg: WebRtcLeg; mode: SupervisionMode; /** Its offer sends sound. */ speaks: boolean; connected: boolean; toCall: Resampler | null; /** For one who barges in while another has the floor. */ beside: SecondVoice | null; whisper: Whisper | null }
 
 const SUPERVISORS_MAX = 5
 /** An offer that only hears (RFC 8866 §6.7). */
@@ -73,7 +74,7 @@ export class Supervision {
     })
     const answer = Promise.withResolvers<string>()
     const leg = await room.join({ supervisor: mode }, { kind: 'webrtc', offerSdp, onAnswer: answer.resolve })
-    this.#seat({ leg, mode, speaks, connected: false, toCall: null, whisper: null })
+    this.#seat({ leg, mode, speaks, connected: false, toCall: null, beside: null, whisper: null })
     return { sdp: await answer.promise, leg: leg.id }
   }
 
@@ -139,10 +140,18 @@ export class Supervision {
       seat.whisper ??= this.#options.whisper(leg.sampleRateHz)
       return seat.whisper.frame(pcm)
     }
+    if (leg.sampleRateHz !== this.#options.sampleRateHz) seat.toCall ??= createResampler({ fromHz: leg.sampleRateHz, toHz: this.#options.sampleRateHz })
+    this.#bargeIn(seat, seat.toCall ? seat.toCall.process(pcm) : pcm)
+  }
+
+  /** The line takes one frame each 20 ms: it goes with the first who barged in, and the others are added to it. */
+  #bargeIn(seat: Seat, pcm: Pcm): void {
     const { sampleRateHz, onVoice } = this.#options
-    if (leg.sampleRateHz === sampleRateHz) return onVoice(pcm)
-    seat.toCall ??= createResampler({ fromHz: leg.sampleRateHz, toHz: sampleRateHz })
-    onVoice(seat.toCall.process(pcm))
+    const nowMs = monotonicClock.nowMs()
+    const [first, ...others] = [...this.#seats.values()].filter(({ mode, connected }) => mode === 'barge' && connected)
+    if (seat === first) return onVoice(others.reduce((sound, { beside }) => beside?.first(sound, nowMs) ?? sound, pcm))
+    seat.beside ??= new SecondVoice(sampleRateHz)
+    for (const sound of seat.beside.second(pcm, nowMs)) onVoice(sound)
   }
 
   #endWhisper(seat: Seat): void {
