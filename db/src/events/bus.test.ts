@@ -67,7 +67,7 @@ describe('events of a tenant', () => {
     const tenantId = newId()
     writer.publish(tenantId, [said('unheard')])
     await writer.idle()
-    expect(await redis.keys(`${place.prefix}*`)).toEqual([])
+    expect((await redis.keys(`${place.prefix}*`)).filter((key) => !key.endsWith(':publishers'))).toEqual([])
     const { position, isNew } = await reader.watch(tenantId)
     expect(isNew).toBe(true)
     await expect.poll(async () => {
@@ -136,6 +136,50 @@ describe('coming back', () => {
     }).toBeGreaterThan(0)
     expect(await readAll(bus, tenantId, position)).toBe('gap')
     expect(await readAll(bus, tenantId, '99999999999999-0')).toBe('gap')
+  })
+})
+
+describe('a process that told events', () => {
+  const quick = { rollMs: 50 }
+  /** Its line is cut: as far as the others can see, it is dead. */
+  async function mortal(place: Place) {
+    const far = new URL(place.url)
+    const proxy = await startFaultProxy({ host: far.hostname, port: Number(far.port) })
+    closers.push(() => proxy.close())
+    far.host = `127.0.0.1:${proxy.port}`
+    const { bus } = await processAt({ ...place, url: far.href }, quick)
+    return { bus, die: () => (proxy.set({ refuse: true }), proxy.cutAll()) }
+  }
+  const onRoll = (redis: Awaited<ReturnType<typeof processAt>>['redis']) => redis.zcard('{events}:publishers')
+
+  it('is missed when it is gone without a word: whoever listens is told once that something may be missing', async () => {
+    const place = freshRedis()
+    const [{ bus, redis }, other] = await Promise.all([processAt(place, quick), processAt(place, quick)])
+    const { die } = await mortal(place)
+    const [tenantId, unheard] = [newId(), newId()]
+    const { position } = await bus.watch(tenantId)
+    await other.bus.watch(tenantId)
+    await expect.poll(() => onRoll(redis)).toBe(3)
+    die()
+    await expect.poll(() => readAll(bus, tenantId, position)).toEqual(['events.gap'])
+    await expect.poll(() => onRoll(redis)).toBe(2)
+    bus.publish(tenantId, [said('after')])
+    await bus.idle()
+    expect(await readAll(bus, tenantId, position)).toEqual(['events.gap', 'after'])
+    expect(await redis.exists(`{events}:of:${unheard}`)).toBe(0)
+  })
+
+  it('is not missed when it has said that it goes', async () => {
+    const place = freshRedis()
+    const [{ bus, redis }, { bus: leaving }] = await Promise.all([processAt(place, quick), processAt(place, quick)])
+    const tenantId = newId()
+    const { position } = await bus.watch(tenantId)
+    await expect.poll(() => onRoll(redis)).toBe(2)
+    await leaving.close()
+    expect(await onRoll(redis)).toBe(1)
+    bus.publish(tenantId, [said('after')])
+    await bus.idle()
+    expect(await readAll(bus, tenantId, position)).toEqual(['after'])
   })
 })
 

@@ -51,7 +51,7 @@ export const MessageRef = z.object({ message_id: Id, status: z.string(), reason:
 export const LeadRef = z.object({ lead_id: Id })
 export const HandlerRef = z.object({ conversation_id: Id, handler: z.enum(['agent', 'human']), was: z.enum(['agent', 'human']) })
 
-/** Why a listener may lack something. `too_old`: what came after its last event is not kept any more. `lost`: Redis was away. */
+/** Why a listener may lack something. `too_old`: what came after its last event is not kept any more. `lost`: Redis was away, or a process ended before it had told everything. */
 export const GapReason = z.enum(['too_old', 'lost'])
 export type GapReason = z.infer<typeof GapReason>
 

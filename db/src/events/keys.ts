@@ -4,6 +4,8 @@ import type { Redis } from 'ioredis'
 // One hash tag, so that every script's keys live on one node of a cluster.
 const TAG = '{events}:'
 export const WATCHED_KEY = `${TAG}watched`
+/** Processes that tell events, by when they last said that they live. */
+export const PUBLISHERS_KEY = `${TAG}publishers`
 export const sinceKey = (tenantId: Id): string => `${TAG}since:${tenantId}`
 export const streamKey = (tenantId: Id): string => `${TAG}of:${tenantId}`
 
@@ -23,6 +25,8 @@ export const EVENT_LIMITS = {
   streamGraceMs: 60_000,
   /** Publishers ask who is listened to, beside being told. */
   refreshMs: 30_000,
+  /** Publishers say that they live. */
+  rollMs: 5_000,
   /** Events that wait for Redis in a publisher; further ones are dropped, and the tenants are told of a gap. */
   waitingMax: 10_000,
 }

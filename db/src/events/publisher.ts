@@ -13,6 +13,8 @@ export type Publisher = {
   publish(tenantId: Id, events: readonly NewEvent[]): void
   /** The same for what transactions have said: give it to `connectDb` as `onCommitted`. */
   committed(notes: readonly Note[]): void
+  /** Something happened that nobody can tell any more: everybody who listens is told of a gap. */
+  missed(): void
   /** Resolves when everything that was taken has been told or given up. */
   idle(): Promise<void>
   close(): void
@@ -25,7 +27,7 @@ type Waiting = { tenantId: Id; event: StoredEvent }
 
 const append = loadScript('append-events')
 const BATCH = 200
-/** Tenants whose gaps are remembered until Redis answers again. */
+/** Tenants whose gaps are remembered until they are told. */
 const GAPS_MAX = 10_000
 const RETRY_MS = 500
 
@@ -79,6 +81,11 @@ export function createPublisher({ redis, prefix, keyring, clock, log, watched }:
     if (gaps.size > 0) cancelRetry ??= clock.after(RETRY_MS, tellGaps)
   }
 
+  function missed(): void {
+    for (const tenantId of watched.all()) if (gaps.size < GAPS_MAX) gaps.add(tenantId)
+    if (gaps.size > 0) tellGaps()
+  }
+
   function tellGaps(): void {
     cancelRetry = null
     running ??= tell([]).then(drain)
@@ -97,6 +104,7 @@ export function createPublisher({ redis, prefix, keyring, clock, log, watched }:
   return {
     publish: (tenantId, events) => events.forEach((event) => push(tenantId, event)),
     committed: (notes) => notes.forEach(({ tenantId, event }) => push(tenantId, event)),
+    missed,
     async idle() {
       for (let work = running; work; work = running) await work
     },

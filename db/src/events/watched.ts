@@ -5,6 +5,8 @@ import { watchChannel, WATCHED_KEY, type EventLimits } from './keys.ts'
 export type Watched = {
   /** Whether somebody listens. True also while that is not known. */
   has(tenantId: Id): boolean
+  /** Those who are listened to, as far as that is known. */
+  all(): Iterable<Id>
   /** What this process itself has begun needs no news. */
   add(tenantId: Id): void
   /** Resolves when the first answer is there, or after `waitMs` without one. */
@@ -60,6 +62,7 @@ export function createWatched(redis: Redis, clock: Clock, { refreshMs }: EventLi
 
   return {
     has: (tenantId) => known === null || known.has(tenantId),
+    all: () => known ?? [],
     add: (tenantId) => void known?.add(tenantId),
     ready: (waitMs) => Promise.race([first.promise, new Promise<void>((giveUp) => void setTimeout(giveUp, waitMs).unref())]),
     close() {

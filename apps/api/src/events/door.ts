@@ -29,7 +29,7 @@ const description = () => `A WebSocket of JSON text frames. The first frame is \
 \`{"id","type","tenant_id","project_id","at","data"}\`. Messages, leads and conversations look as in REST.
 
 ${eventTable()}
-| \`events.gap\` | any | Something may be missing before this: read it by REST. \`too_old\`: it is not kept any more. \`lost\`: Redis was away | \`reason\` |
+| \`events.gap\` | any | Something may be missing before this: read it by REST. \`too_old\`: it is not kept any more. \`lost\`: Redis was away, or a process of ours ended before it had told everything | \`reason\` |
 
 Come back with \`?last_event_id=\` and nothing is missed or doubled (15 minutes, and 10,000 events of the tenant). You may send \`{"type":"subscribe","types":["message.*"],"conversation_id"}\`,
 which replaces what the address said and is answered by \`subscribed\` or \`error\`, and \`{"type":"ping"}\`. \`heartbeat\` says every 30 s how far you are.
