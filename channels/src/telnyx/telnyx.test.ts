@@ -170,11 +170,11 @@ describe('Call Control commands', () => {
   it('refuse what only TeXML can, wherever it stands in the plan', () => {
     for (const step of [{ do: 'redirect', url: 'https://voice.example.com/x' }, { do: 'conference', name: 'c' }] as const) {
       expect(() => commands([{ do: 'say', text: 'x' }, step])).toThrow(AppError)
-      expect(telnyx.answer([step], context, withSettings({ mode: 'texml' })).document?.body).toContain('<Response>')
+      expect(telnyx.answer([step], context, withSettings({ mode: 'texml', account_sid: 'account' })).document?.body).toContain('<Response>')
     }
   })
   it('are a document in TeXML, with the stream’s own attributes', () => {
-    const { document, commands: none } = telnyx.answer([stream], context, withSettings({ mode: 'texml', outbound_codec: 'L16', outbound_sample_rate: 16_000 }))
+    const { document, commands: none } = telnyx.answer([stream], context, withSettings({ mode: 'texml', account_sid: 'account', outbound_codec: 'L16', outbound_sample_rate: 16_000 }))
     expect(none).toEqual([])
     expect(document?.body).toBe('<?xml version="1.0" encoding="UTF-8"?><Response><Connect><Stream url="wss://voice.example.com/media/t" track="inbound_track" codec="L16" bidirectionalMode="rtp" bidirectionalCodec="L16" bidirectionalSamplingRate="16000"/></Connect></Response>')
   })

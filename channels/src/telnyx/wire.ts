@@ -16,7 +16,7 @@ export const Credentials = z.object({
 export type Credentials = z.infer<typeof Credentials>
 
 export const Settings = z.object({
-  /** `call_control`: we give commands. `texml`: we answer with documents, as at Twilio. */
+  /** Which application of Telnyx the number belongs to. `call_control`: we give commands. `texml`: we answer with documents, as at Twilio. */
   mode: z.enum(['call_control', 'texml']).default('call_control'),
   /** The Call Control (or TeXML) application that our numbers belong to, and that calls are placed with. */
   connection_id: z.string().regex(/^\d{1,32}$/, 'digits').optional(),
@@ -30,6 +30,7 @@ export const Settings = z.object({
   /** Speaks for `say` where an instruction names no voice. */
   voice: z.string().max(128).regex(/^[\w.+:-]+$/).default('AWS.Polly.Joanna-Neural'),
 }).refine((value) => value.outbound_codec === 'L16' || value.outbound_sample_rate === 8_000, { path: ['outbound_sample_rate'], error: 'G.711 has 8000 samples a second' })
+  .refine((value) => value.mode !== 'texml' || value.account_sid !== undefined, { path: ['account_sid'], error: 'TeXML wants the id of the account in its addresses' })
 export type Settings = z.infer<typeof Settings>
 
 export const CallControlId = z.string().min(1).max(255).regex(/^[\w:.=+-]+$/, 'a call control id')

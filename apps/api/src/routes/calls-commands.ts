@@ -105,7 +105,9 @@ function registerSteering(app: ApiApp, deps: ApiDeps, find: FindCall): void {
     steer(request, 'call.hung_up', (steered) => hangUpCall(deps, steered)),
   )
 
-  const transfer = 'Cold: the outside person hears ringing, and when somebody answers the agent is out of the call. When nobody does, the agent takes it again and says so. `GET …/events?kind=transfer` tells the outcome.'
+  const transfer = `Cold: the outside person hears ringing, and when somebody answers the agent is out of the call. When nobody does, the agent takes it again and says so.
+\`GET …/events?kind=transfer\` tells how it goes: \`asked\`, \`ringing\`, \`answered\`, \`ended\`, or \`busy\`, \`no_answer\`, \`rejected\`, \`canceled\`, \`failed\`. The call of a caller who is gone before somebody answers ends as \`caller_hung_up\`, after that as \`transferred\`.
+When the carrier does not say whether it heard of it (\`upstream_timeout\`, \`upstream_failed\`), it is asked, and nobody is called twice; \`details.carried_out\` is false when it did nothing, null when it cannot tell. Then the call is the agent's again, and may be put through anew.`
   app.post('/v1/calls/:id/transfer', { config: { access, idempotent: true }, schema: { tags, summary: 'Put a call through', description: transfer, params: IdParams, body: TransferCall, response } }, async (request) => {
     const { to, from, timeout_seconds: timeoutSeconds } = request.body
     return steer(request, 'call.transferred', (steered) => transferCall(deps, steered, { to, from, timeoutSeconds }))

@@ -54,7 +54,7 @@ const CreateNumber = z
     address: z.string().min(1).max(255).optional().meta({ description: 'Our address at the supplier (WhatsApp: phone_number_id, Instagram: account id, voice: the number in E.164). Web chat has none: it is the id.' }),
     name: Name,
     credentials: OpaqueJson.default({}),
-    settings: OpaqueJson.default({}),
+    settings: OpaqueJson.default({}).meta({ description: 'By type. A telephone number has `carrier` and `carrier_settings`; at Telnyx these are the `connection_id` of its application and, where that is a TeXML application, `mode: texml` and the `account_sid`.' }),
     verify: Verify,
     assign: z.boolean().default(false).meta({ description: 'Telephone numbers: tell the carrier that its calls come here. Else enter the webhook there by hand.' }),
   })
@@ -65,6 +65,10 @@ const CreateNumber = z
       {
         type: 'voice', address: '+4722334455', name: 'Front desk', credentials: { account_sid: 'AC00000000000000000000000000000000', auth_token: '…' },
         settings: { carrier: 'twilio', greeting: 'Good morning, how can we help?', voice: { stt: ['deepgram'], tts: [{ engine: 'elevenlabs', voice_id: '…' }], language: 'en-GB' }, recording: { enabled: true, announcement: 'This call is recorded.' }, concurrency_limit: 20 },
+      },
+      {
+        type: 'voice', address: '+4722334466', name: 'By TeXML', credentials: { api_key: 'KEY…', public_key: '…' }, assign: true,
+        settings: { carrier: 'telnyx', carrier_settings: { mode: 'texml', connection_id: '1684641123236054245', account_sid: '19a75cea-02c6-4b9a-84fa-c9bc8341feb8' }, greeting: 'Good morning.' },
       },
     ],
   })

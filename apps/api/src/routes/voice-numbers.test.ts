@@ -85,6 +85,7 @@ describe('telephone numbers: what is refused', () => {
     [{ settings: { colour: 'red' } }, 'invalid_request', 'body.settings.colour'],
     [{ settings: { carrier_settings: { region: 'mars' } } }, 'invalid_request', 'body.settings.carrier_settings.region'],
     [{ settings: { carrier_settings: { planet: 'mars' } } }, 'invalid_request', 'body.settings.carrier_settings.planet'],
+    [{ credentials: telnyx, settings: { carrier: 'telnyx', carrier_settings: { mode: 'texml', connection_id: '42' } } }, 'invalid_request', 'body.settings.carrier_settings.account_sid'],
     [{ credentials: { auth_token: 'x' } }, 'invalid_request', 'body.credentials.account_sid'],
     [{ credentials: telnyx }, 'invalid_request', 'body.credentials.account_sid'],
     [{ credentials: { ...credentials, auth_token: 'wrong' } }, 'invalid_credentials', 'body.credentials.auth_token'],
