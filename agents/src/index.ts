@@ -9,7 +9,7 @@ export { ATTEMPTS_MAX, LATEST_MS, QUIET_MS, extractionKey, nextExtraction } from
 export type { ExtractionState, Intervals } from './leads/schedule.ts'
 export { importLegacyPrompt } from './legacy-prompt.ts'
 export type { LegacyImport } from './legacy-prompt.ts'
-export { AddressRefused, checkUrl, isPublicAddress } from './net/address.ts'
+export { addressFault, AddressRefused, checkUrl, isPublicAddress } from './net/address.ts'
 export type { CheckedUrl, NetworkPolicy } from './net/address.ts'
 export { guardedFetch, guardedLookup, guardedNetwork, guardedTransport } from './net/connect.ts'
 export type { GuardedNetwork, Resolve } from './net/connect.ts'

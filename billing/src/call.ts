@@ -1,4 +1,4 @@
-import { isSimulated, type CallDirection, type CarrierId, type CallCost, type Micros, type ModelUsage, type SpeechUsage, type VendorId } from '@trunkline/core'
+import { isSimulated, type CallDirection, type CarrierId, type CallCost, type Micros, type ModelUsage, type SpeechUsage } from '@trunkline/core'
 import { cardAt, speechPriceOf, type RateCard } from './card.ts'
 import { line, MILLION, sum, type ChargeLine } from './line.ts'
 import { estimateModels, rateModels, type TurnBounds } from './rate.ts'
@@ -37,7 +37,7 @@ export function rateSpeech(usage: SpeechUsage, { atMs }: Pick<CallLeg, 'atMs'>, 
   return made.quantity > 0 ? made : null
 }
 
-export type CallWork = CallLeg & { answeredMs: number; speech: readonly SpeechUsage[]; models: readonly ModelUsage[]; ownKeys?: ReadonlySet<VendorId> }
+export type CallWork = CallLeg & { answeredMs: number; speech: readonly SpeechUsage[]; models: readonly ModelUsage[] }
 export type CallCharge = { totalMicros: Micros; cost: CallCost; lines: ChargeLine[] }
 
 /** The exact price of a whole call. Pure; throws AppError `internal` when no card covers it. */
@@ -47,14 +47,14 @@ export function rateCall(work: CallWork, cards?: readonly RateCard[]): CallCharg
     const rated = rateSpeech(usage, work, cards)
     return rated ? [{ kind: usage.kind, line: rated }] : []
   })
-  const models = rateModels({ atMs: work.atMs, usage: work.models, ...(work.ownKeys ? { ownKeys: work.ownKeys } : {}) }, cards)
+  const models = rateModels({ atMs: work.atMs, usage: work.models }, cards)
   const of = (kind: SpeechUsage['kind']) => sum(speech.filter((each) => each.kind === kind).map((each) => each.line))
   const cost: CallCost = { carrier: carrying.amountMicros, stt: of('stt'), tts: of('tts'), model: models.totalMicros }
   const lines = [carrying, ...speech.map((each) => each.line), ...models.lines].filter((each) => each.quantity > 0)
   return { totalMicros: cost.carrier + cost.stt + cost.tts + cost.model, cost, lines }
 }
 
-export type CallBounds = CallLeg & Pick<TurnBounds, 'models' | 'maxInputTokens' | 'maxOutputTokens' | 'ownKeys'> & {
+export type CallBounds = CallLeg & Pick<TurnBounds, 'models' | 'maxInputTokens' | 'maxOutputTokens'> & {
   minutes: number
   /** Every engine and model that may be used; the dearest of each kind counts, all the time. Those with the tenant's own key cost nothing. */
   stt: readonly Pick<SpeechUsage, 'engine' | 'model' | 'ownKey'>[]
@@ -88,6 +88,6 @@ const USUAL_ENGINES: Pick<CallBounds, 'stt' | 'tts'> = { stt: [{ engine: 'deepgr
 export const FIRST_HOLD_MINUTES = 2
 
 /** What is reserved for some minutes of a call, before the first and while it goes on. */
-export function holdForCall(leg: CallLeg & Pick<CallBounds, 'models' | 'minutes'> & Partial<Pick<CallBounds, 'stt' | 'tts' | 'ownKeys'>>, cards?: readonly RateCard[]): Micros {
+export function holdForCall(leg: CallLeg & Pick<CallBounds, 'models' | 'minutes'> & Partial<Pick<CallBounds, 'stt' | 'tts'>>, cards?: readonly RateCard[]): Micros {
   return estimateCall({ ...USUAL, ...USUAL_ENGINES, ...leg }, cards)
 }

@@ -53,7 +53,7 @@ describe('rating a turn', () => {
   })
 
   it("charges no tokens of a vendor that the tenant pays with its own key, but the channel's fee", () => {
-    const work = { atMs: NOW, channel: 'whatsapp', usage: [call({ inputTokens: 5_000, outputTokens: 900 })], messagesSent: 1, ownKeys: new Set(['openai'] as const) } as const
+    const work = { atMs: NOW, channel: 'whatsapp', usage: [call({ inputTokens: 5_000, outputTokens: 900, ownKey: true })], messagesSent: 1 } as const
     expect(rateTurn(work).totalMicros).toBe(5_000n)
   })
 

@@ -20,36 +20,33 @@ export type TurnWork = {
   /** Accepted by the channel; parts of a split answer count one each, as the supplier bills them. */
   messagesSent: number
   templatesSent?: number
-  /** Vendors that the tenant pays itself, with its own key: their tokens cost nothing here. */
-  ownKeys?: ReadonlySet<VendorId>
 }
 
 export type TurnBounds = {
   atMs: number
   channel: MessageChannelId
-  /** Every vendor and model the turn may call. The rule-based responder is always possible. */
-  models: readonly { vendor: VendorId; model: string }[]
+  /** Every vendor and model the turn may call; those that the tenant pays itself (`ownKey`) cost nothing. The rule-based responder is always possible. */
+  models: readonly { vendor: VendorId; model: string; ownKey?: boolean }[]
   /** At most this many calls in all (tool steps, recoveries and fallbacks included), each within the token bounds. */
   maxCalls: number
   maxInputTokens: number
   maxOutputTokens: number
   maxMessages: number
   maxTemplates?: number
-  ownKeys?: ReadonlySet<VendorId>
 }
 
 const FREE: TokenPrice = { inputMicros: 0n, cachedInputMicros: 0n, outputMicros: 0n }
-const NONE: ReadonlySet<VendorId> = new Set()
 
-function tokenPrice(card: RateCard, vendor: Exclude<VendorId, 'rules'>, model: string, ownKeys: ReadonlySet<VendorId>): TokenPrice {
-  return ownKeys.has(vendor) ? FREE : priceOf(card, vendor, model)
+/** Tokens of a vendor that the tenant pays itself, with a key of its own, cost nothing here. */
+function tokenPrice(card: RateCard, { vendor, model, ownKey }: { vendor: Exclude<VendorId, 'rules'>; model: string; ownKey?: boolean | undefined }): TokenPrice {
+  return ownKey ? FREE : priceOf(card, vendor, model)
 }
 
 /** Lines of one call. A failed call is ours or the supplier's fault and is free; an aborted or incomplete one used its tokens. */
-function callLines(card: RateCard, call: ModelUsage, ownKeys: ReadonlySet<VendorId>): ChargeLine[] {
+function callLines(card: RateCard, call: ModelUsage): ChargeLine[] {
   if (call.outcome === 'failed') return []
   if (call.vendor === 'rules') return [line('rules_answer', 'rules', 1, card.rulesAnswerMicros)]
-  const price = call.ownKey ? FREE : tokenPrice(card, call.vendor, call.model, ownKeys)
+  const price = tokenPrice(card, { ...call, vendor: call.vendor })
   const of = `${call.vendor}/${call.model}`
   const cached = Math.min(call.cachedInputTokens, call.inputTokens)
   return [
@@ -69,21 +66,21 @@ export function rateTurn(work: TurnWork, cards?: readonly RateCard[]): Charge {
   const card = cardAt(work.atMs, cards)
   const fee = card.channels[work.channel]
   return charge(
-    work.usage.map((call) => callLines(card, call, work.ownKeys ?? NONE)),
+    work.usage.map((call) => callLines(card, call)),
     [line('message', work.channel, work.messagesSent, fee.messageMicros), line('template', work.channel, work.templatesSent ?? 0, fee.templateMicros)],
   )
 }
 
 /** The exact price of calls of models alone: a phone call's turns, where nothing is sent as a message. */
-export function rateModels(work: Pick<TurnWork, 'atMs' | 'usage' | 'ownKeys'>, cards?: readonly RateCard[]): Charge {
+export function rateModels(work: Pick<TurnWork, 'atMs' | 'usage'>, cards?: readonly RateCard[]): Charge {
   const card = cardAt(work.atMs, cards)
-  return charge(work.usage.map((call) => callLines(card, call, work.ownKeys ?? NONE)), [])
+  return charge(work.usage.map((call) => callLines(card, call)), [])
 }
 
 /** The exact price of one lead extraction: its fee and its tokens. */
-export function rateLead(work: Pick<TurnWork, 'atMs' | 'usage' | 'ownKeys'>, cards?: readonly RateCard[]): Charge {
+export function rateLead(work: Pick<TurnWork, 'atMs' | 'usage'>, cards?: readonly RateCard[]): Charge {
   const card = cardAt(work.atMs, cards)
-  return charge(work.usage.map((call) => callLines(card, call, work.ownKeys ?? NONE)), [line('lead', 'lead', 1, card.leadMicros)])
+  return charge(work.usage.map((call) => callLines(card, call)), [line('lead', 'lead', 1, card.leadMicros)])
 }
 
 /** Never less than `rateTurn` of any work within the bounds: what a hold must reserve. */
@@ -105,11 +102,11 @@ export function estimateLead(bounds: Omit<TurnBounds, 'channel' | 'maxMessages' 
   return BigInt(bounds.maxCalls) * dearestCall(card, bounds) + card.leadMicros
 }
 
-function dearestCall(card: RateCard, bounds: Pick<TurnBounds, 'models' | 'maxInputTokens' | 'maxOutputTokens' | 'ownKeys'>): Micros {
+function dearestCall(card: RateCard, bounds: Pick<TurnBounds, 'models' | 'maxInputTokens' | 'maxOutputTokens'>): Micros {
   let dearest = card.rulesAnswerMicros
-  for (const { vendor, model } of bounds.models) {
+  for (const { vendor, model, ownKey } of bounds.models) {
     if (vendor === 'rules') continue
-    const cost = callBound(tokenPrice(card, vendor, model, bounds.ownKeys ?? NONE), bounds)
+    const cost = callBound(tokenPrice(card, { vendor, model, ownKey }), bounds)
     if (cost > dearest) dearest = cost
   }
   return dearest

@@ -161,6 +161,17 @@ describe('a key stands for one request', { timeout: 30_000 }, () => {
     expect((await charges()).length).toBe(paid)
   })
 
+  it('when all the room of a tenant is taken: an answer is given, and not kept', async () => {
+    const full = await town.business('Full House')
+    await town.db.system('test', (tx) => tx.query("INSERT INTO idempotency_keys (tenant_id, key, fingerprint, status, response, kept_bytes, completed_at) VALUES ($1, 'full', '', 200, '{}', $2, now())", [full.tenantId, 256 * 1024 * 1024]))
+    const key = randomUUID()
+    const init = { body: JSON.stringify({ model: 'tts-1', voice: 'alloy', input: SAID, response_format: 'pcm' }), headers: { 'content-type': 'application/json' } }
+    expect((await ask('/v1/audio/speech', init, key, full.key)).status).toBe(200)
+    const again = await ask('/v1/audio/speech', init, key, full.key)
+    expect([again.status, again.json().error.code]).toEqual([409, 'conflict'])
+    expect(await town.rows("SELECT 1 FROM transfers WHERE tenant_id = $1 AND kind = 'settle'", [full.tenantId])).toHaveLength(1)
+  })
+
   it.each([
     ['an error', {}],
     ['an event', { stream: 'true' }],

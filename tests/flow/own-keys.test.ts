@@ -3,6 +3,7 @@ import { ledger } from '@trunkline/db'
 import { wavBytes } from '@trunkline/media'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Business, Json } from './business.ts'
+import { newCustomer, post, whatsappBody } from './post.ts'
 import { callOf, hears, openPhoneTown, type PhoneTown } from './phone-town.ts'
 import { dialRealtime, userSays } from './realtime-client.ts'
 
@@ -125,6 +126,19 @@ describe("a tenant's own keys of speech", { timeout: 60_000 }, () => {
   })
 })
 
+describe('an own key of a model', { timeout: 60_000 }, () => {
+  it('pays for the answers to messages: only the channel is charged', async () => {
+    const number = await owner.number()
+    const customer = newCustomer()
+    expect((await post(number, whatsappBody(number, customer, ['When do you open?']))).status).toBe(200)
+    const [turn] = await town.until<{ id: string; cost: string }>("SELECT id, cost_micros::text AS cost FROM turns WHERE number_id = $1 AND state = 'retired'", [number.id], (rows) => rows.length === 1, 20_000)
+    expect(await uses('turn_id = $1', turn!.id)).toEqual([{ purpose: 'model', vendor: 'openai', own_key: true, micros: 'false' }])
+    // A service message of WhatsApp (rate card 2026-10).
+    expect(turn!.cost).toBe('5000')
+    expect(await balanced()).toEqual([])
+  })
+})
+
 describe('a key that is changed', { timeout: 60_000 }, () => {
   it('is used at once in every process, also in a call that is under way; taken back, the house stands in and charges', async () => {
     const business = await town.business('Changing Keys')
@@ -185,6 +199,7 @@ describe('keys that have parts', { timeout: 30_000 }, () => {
     ['a region that is another host', 'polly', { aws: { ...aws, region: 'eu-central-1.evil.example/' } }, 'body.aws.region'],
     ['parts for openai', 'openai', { aws }, 'body.aws'],
     ['nothing for openai', 'openai', {}, 'body.key'],
+    ['an address inside', 'deepgram', { key: 'deepgram-0123456789', base_url: 'http://10.0.0.1:8080/v1' }, 'body.base_url'],
     ['a vendor of nobody', 'acme', { key: 'sk-0123456789' }, 'params.vendor'],
   ])('%s is refused, and the error says where', async (_, vendor, given, param) => {
     const { status, body: answer } = await guest.call('PUT', `/v1/admin/vendor-keys/${vendor}`, given)

@@ -139,6 +139,7 @@ export async function createWorld(overrides: Partial<ApiDeps> = {}, { url, prefi
       wakeMedia: async () => {},
       bell,
       checkPrompt: (content) => checkPrompt(content),
+      checkAddress: () => null,
     },
     ...overrides,
   }

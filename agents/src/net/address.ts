@@ -40,6 +40,17 @@ export function checkUrl(raw: string, policy: NetworkPolicy = {}): CheckedUrl {
   return { url, host, port, allowed }
 }
 
+/** For whoever takes an address down now and calls it later: why it will be refused, or null. */
+export function addressFault(raw: string, policy: NetworkPolicy = {}): string | null {
+  try {
+    checkUrl(raw, policy)
+    return null
+  } catch (error) {
+    if (error instanceof AddressRefused) return error.reason
+    throw error
+  }
+}
+
 function checkPublic(host: string, port: number, policy: NetworkPolicy): void {
   if (!(policy.ports ?? DEFAULT_PORTS).includes(port)) throw new AddressRefused('port')
   if (ipaddr.isValid(host)) {

@@ -1,4 +1,4 @@
-import { checkPrompt, guardedNetwork, guardedTransport } from '@trunkline/agents'
+import { addressFault, checkPrompt, guardedNetwork, guardedTransport } from '@trunkline/agents'
 import { carriers, channels, socketUrl, type CarrierClient } from '@trunkline/channels'
 import { systemClock, type CarrierId, type ChannelClient, type MessageChannelId, type Logger } from '@trunkline/core'
 import { connectDb, connectRedis, createAcceptor, createAccess, createBell, createCache, createEventBus, createFolderStore, createKeyring, createLimiter, createNumberRouting, numbers, openSpeechKeys, redisReady, VENDOR_KEYS_BELL, type Acceptor, type Db, type Keyring, type Redis } from '@trunkline/db'
@@ -121,4 +121,5 @@ const portsOf = ({ env, db, redis, cache, keyring, bell, acceptor }: PortDeps): 
   wakeMedia: async () => bell.ring('media'),
   bell,
   checkPrompt: (content) => checkPrompt(content, { allow: env.PRIVATE_ADDRESSES }),
+  checkAddress: (url) => addressFault(url, { allow: env.PRIVATE_ADDRESSES }),
 })

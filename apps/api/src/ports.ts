@@ -22,4 +22,6 @@ export type BusinessPorts = {
   bell: Pick<Bell, 'ring' | 'listen' | 'listening'>
   /** Empty: the prompt can be published. */
   checkPrompt(content: PromptContent): PromptFault[]
+  /** Why an address that a tenant typed in may not be called; null: it may, as far as its name tells. */
+  checkAddress(url: string): string | null
 }

@@ -59,6 +59,8 @@ export function registerVendorKeys(app: ApiApp, deps: ApiDeps): void {
   app.put('/v1/admin/vendor-keys/:vendor', { config: { access: { scope: 'vendor_keys:write' } }, schema: { tags, summary: 'Set your own key at a vendor', description, params: VendorParams, body: VendorKeyPut, response: { 200: VendorKey } } }, async (request) => {
     const { auth, params, body } = request
     const secret = secretOf(params.vendor, body)
+    const fault = body.base_url === null ? null : deps.ports.checkAddress(body.base_url)
+    if (fault !== null) throw new AppError('invalid_request', { message: `This address will not be called: ${fault}.`, param: 'body.base_url' })
     const row = await deps.db.tenant(auth.tenantId, async (tx) => {
       const stored = await putVendorKey(tx, deps.keyring, { tenantId: auth.tenantId, vendor: params.vendor, ...secret, baseUrl: body.base_url })
       await audit(tx, request, { action: 'vendor_key.set', target: { kind: 'vendor_key', id: params.vendor }, changes: { base_url: body.base_url } })
