@@ -32,7 +32,7 @@ export async function composeVoice(env: VoiceEnv, log: Logger, clock: Clock = sy
   bell.listen(VENDOR_KEYS_BELL, (tenantId) => speech.keysChanged(tenantId))
   void speech.warm()
   const plane = createPlaneDoor(env, log)
-  const calls = composeCalls({ env, db, redis, cache: createCache(redis), keyring, vendors, network, speech, news, plane: plane.open, clock, log })
+  const calls = composeCalls({ env, db, redis, cache: createCache(redis), keyring, vendors, network, speech, bell, news, plane: plane.open, clock, log })
   const server = createServer((request, response) => {
     if (realtime.handle(request, response)) return
     void health(request.url ?? '/', async () => {

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { AwsKey, type SpeechKeyVendorId } from '@trunkline/core'
 import { deepgramStt } from '../stt/deepgram/index.ts'
-import { SpeechError, type SpeechFailure, type SttEngine } from '../stt/contract.ts'
+import { SpeechError, type SpeechFailure, type SttEngine, type SttEvent } from '../stt/contract.ts'
 import { sttEngine } from '../stt/engine.ts'
 import { googleStt } from '../stt/google/index.ts'
 import { openaiStt } from '../stt/openai/index.ts'
@@ -12,6 +12,7 @@ import { googleVoice } from '../tts/google/index.ts'
 import { openaiVoice } from '../tts/openai/index.ts'
 import { NO_PAUSES, REMOTE_DEADLINES } from '../tts/part.ts'
 import { pollyVoice } from '../tts/polly/index.ts'
+import { EventQueue } from '../tts/queue.ts'
 import type { GuardedTransport, OwnKey, SpeechHouseSettings, SttWish, TtsWish } from './contract.ts'
 import { BASE_URLS } from './engines.ts'
 
@@ -22,7 +23,7 @@ export type Own = {
   print: string
   stt?: (wish: SttWish) => SttEngine
   tts?: (wish: TtsWish) => TtsEngine
-  /** Connections that are only this key's. */
+  /** Ends what still goes on with this key: streams of recognition, whose chains go on with whoever stands in, and connections that are only its own. */
   close(): void
 }
 
@@ -45,11 +46,15 @@ export function openOwn(tenantId: string, key: OwnKey, settings: SpeechHouseSett
     made = brokenAt(key.vendor)
   }
   const { stt, tts, close } = made
+  const listening = new Set<() => void>()
   return {
     vendor: key.vendor, print,
-    ...(stt ? { stt: (wish) => heardForTenant(stt(wish), account) } : {}),
+    ...(stt ? { stt: (wish) => heardForTenant(stt(wish), account, listening) } : {}),
     ...(tts ? { tts: (wish) => spokenForTenant(tts(wish), account) } : {}),
-    close: () => close?.(),
+    close() {
+      for (const cut of listening) cut()
+      close?.()
+    },
   }
 }
 
@@ -82,18 +87,36 @@ const MAKERS: Record<SpeechKeyVendorId, (key: OwnKey, settings: SpeechHouseSetti
   },
 }
 
-const heardForTenant = (engine: SttEngine, account: string): SttEngine => ({
+const heardForTenant = (engine: SttEngine, account: string, listening: Set<() => void>): SttEngine => ({
   ...engine,
   account,
   open(options) {
     const stream = engine.open(options)
-    return { events: stream.events, push: (pcm) => stream.push(pcm), finish: () => stream.finish(), close: () => ({ ...stream.close(), ownKey: true }) }
+    const events = new EventQueue<SttEvent>()
+    // To a chain, a stream that just ends has broken off.
+    const cut = () => events.end()
+    listening.add(cut)
+    void pass(stream.events, events).finally(() => listening.delete(cut))
+    return {
+      events,
+      push: (pcm) => stream.push(pcm),
+      finish: () => stream.finish(),
+      close() {
+        listening.delete(cut)
+        return { ...stream.close(), ownKey: true }
+      },
+    }
   },
   async transcribe(pcm, options) {
     const heard = await engine.transcribe(pcm, options)
     return { ...heard, usage: { ...heard.usage, ownKey: true } }
   },
 })
+
+async function pass(from: AsyncIterable<SttEvent>, to: EventQueue<SttEvent>): Promise<void> {
+  for await (const event of from) to.push(event)
+  to.end()
+}
 
 const spokenForTenant = (engine: TtsEngine, account: string): TtsEngine => ({
   ...engine,

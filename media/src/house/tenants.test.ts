@@ -24,6 +24,7 @@ beforeEach(() => {
   looks = 0
   told = []
   nowMs = 1_000_000
+  later = []
 })
 afterEach(async () => {
   sandbox.reset()
@@ -34,7 +35,9 @@ afterAll(async () => {
   await sandbox.close()
 })
 
-const clock: Clock = { nowMs: () => nowMs, after: (ms, fn) => systemClock.after(ms, fn) }
+/** What is due in half a minute: done when a test says so. */
+let later: (() => void)[] = []
+const clock: Clock = { nowMs: () => nowMs, after: (ms, fn) => (ms === 30_000 ? (later.push(fn), () => {}) : systemClock.after(ms, fn)) }
 const note = (...words: unknown[]) => void told.push(words)
 const log: Logger = { debug: note, info: note, warn: note, error: note, child: () => log } as unknown as Logger
 const guarded = { check: (url: string) => { if (url.includes('10.0.0.1')) throw new Error('not a public address') }, fetch, dispatcher: new Agent(), lookup: (() => { throw new Error('a name was looked up') }) as never }
@@ -124,6 +127,34 @@ describe("a tenant's own key", { timeout: 20_000 }, () => {
     await synthesise(talking, SAID, speaking())
     expect(used.map(({ engine, outcome }) => `${engine} ${outcome}`)).toEqual(['openai failed', 'espeak ok'])
     expect(keysAt('openai.audio.speech')).toEqual([])
+  })
+
+  it('that is taken back while somebody is listened to: soon another listens, and no word is lost', async () => {
+    keys = { anna: [{ vendor: 'deepgram', secret: 'deepgram-of-anna', baseUrl: at('deepgram') }] }
+    const speech = await open({ deepgram: { apiKey: 'of-the-house', baseUrl: at('deepgram') } })
+    const used: SpeechUsage[] = []
+    const stream = (await speech.forTenant('anna')).stt([], { onUsage: (usage) => used.push(usage) })!.open(hearing())
+    const heard: string[] = []
+    const done = (async () => {
+      for await (const event of stream.events) {
+        if (event.type === 'final') heard.push(event.text)
+        if (event.type === 'finished') return
+      }
+    })()
+    const sound = pcm()
+    stream.push(sound.subarray(0, sound.length / 2))
+    await sandbox.waitForCount(({ target, key }) => target === 'deepgram.listen' && key === 'deepgram-of-anna', 1)
+    keys = {}
+    speech.keysChanged('anna')
+    await speech.forTenant('anna')
+    for (const due of later) due()
+    await sandbox.waitForCount(({ target, key }) => target === 'deepgram.listen' && key === 'of-the-house', 1)
+    stream.push(sound.subarray(sound.length / 2))
+    stream.finish()
+    await done
+    stream.close()
+    expect(heard.join(' ')).toBe(SAID)
+    expect(used.map(({ ownKey }) => ownKey ?? false)).toEqual([true, false])
   })
 
   it('without a word of its change it is looked at again, and not for every use', async () => {

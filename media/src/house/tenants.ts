@@ -10,7 +10,7 @@ import { speechOf, type Engines } from './speech.ts'
 /** What is told by nobody (a bell that was missed) is found out within this time. */
 const COPY_MS = 20_000
 const TENANTS_MAX = 5_000
-/** What is being said with a key that was changed is said to its end. */
+/** What is being said with a key that was changed is said to its end; who is listened to with it for longer goes on with whoever stands in. */
 const GRACE_MS = 30_000
 
 export type TenantsDeps = { own: OwnKeys; settings: SpeechHouseSettings; house: Engines; houseSpeech: SpeechFor; clock: Clock; log: Logger }

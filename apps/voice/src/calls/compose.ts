@@ -1,7 +1,7 @@
 import { createHttpTools, type GuardedNetwork, type VendorDirectory } from '@trunkline/agents'
 import { carriers, socketUrl, type CarrierClient } from '@trunkline/channels'
 import { Breakers, type CarrierId, type Clock, type Logger, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
-import { createBell, createFolderStore, createNumberRouting, ledger, openToolSecrets, transcriptNews, type Cache, type Db, type EventBus, type Keyring, type Redis } from '@trunkline/db'
+import { createFolderStore, createNumberRouting, ledger, openToolSecrets, transcriptNews, type Bell, type Cache, type Db, type EventBus, type Keyring, type Redis } from '@trunkline/db'
 import { PlayoutClock, type SpeechFor, type SpeechHouse } from '@trunkline/media'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ import { createCalls, type CallsDeps } from './calls.ts'
 import type { CallSpeech } from './live-call.ts'
 import { createRecordings } from './recordings.ts'
 
-export type CallsParts = { env: VoiceEnv; db: Db; redis: Redis; cache: Cache; keyring: Keyring; vendors: VendorDirectory; network: GuardedNetwork; speech: SpeechHouse; news: Pick<EventBus, 'publish'>; plane: PlaneDoor['open']; clock: Clock; log: Logger }
+export type CallsParts = { env: VoiceEnv; db: Db; redis: Redis; cache: Cache; keyring: Keyring; vendors: VendorDirectory; network: GuardedNetwork; speech: SpeechHouse; bell: Bell; news: Pick<EventBus, 'publish'>; plane: PlaneDoor['open']; clock: Clock; log: Logger }
 
 export type CallsHere = {
   /** Of the server's `upgrade` event. False: the path is none of ours, and nothing was done. */
@@ -30,8 +30,7 @@ const SUPPLIER_TIMEOUT_MS = 10_000
 const LAST_WORDS_MS = 5_000
 
 /** The phone calls of this process, with all that they need. */
-export function composeCalls({ env, db, redis, cache, keyring, vendors, network, speech, news, plane, clock, log }: CallsParts): CallsHere {
-  const bell = createBell(redis, { url: env.REDIS_URL, prefix: env.REDIS_PREFIX })
+export function composeCalls({ env, db, redis, cache, keyring, vendors, network, speech, bell, news, plane, clock, log }: CallsParts): CallsHere {
   const balances = ledger.createBalances(db, cache)
   const wheel = new PlayoutClock()
   const carrierClients = carrierClientsOf(env)
@@ -67,7 +66,6 @@ export function composeCalls({ env, db, redis, cache, keyring, vendors, network,
       await calls.close(Math.max(0, env.DRAIN_MS - LAST_WORDS_MS))
       await Promise.all(Object.values(carrierClients).map((client) => client.close()))
       wheel.close()
-      bell.close()
     },
   }
 }
