@@ -1,6 +1,7 @@
 import { cardAt, chargeDetails, estimateModels, rateModels, rateSpeech, type Charge, type ChargeLine } from '@trunkline/billing'
 import { newId, type Clock, type Id, type Logger, type Micros, type ModelUsage, type SpeechUsage, type VendorId } from '@trunkline/core'
-import { ledger, usage, type Db } from '@trunkline/db'
+import { ledger, usage } from '@trunkline/db'
+import type { Till } from './till.ts'
 
 const HOLD_MS = 3_600_000
 const INPUT_TOKENS_MAX = 32_000
@@ -31,12 +32,12 @@ export type Purse = {
   close(): Promise<void>
 }
 
-export type PurseDeps = { db: Db; tenantId: Id; projectId: Id | null; /** In usage: `session:<id>`. */ causedBy: string; /** Those that may answer. */ models: readonly { vendor: VendorId; model: string }[]; clock: Clock; log: Logger; onCharged: (tenantId: Id) => void }
+export type PurseDeps = { till: Till; tenantId: Id; projectId: Id | null; /** In usage: `session:<id>`. */ causedBy: string; /** Those that may answer. */ models: readonly { vendor: VendorId; model: string }[]; clock: Clock; log: Logger; onCharged: (tenantId: Id) => void }
 
 /** What is heard runs up here, under one hold, until it is used up or rests. */
 type Tab = { ticket: Ticket; leftMicros: Micros; heard: SpeechUsage[]; cancel: () => void }
 
-export function createPurse({ db, tenantId, projectId, causedBy, models, clock, log, onCharged }: PurseDeps): Purse {
+export function createPurse({ till, tenantId, projectId, causedBy, models, clock, log, onCharged }: PurseDeps): Purse {
   let tab: Tab | null = null
   let turn: Promise<unknown> = Promise.resolve()
 
@@ -49,7 +50,7 @@ export function createPurse({ db, tenantId, projectId, causedBy, models, clock, 
 
   async function reserve(amountMicros: Micros, ticket: Ticket): Promise<{ held: boolean; credit: Credit }> {
     const row = { tenantId, holdId: ticket.holdId, turnId: null, amountMicros, idempotencyKey: `hold:realtime:${ticket.holdId}`, expiresAtMs: ticket.atMs + HOLD_MS }
-    return db.system('ledger', async (tx) => {
+    return till(tenantId, async (tx) => {
       const outcome = await ledger.holdMany(tx, [row])
       // The wallet is locked: this is what the hold has left.
       return { held: outcome.get(ticket.holdId) === 'held', credit: await ledger.balance(tx, tenantId) }
@@ -58,7 +59,7 @@ export function createPurse({ db, tenantId, projectId, causedBy, models, clock, 
 
   async function charge({ holdId, atMs }: Ticket, used: Used): Promise<void> {
     const { charged, uses } = rate(atMs, used, log)
-    await db.system('ledger', async (tx) => {
+    await till(tenantId, async (tx) => {
       if (charged.totalMicros === 0n) await ledger.voidMany(tx, [{ tenantId, holdId, memo: 'realtime, nothing used', idempotencyKey: `void:realtime:${holdId}` }])
       else await ledger.settleMany(tx, [{ tenantId, holdId, turnId: null, amountMicros: charged.totalMicros, memo: 'realtime', details: chargeDetails(charged), idempotencyKey: `settle:realtime:${holdId}` }])
       await usage.insertUses(tx, { tenantId, projectId, conversationId: null, callId: null, causedBy }, uses)

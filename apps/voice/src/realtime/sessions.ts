@@ -12,6 +12,7 @@ import type { PlayoutOptions } from './playout.ts'
 import { createPurse } from './purse.ts'
 import type { Outlet } from './outlet.ts'
 import { SessionHost, type SessionDeps } from './session-host.ts'
+import { createTill, type Till } from './till.ts'
 
 const { voice: VOICE, transcriptionModel: TRANSCRIPTION_MODEL } = realtime.USUAL
 /** A drain waits so long for an answer that is being given. */
@@ -86,11 +87,13 @@ export class Sessions {
   readonly #ears = new WeakMap<SpeechFor, { stt: SttEngine | null }>()
   readonly #breakers: Breakers
   readonly #onCharged: (tenantId: string) => void
+  readonly #till: Till
 
   constructor(deps: SessionsDeps) {
     this.#deps = deps
     const { db, cache } = deps
     this.#breakers = new Breakers(deps.clock)
+    this.#till = createTill(db)
     const balances = ledger.createBalances(db, cache)
     this.#onCharged = (tenantId) => void balances.changed([tenantId]).catch(() => {})
     this.#stopListening = deps.book.listen(async (sessionId) => this.#live.get(sessionId)?.end('the session goes on elsewhere'))
@@ -224,8 +227,8 @@ export class Sessions {
   }
 
   #engines({ tenantId, projectId, projectPerMinute }: Visit, { links, speech }: Opening, causedBy: string) {
-    const { db, limiter, clock, log, limits } = this.#deps
-    const purse = createPurse({ db, tenantId, projectId, causedBy, models: links.map(({ vendor, model }) => ({ vendor: vendor.id, model })), clock, log, onCharged: this.#onCharged })
+    const { limiter, clock, log, limits } = this.#deps
+    const purse = createPurse({ till: this.#till, tenantId, projectId, causedBy, models: links.map(({ vendor, model }) => ({ vendor: vendor.id, model })), clock, log, onCharged: this.#onCharged })
     const allowance = createAllowance(limiter, limits.perMinute, { tenantId, projectId, projectPerMinute })
     const tts: SessionDeps['tts'] = (onUsage) => speech.tts([], { onUsage })
     return { vad: this.#deps.speech.vad, stt: this.#earsOf(speech), tts, links, breakers: this.#breakers, allowance, clock, log, purse }
