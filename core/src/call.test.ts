@@ -22,4 +22,10 @@ describe('words of a text', () => {
     expect(spans.map(({ charStart, charEnd }) => 'No, no: nine.'.slice(charStart, charEnd))).toEqual(['No', 'no', 'nine'])
     expect(spans[1]!.charStart).toBeGreaterThan(spans[0]!.charStart)
   })
+
+  it('lie where they are, also behind letters whose small form is longer', () => {
+    const text = 'İstanbul İzmir Ankara'
+    const spans = wordSpans(text, text.split(' ').map((word) => ({ text: word, startMs: 1, endMs: 2, confidence: null })))
+    expect(spans.map(({ charStart, charEnd }) => text.slice(charStart, charEnd))).toEqual(['İstanbul', 'İzmir', 'Ankara'])
+  })
 })

@@ -51,15 +51,19 @@ type TimedWord = { text: string; startMs: number; endMs: number; confidence: num
 
 /** A recogniser's words as spans of the text they make up, in order. A word that the text does not hold (a vendor's own spelling) is left out. */
 export function wordSpans(text: string, words: readonly TimedWord[]): WordSpan[] {
-  const folded = text.toLowerCase()
+  const fold = foldOf(text)
+  const folded = fold(text)
   let from = 0
   return words.flatMap(({ text: word, startMs, endMs, confidence }) => {
-    const charStart = folded.indexOf(word.trim().toLowerCase(), from)
+    const charStart = folded.indexOf(fold(word.trim()), from)
     if (word.trim() === '' || charStart < 0) return []
     from = charStart + word.trim().length
     return [{ charStart, charEnd: from, startMs, endMs, confidence, estimated: false }]
   })
 }
+
+/** Small letters, unless they are more characters than the text has (Turkish İ): then its places would be others. */
+const foldOf = (text: string) => (part: string): string => (text.toLowerCase().length === text.length ? part.toLowerCase() : part)
 
 /** E.164 as telephone suppliers write it. */
 export const E164 = z.string().regex(/^\+[1-9]\d{4,17}$/, 'a number in E.164 (+4722334455)')

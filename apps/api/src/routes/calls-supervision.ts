@@ -29,7 +29,7 @@ const ANSWER_MS = 10_000
 export function registerCallSupervision(app: ApiApp, deps: ApiDeps, find: FindCall): void {
   const liveCall = liveCallOf(deps, find)
 
-  const supervise = 'WebRTC: an offer in, the answer out. The room of the call has both sides in it; what is whispered is neither heard by the caller nor recorded. Everybody who listens is written into the audit. 409 for a call that was put through: its carrier connects both sides, and no sound of it comes here any more. 503 where the installation has no media worker.'
+  const supervise = 'WebRTC: an offer in, the answer out. The room of the call has both sides in it; what is whispered is neither heard by the caller nor recorded. While a caller waits for a colleague it is the colleague who is whispered to, in the call to them: `GET …/events?kind=transfer` names it (`colleague_call_id`). Everybody who listens is written into the audit. 409 for a call that was put through: its carrier connects both sides, and no sound of it comes here any more. 503 where the installation has no media worker.'
   app.post('/v1/calls/:id/supervise', { config: { access, idempotent: false }, schema: { tags, summary: 'Hear a call, whisper, or take it over', description: supervise, params: IdParams, body: Supervise, response: { 201: Supervised } } }, async (request, reply) => {
     const { sdp: offer, mode } = request.body
     const call = withSound(await liveCall(request, 'call.supervised', { mode }))
