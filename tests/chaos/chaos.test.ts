@@ -12,12 +12,14 @@ beforeAll(async () => {
 afterAll(() => ground?.close())
 
 describe('nothing lost, nothing sent twice, order kept, ledger balanced', () => {
-  it.each(Object.entries(SCENARIOS))(`%s (seed ${SEED})`, { timeout: 180_000 }, async (name, { run, smallSize }) => {
-    const counts = await run(ground, smallSize, SEED)
-    console.log(`${name}: ${JSON.stringify({ seed: SEED, ...counts })}`)
-    expect(counts.broken).toEqual([])
-    // A catastrophe that did not happen proves nothing.
-    expect(counts.faults).toBeGreaterThan(0)
-    expect(counts.messages).toBe(smallSize)
-  })
+  for (const [name, { run, smallSize, missing = null }] of Object.entries(SCENARIOS)) {
+    it.skipIf(missing !== null)(missing === null ? `${name} (seed ${SEED})` : `${name} (skipped: ${missing})`, { timeout: 180_000 }, async () => {
+      const counts = await run(ground, smallSize, SEED)
+      console.log(`${name}: ${JSON.stringify({ seed: SEED, ...counts })}`)
+      expect(counts.broken).toEqual([])
+      // A catastrophe that did not happen proves nothing.
+      expect(counts.faults).toBeGreaterThan(0)
+      expect(counts.messages).toBe(smallSize)
+    })
+  }
 })

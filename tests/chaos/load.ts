@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { sign } from '@trunkline/app-sandbox'
+import type { Chance } from '@trunkline/core'
 import { Agent, request } from 'undici'
 import type { OurNumber } from '../flow/business.ts'
 import { whatsappBody } from '../flow/post.ts'
-import type { Random } from './random.ts'
 
 /** What customers write, as the supplier delivers it: signed, and again and again until somebody says 200. */
 
@@ -16,7 +16,7 @@ const RETRY_MS = 250
 const GIVE_UP_MS = 120_000
 
 /** One in five comes from somebody who has written before on that number; nobody so often that the pair limit counts. */
-export function writeLetters(numbers: readonly OurNumber[], count: number, random: Random, copies: (index: number) => number = () => 1): Letter[] {
+export function writeLetters(numbers: readonly OurNumber[], count: number, random: Chance, copies: (index: number) => number = () => 1): Letter[] {
   const customers = new Map<OurNumber, string[]>()
   return Array.from({ length: count }, (_, index) => {
     const number = random.pick(numbers)

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { CallHandle } from '@trunkline/app-sandbox'
+import { seededChance, type Chance } from '@trunkline/core'
 import { connectDb, ledger, type Db } from '@trunkline/db'
 import { openBusiness } from '../flow/business.ts'
 import { openTelephone, type Telephone } from '../flow/telephone.ts'
@@ -11,8 +12,7 @@ import type { SpawnedNode } from '../harness/processes.ts'
 import { openFleet, type Fleet } from './fleet.ts'
 import { SECRET, type Ground } from './ground.ts'
 import { mutantOf } from './mutants.ts'
-import { seeded, type Random } from './random.ts'
-import type { Counts, Scenario } from './scenario.ts'
+import { NO_LETTERS, type Counts, type Scenario } from './scenario.ts'
 
 /** Some half a minute in the sandbox's voice. */
 const GREETING = 'Please wait for a moment and listen to what we do for bicycles all day long in our harbour. '.repeat(10).trim()
@@ -28,7 +28,7 @@ type Play = {
   db: Db
   telephone: Telephone
   tenantId: string
-  random: Random
+  random: Chance
   voice: SpawnedNode
   /** So many people ring and hear the agent. */
   ring(count: number): Promise<CallHandle[]>
@@ -47,17 +47,14 @@ async function play(ground: Ground, seed: number, settings: Record<string, strin
     const voice = await fleet.startVoice()
     const business = await openBusiness(fleet, 'Harbour Bikes')
     const telephone = await openTelephone(fleet, business, { settings: { greeting: GREETING, barge_in: false, recording: { enabled: true }, concurrency_limit: 10_000 } })
-    const { calls, faults } = await strike({ fleet, watch, db, telephone, tenantId: business.tenantId, random: seeded(seed), voice, broken, ring: (count) => ringMany(fleet, telephone, count) })
+    const { calls, faults } = await strike({ fleet, watch, db, telephone, tenantId: business.tenantId, random: seededChance(seed), voice, broken, ring: (count) => ringMany(fleet, telephone, count) })
     await checkMoney(watch, db, broken)
-    return { ...NOTHING, messages: calls, faults, broken, tookMs: Math.round(performance.now() - startedMs) }
+    return { ...NO_LETTERS, messages: calls, faults, broken, tookMs: Math.round(performance.now() - startedMs) }
   } finally {
     await Promise.all([watch.close(), db.close()])
     await fleet.close()
   }
 }
-
-/** A phone has no messages; the table of chaos has columns for them. */
-const NOTHING = { posts: 0, turns: 0, sent: 0, unknown: 0, failed: 0, resent: 0, parked: 0, onceUnknown: 0, acceptedBySupplier: 0, receiptsRead: 0 }
 
 async function ringMany({ sandbox }: Fleet, { address }: Telephone, count: number): Promise<CallHandle[]> {
   const phones: CallHandle[] = []
@@ -111,7 +108,7 @@ function checkPatience({ sandbox }: Fleet, seconds: number, calls: number, broke
   if (asked > most) broken.push(`carriers asked ${asked} times what to do, ${Math.round(most)} at most was expected`)
 }
 
-const talk = (random: Random) => delay(2_000 + random.below(3_000))
+const talk = (random: Chance) => delay(2_000 + random.below(3_000))
 
 async function kill(voice: SpawnedNode): Promise<number> {
   voice.signal('SIGKILL')
@@ -161,14 +158,14 @@ const MEMORY_MIB = 250
 
 /** So many mutated messages, on sockets with a good token, while others talk. A socket that is closed for it is what it may expect. */
 export const mutateMedia: Scenario = (ground, size, seed) =>
-  play(ground, seed, { CALL_LEASE_MS: '5000' }, async ({ fleet, watch, db, telephone, tenantId, voice, ring, random, broken }) => {
+  play(ground, seed, { CALL_LEASE_MS: '5000' }, async ({ fleet, watch, db, telephone, tenantId, voice, ring, broken }) => {
     const residentMiB = () => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${voice.pid}/status`, 'utf8'))![1]) / 1_024
     const bystanders = await ring(BYSTANDERS)
     const before = residentMiB()
     for (let sent = 0; sent < size; sent += MUTANTS_PER_SOCKET * SOCKETS_AT_ONCE) {
-      await Promise.all(Array.from({ length: SOCKETS_AT_ONCE }, async () => {
+      await Promise.all(Array.from({ length: SOCKETS_AT_ONCE }, async (_, nth) => {
         const call = await openCallFor(db, SECRET, { id: telephone.id, tenantId, address: telephone.address })
-        await abuse(await Intruder.at(fleet.voiceUrl, call), random)
+        await abuse(await Intruder.at(fleet.voiceUrl, call), seededChance(seed + sent + nth))
       }))
     }
     const stutters = bystanders.flatMap((phone) => phone.streams()).reduce((sum, { stats }) => sum + stats.underruns, 0)
@@ -180,7 +177,7 @@ export const mutateMedia: Scenario = (ground, size, seed) =>
     return { calls: size, faults: size }
   })
 
-async function abuse(intruder: Intruder, random: Random): Promise<void> {
+async function abuse(intruder: Intruder, chance: Chance): Promise<void> {
   intruder.start()
   const whole: (() => object)[] = [
     () => intruder.media(), () => intruder.media(), () => intruder.media(),
@@ -189,7 +186,7 @@ async function abuse(intruder: Intruder, random: Random): Promise<void> {
     () => ({ event: 'start', sequenceNumber: '1', streamSid: 'MZ2', start: { streamSid: 'MZ2', callSid: 'CA2', mediaFormat: { encoding: 'audio/x-mulaw', sampleRate: 8_000, channels: 1 } } }),
     () => ({ event: 'stop', sequenceNumber: '8', streamSid: 'MZ2', stop: { callSid: 'CA2' } }),
   ]
-  for (let sent = 0; sent < MUTANTS_PER_SOCKET; sent++) intruder.say(mutantOf(random.pick(whole)(), random))
+  for (let sent = 0; sent < MUTANTS_PER_SOCKET; sent++) intruder.say(mutantOf(chance.pick(whole)(), chance))
   intruder.say({ event: 'stop', sequenceNumber: '9', streamSid: 'MZ1', stop: {} })
   // Read to its end, unless it was closed before.
   await new Promise<void>((resolve) => {

@@ -1,24 +1,27 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FaultInput } from '@trunkline/app-sandbox'
+import { seededChance, type Chance } from '@trunkline/core'
 import { startFaultProxy } from '../harness/fault-proxy.ts'
+import { noSentinels, openWatchedRedis, type Loss } from '../harness/sentinels.ts'
 import { LEASE_MS, openFleet, type Fleet, type FleetOptions } from './fleet.ts'
 import type { Ground } from './ground.ts'
 import { deliver, writeLetters, type Letter, type LoadReport } from './load.ts'
+import { mutateOaiEvents, noCalls } from './oai-events.ts'
 import { loseVoice, mutateMedia, replaceVoice } from './phone.ts'
-import { seeded, type Random } from './random.ts'
 import type { Counts, Scenario } from './scenario.ts'
+import { mutateEvents, mutateRealtime, mutateWebchat } from './sockets.ts'
 import { judge } from './verdict.ts'
 
 const numbersFor = (size: number): number => Math.min(40, Math.max(6, Math.round(size / 50)))
 
 /** `mayFail`: what a supplier refuses for good fails visibly. Otherwise every message is answered, or its outcome is unknown. */
 type Wish = Partial<FleetOptions> & { copies?: (index: number) => number; shuffle?: boolean; mayFail?: boolean }
-type Play = { fleet: Fleet; letters: Letter[]; random: Random; load: () => Promise<LoadReport> }
+type Play = { fleet: Fleet; letters: Letter[]; random: Chance; load: () => Promise<LoadReport> }
 
 /** Opens a fleet, writes the letters, lets `strike` do its worst while they are delivered, then judges. It answers how often it struck, or how to count that once everything has come to rest. */
 async function play(ground: Ground, size: number, seed: number, wish: Wish, strike: (play: Play) => Promise<number | (() => number)>): Promise<Counts> {
   const startedMs = performance.now()
-  const random = seeded(seed)
+  const random = seededChance(seed)
   const fleet = await openFleet(ground, { numbers: numbersFor(size), ...wish })
   try {
     const letters = writeLetters(fleet.numbers, size, random, wish.copies)
@@ -35,7 +38,7 @@ async function play(ground: Ground, size: number, seed: number, wish: Wish, stri
 }
 
 /** Points of the journal at which to strike: `count` of them, spread at random over what `size` messages will write there. */
-function points(random: Random, count: number, size: number): { target: string; nth: number }[] {
+function points(random: Chance, count: number, size: number): { target: string; nth: number }[] {
   const slice = Math.floor((size * 0.8) / count)
   return Array.from({ length: count }, (_, index) => ({ target: random.pick(['whatsapp.send', 'openai.responses']), nth: Math.max(1, index * slice + random.below(slice) + 5) }))
 }
@@ -102,6 +105,27 @@ export const emptyRedis: Scenario = (ground, size, seed) =>
     await loading
     return times
   })
+
+const LOSSES: readonly Loss[] = ['kill', 'freeze', 'ask']
+
+/** Redis is watched by sentinels: its master is killed, frozen and asked to step down in turn, and the replica takes over with what it had heard. A frozen one wakes up and still holds what it held. */
+export const failOver: Scenario = async (ground, size, seed) => {
+  const watched = await openWatchedRedis()
+  try {
+    return await play({ ...ground, redisUrl: watched.url, emptyRedis: async () => {} }, size, seed, {}, async ({ fleet, random, load }) => {
+      const times = Math.max(LOSSES.length, Math.round(size / 500))
+      const loading = load()
+      for (const [index, { target, nth }] of points(random, times, size).entries()) {
+        await reached(fleet, target, nth)
+        await watched.failOver(LOSSES[index % LOSSES.length]!)
+      }
+      await loading
+      return times
+    })
+  } finally {
+    await watched.close()
+  }
+}
 
 /** Postgres stops at once under load and recovers. What was answered with 200 is there. */
 export const restartPostgres: Scenario = (ground, size, seed) =>
@@ -179,18 +203,27 @@ async function dieBetweenCommitAndAnswer(fleet: Fleet, letter: Letter): Promise<
   await proxy.close()
 }
 
+/** `missing`: what it needs and is not here; it is skipped, and counted as such. */
+type Entry = { run: Scenario; fullSize: number; smallSize: number; missing?: string | null }
+
 /** In the order of the table; the full size beside each. */
-export const SCENARIOS: Record<string, { run: Scenario; fullSize: number; smallSize: number }> = {
+export const SCENARIOS: Record<string, Entry> = {
   'kill-workers': { run: killWorkers, fullSize: 5_000, smallSize: 300 },
   'freeze-worker': { run: freezeWorker, fullSize: 3_000, smallSize: 150 },
   'kill-redis': { run: killRedis, fullSize: 3_000, smallSize: 100 },
   'empty-redis': { run: emptyRedis, fullSize: 3_000, smallSize: 100 },
+  'fail-over': { run: failOver, fullSize: 3_000, smallSize: 150, missing: noSentinels },
   'restart-postgres': { run: restartPostgres, fullSize: 3_000, smallSize: 100 },
   'broken-suppliers': { run: brokenSuppliers, fullSize: 3_000, smallSize: 150 },
   'flood-of-repeats': { run: floodOfRepeats, fullSize: 1_000, smallSize: 100 },
   'kill-api': { run: killApi, fullSize: 3_000, smallSize: 100 },
-  // Of telephone calls; the last one of messages on their media sockets.
+  // Of telephone calls.
   'lose-voice': { run: loseVoice, fullSize: 50, smallSize: 10 },
   'replace-voice': { run: replaceVoice, fullSize: 50, smallSize: 10 },
+  // Of messages on sockets.
   'mutate-media': { run: mutateMedia, fullSize: 100_000, smallSize: 5_000 },
+  'mutate-realtime': { run: mutateRealtime, fullSize: 100_000, smallSize: 4_000 },
+  'mutate-oai-events': { run: mutateOaiEvents, fullSize: 100_000, smallSize: 1_000, missing: noCalls },
+  'mutate-events': { run: mutateEvents, fullSize: 100_000, smallSize: 3_600 },
+  'mutate-webchat': { run: mutateWebchat, fullSize: 100_000, smallSize: 1_800 },
 }
