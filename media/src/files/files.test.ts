@@ -140,6 +140,16 @@ describe('files of sound', () => {
     await vi.waitFor(() => expect(children()).toBe(0), { timeout: 10_000 })
   })
 
+  it('so many files of AAC are made at a time; the next is told to come again, and has its place when one is done', async () => {
+    const writers = await Promise.all(Array.from({ length: 16 }, () => openFileWriter('aac', RATE_HZ)))
+    await expect(openFileWriter('aac', RATE_HZ)).rejects.toMatchObject({ code: 'unavailable' })
+    for (const writer of writers) {
+      writer.close()
+      writer.close()
+    }
+    expect((await written('aac', tone(440, 100, RATE_HZ))).length).toBeGreaterThan(0)
+  })
+
   it('FLAC', async () => {
     const file = await decode(FLAC)
     expect(file).toMatchObject({ container: 'flac', codec: 'flac', durationMs: 250 })
