@@ -64,6 +64,53 @@ describe.each(LINES)('a warm transfer by %s whose last command fails', LONG, (na
   })
 })
 
+describe('a colleague of whom the carrier does not say whether it calls them', LONG, () => {
+  async function handedOver(carrier: 'twilio' | 'telnyx', action: Json) {
+    const colleague = callers.person()
+    const telephone = await town.telephone(business, { carrier, settings: { greeting: GREETING, transfer_to: colleague, transfer_mode: 'warm' }, prompt: HANDOVER })
+    const { call, phone } = await callers.talking(telephone)
+    town.sandbox.faults.add({ target: carrier === 'twilio' ? 'twilio.calls.create' : 'telnyx.calls.dial', match: { to: colleague }, times: 1, action })
+    phone.say('I want to speak to a human.')
+    return { call, phone, colleague, telephone }
+  }
+
+  it('and who was never called: the caller does not wait for them', async () => {
+    const { call, phone, telephone } = await handedOver('twilio', { status: 504 })
+    await hears(phone, /as soon as possible/)
+    await hears(phone, /nobody is there/)
+    phone.say('When do you open?')
+    await hears(phone, /repair/)
+    expect(await town.rows("SELECT status, end_reason FROM calls WHERE number_id = $1 AND direction = 'outbound'", [telephone.id])).toEqual([{ status: 'failed', end_reason: 'unreachable' }])
+    phone.hangUp()
+    expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
+  })
+
+  it('and whose phone is heard of after the caller was told otherwise: it stops ringing', async () => {
+    const { call, phone, colleague } = await handedOver('telnyx', { acceptThenReset: true })
+    town.sandbox.carriers.describe({ number: colleague, does: 'no_answer' })
+    town.sandbox.faults.add({ target: 'telnyx.webhook', match: { contains: colleague }, times: 1, action: { delayMs: 12_000 } })
+    await hears(phone, /as soon as possible/)
+    await hears(phone, /nobody is there/)
+    const other = town.sandbox.carriers.telnyx.calls().find(({ id, state }) => id !== phone.id && state() === 'ringing')!
+    expect((await other.waitFor('ended')).text).toBe('canceled')
+    phone.hangUp()
+    expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
+  })
+
+  it('and who was: their phone rings once, and they take over', async () => {
+    const { phone, colleague, telephone } = await handedOver('telnyx', { acceptThenReset: true })
+    const other = await town.called('telnyx', colleague)
+    await hears(other, /press one/)
+    other.press('1')
+    await phone.waitFor('bridged')
+    expect(town.sandbox.carriers.telnyx.calls().filter(({ id }) => id !== phone.id && id !== other.id && town.sandbox.carriers.telnyx.call(id).state() !== 'ended')).toEqual([])
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND transfer = 'answered'", [telephone.id], (rows) => rows.length === 2)
+    phone.hangUp()
+    other.hangUp()
+    await town.until("SELECT 1 FROM calls WHERE number_id = $1 AND end_reason = 'transferred'", [telephone.id], (rows) => rows.length === 2)
+  })
+})
+
 it('calls that were to be connected cost the right money, whatever became of them', async () => {
   expect((await town.db.system('ledger', (tx) => ledger.verifyLedger(tx))).differences).toEqual([])
   expect(await town.rows<Json>("SELECT 1 FROM calls c JOIN holds h ON h.id = ANY (c.hold_ids) WHERE c.ended_at IS NOT NULL AND h.state = 'held'", [])).toEqual([])

@@ -37,6 +37,7 @@ export async function tellCall(deps: VoiceDeps, place: VoiceNumber, step: { name
   // A carrier that carries out a document asks for the next one: what it tells beside is no news.
   if (step?.name === 'next') return goOn(deps, place, call, event)
   switch (event.kind) {
+    case 'call.initiated': return ifWanted(deps, place, call, event)
     case 'call.ringing':
     case 'call.answered': return progress(deps, place, call, event)
     case 'call.ended': return ended(deps, call, event)
@@ -94,10 +95,14 @@ export function firstHold({ clock }: Pick<VoiceDeps, 'clock'>, { number, setting
 /** Credits come back by themselves if everybody forgets the call. */
 export const holdUntil = (clock: Clock, { max_duration_seconds }: VoiceSettings): Date => new Date(clock.nowMs() + (max_duration_seconds + 3_600) * 1_000)
 
-async function progress(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, { kind, carrierCallId }: CallEvent): Promise<Told> {
-  await deps.db.system('calls', (tx) => calls.progress(tx, call.id, kind === 'call.ringing' ? 'ringing' : 'in_progress'))
-  // It was to be hung up before the carrier had named it.
-  if (call.wish === 'hang_up') await deps.carrierClients[place.carrier.id].hangUp(place.config, carrierCallId, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
+async function progress(deps: VoiceDeps, place: VoiceNumber, call: calls.Call, event: CallEvent): Promise<Told> {
+  await deps.db.system('calls', (tx) => calls.progress(tx, call.id, event.kind === 'call.ringing' ? 'ringing' : 'in_progress'))
+  return ifWanted(deps, place, call, event)
+}
+
+/** It was to be hung up before the carrier had named it, or has been given up as one that it never heard of. */
+async function ifWanted(deps: VoiceDeps, { carrier, config }: VoiceNumber, { wish }: calls.Call, { carrierCallId }: CallEvent): Promise<Told> {
+  if (wish === 'hang_up') await deps.carrierClients[carrier.id].hangUp(config, carrierCallId, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
   return null
 }
 

@@ -52,7 +52,8 @@ export async function transferCall(deps: SteerDeps, steered: Steered, { to, from
     await notTransferred(deps, place, call, isUndone(error))
     throw error
   }
-  await deps.db.tenant(call.tenantId, (tx) => calls.transferring(tx, call.id, 'accepted'))
+  // It is done; what is told of the other phone says so, too.
+  await deps.db.tenant(call.tenantId, (tx) => calls.transferring(tx, call.id, 'accepted')).catch((error: unknown) => deps.log.warn({ error, callId: call.id }, 'a transfer that a carrier took could not be noted'))
 }
 
 /** Nobody has been called, or nobody knows: then whatever the carrier does is ended by what it is told next, and the caller is the agent's again. */

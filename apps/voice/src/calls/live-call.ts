@@ -334,18 +334,23 @@ export class LiveCall {
   /** Cold: the caller is put through, and the call ends when the carrier says so. */
   async #transfer(to: string): Promise<void> {
     const { call, config, settings } = this.facts
-    await this.#deps.db.system('calls', async (tx) => {
-      await calls.wish(tx, call.id, 'transfer')
-      await calls.note(tx, call.id, [{ kind: 'transfer', atMs: null, data: { outcome: 'asked' } }])
-    })
+    const { db, log, carrierClients } = this.#deps
     const transfer = { to, from: call.direction === 'inbound' ? call.to : call.from, timeoutSeconds: settings.transfer_timeout_seconds, resultUrl: stepUrl(this.#deps.addresses, call.numberId, 'transferred', call.id) }
+    let isAsked = false
     try {
-      await this.#deps.carrierClients[call.carrier].transfer(config, call.carrierCallId!, transfer, { key: `transfer:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
-      await this.#deps.db.system('calls', (tx) => calls.transferring(tx, call.id, 'accepted'))
+      await db.system('calls', async (tx) => {
+        await calls.wish(tx, call.id, 'transfer')
+        await calls.note(tx, call.id, [{ kind: 'transfer', atMs: null, data: { outcome: 'asked' } }])
+      })
+      isAsked = true
+      await carrierClients[call.carrier].transfer(config, call.carrierCallId!, transfer, { key: `transfer:${call.id}:${this.facts.epoch}`, reference: call.id }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
     } catch (error) {
-      this.#deps.log.warn({ error, callId: call.id }, 'a call could not be transferred')
-      await this.#notTransferred(isUndone(error))
+      log.warn({ error, callId: call.id }, 'a call could not be transferred')
+      if (!isAsked) return this.#phone.say(this.#phrases.transfer_failed)
+      return this.#notTransferred(isUndone(error)).catch((fault: unknown) => log.error({ error: fault, callId: call.id }, 'a call that was not transferred is left to the recovery'))
     }
+    // What is told of the other phone says it, too.
+    await db.system('calls', (tx) => calls.transferring(tx, call.id, 'accepted')).catch((error: unknown) => log.warn({ error, callId: call.id }, 'a transfer that a carrier took could not be noted'))
   }
 
   /** Nobody has been called, or nobody knows: then whatever the carrier does is ended, and the call taken again. The caller hears of it either way. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { summarise, type HistoryItem, type TurnDeps } from '@trunkline/agents'
 import { carryingPrice, holdForCall } from '@trunkline/billing'
 import { CARRIER_TIMEOUT_MS, stepUrl, streamCall, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
@@ -25,6 +26,7 @@ const BRIEFING_MS = 6_000
 /** The colleague listens to some sentences and says yes. */
 const MINUTES = 2
 const NO_LIMIT = 10_000
+const NAMED_WITHIN_MS = 8_000
 
 /** Rings the person who is to take over; null: nobody could be called. What they are told is written before, while it rings nobody waits for it. */
 export async function callColleague(deps: WarmTransferDeps, waiting: WaitingCall): Promise<Errand | null> {
@@ -46,7 +48,7 @@ export async function callColleague(deps: WarmTransferDeps, waiting: WaitingCall
     to: settings.transfer_to!, from: ours, instructions: streamCall(deps.addresses, carrier, call), statusUrl: stepUrl(deps.addresses, first.numberId, 'status', call.id),
     reference: call.id, timeoutSeconds: settings.transfer_timeout_seconds,
   }, AbortSignal.timeout(CARRIER_TIMEOUT_MS))
-  if (placed.status === 'rejected') {
+  if (placed.status === 'rejected' || (placed.status === 'unknown' && !(await isNamed(deps, call.id)))) {
     await endUnreached(deps, call)
     return null
   }
@@ -62,8 +64,18 @@ async function briefingFor(deps: WarmTransferDeps, { call, prompt, history, onUs
   return made.text
 }
 
+/** The carrier did not say whether it calls them: the first thing that it tells of the call names it. */
+async function isNamed({ db }: WarmTransferDeps, callId: Id): Promise<boolean> {
+  await delay(NAMED_WITHIN_MS)
+  return db.system('calls', async (tx) => (await calls.get(tx, callId)).carrierCallId !== null)
+}
+
+/** Should it ring all the same, the wish ends that. */
 const endUnreached = ({ db, clock }: WarmTransferDeps, { id }: calls.Call) =>
-  db.system('calls', (tx) => calls.end(tx, { callId: id, epoch: 'any', status: 'failed', reason: 'unreachable', at: new Date(clock.nowMs()), carrying: carryingPrice }))
+  db.system('calls', async (tx) => {
+    await calls.wish(tx, id, 'hang_up')
+    await calls.end(tx, { callId: id, epoch: 'any', status: 'failed', reason: 'unreachable', at: new Date(clock.nowMs()), carrying: carryingPrice })
+  })
 
 type ConnectDeps = Pick<WarmTransferDeps, 'db' | 'carrierClients' | 'addresses' | 'log'>
 
