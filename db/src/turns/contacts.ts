@@ -1,4 +1,4 @@
-import { newId, type Id, type Identity, type Sender } from '@trunkline/core'
+import { AppError, newId, type Id, type Identity, type Sender } from '@trunkline/core'
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
 
@@ -128,4 +128,24 @@ async function addIdentities(tx: Tx, rows: Witnessed[]): Promise<void> {
     ],
     'contact_identities_add',
   )
+}
+
+/** A contact is merged by hand, and undone by hand: more often than this in the milliseconds of one change it is not. */
+const HOLD_TRIES = 5
+
+/** Whose identity it is, both locked until commit, in the order of `STILL_THEIRS`; null: nobody's. */
+export async function holdForChange(tx: Tx, tenantId: Id, identity: Identity, address: string): Promise<Id | null> {
+  const key = [tenantId, identity.kind, scopeOf(identity, address), identity.value]
+  for (let attempt = 0; attempt < HOLD_TRIES; attempt++) {
+    const known = await tx.query<{ contact_id: Id }>('SELECT contact_id FROM contact_identities WHERE tenant_id = $1 AND kind = $2 AND scope = $3 AND value = $4 AND ended_at IS NULL', key, 'identity_find')
+    const contactId = known.rows[0]?.contact_id
+    if (!contactId) return null
+    const held = await tx.query(
+      `SELECT 1 FROM (VALUES ($1::uuid, $2::text, $3::text, $4::text, $5::uuid)) AS i (tenant_id, kind, scope, value, contact_id) ${STILL_THEIRS} FOR KEY SHARE OF p FOR NO KEY UPDATE OF w`,
+      [...key, contactId],
+      'identity_hold',
+    )
+    if (held.rows.length > 0) return contactId
+  }
+  throw new AppError('unavailable', { message: 'The contact is being merged.', retryAfterMs: 1_000 })
 }

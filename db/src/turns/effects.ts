@@ -1,7 +1,7 @@
 import { newId, type Echo, type Id, type IdentityChange, type NumberNotice, type Reaction, type Receipt, type Revision } from '@trunkline/core'
 import { storableJson } from '../storable.ts'
 import type { Tx } from '../tenancy.ts'
-import { scopeOf } from './contacts.ts'
+import { holdForChange, scopeOf } from './contacts.ts'
 import { happened } from '../events/notes.ts'
 import { closeDirect } from './direct-money.ts'
 import { tellMessages, wasSql, type ChangedMessage } from './news.ts'
@@ -230,13 +230,13 @@ export async function applyRevision(tx: Tx, effect: Effect<Revision>, contentSea
 /** The same person under a new id: the contact, its conversations and its place in the queue stay; the old id is kept as history. */
 export async function applyIdentityChange(tx: Tx, effect: Effect<IdentityChange>): Promise<EffectOutcome> {
   const { previous, current } = effect.event
-  const ended = await tx.query<{ contact_id: Id }>(
-    'UPDATE contact_identities SET ended_at = now() WHERE tenant_id = $1 AND kind = $2 AND scope = $3 AND value = $4 AND ended_at IS NULL RETURNING contact_id',
+  const contactId = await holdForChange(tx, effect.tenantId, previous, effect.address)
+  if (!contactId) return 'ignored'
+  await tx.query(
+    'UPDATE contact_identities SET ended_at = now() WHERE tenant_id = $1 AND kind = $2 AND scope = $3 AND value = $4 AND ended_at IS NULL',
     [effect.tenantId, previous.kind, scopeOf(previous, effect.address), previous.value],
     'identity_end',
   )
-  const contactId = ended.rows[0]?.contact_id
-  if (!contactId) return 'ignored'
   await tx.query(
     `INSERT INTO contact_identities (id, tenant_id, contact_id, kind, scope, value, source) VALUES ($1, $2, $3, $4, $5, $6, 'identity_change')
      ON CONFLICT (tenant_id, kind, scope, value) WHERE ended_at IS NULL DO NOTHING`,

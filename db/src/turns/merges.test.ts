@@ -5,6 +5,7 @@ import { keyring, laneOf, makeNumbers, queuePlace } from '../queue/testing.ts'
 import * as merges from '../repos/contact-merges.ts'
 import { sealJson } from '../seal.ts'
 import type { Tx } from '../tenancy.ts'
+import { applyIdentityChange } from './effects.ts'
 import { openTurns, type OpenTurn } from './open.ts'
 
 // A turn, or a call, that opens in the very moment in which two contacts become one, or two again. Two connections, stopped where it hurts.
@@ -43,7 +44,10 @@ const merge = (fromId: Id, intoId: Id, within: (tx: Tx) => Tx = (tx) => tx) => p
 const undo = (intoId: Id, id: Id) => place.db.tenant(place.tenantId, (tx) => merges.undo(tx, intoId, id))
 
 /** The same transaction, stopped after the first statement of this name was answered. */
-function stoppedAfter(name: string, meanwhile: (tx: Tx) => Promise<unknown>): (tx: Tx) => Tx {
+const stoppedAfter = (name: string, meanwhile: (tx: Tx) => Promise<unknown>) => stopping((_, given) => given === name, meanwhile)
+const stoppedAfterText = (fits: RegExp, meanwhile: (tx: Tx) => Promise<unknown>) => stopping((text) => fits.test(text), meanwhile)
+
+function stopping(isHere: (text: string, name: string | undefined) => boolean, meanwhile: (tx: Tx) => Promise<unknown>): (tx: Tx) => Tx {
   let stopped = false
   return (tx) => ({
     get orm() {
@@ -51,7 +55,7 @@ function stoppedAfter(name: string, meanwhile: (tx: Tx) => Promise<unknown>): (t
     },
     async query(text, values, given) {
       const answer = await tx.query<never>(text, values, given)
-      if (given === name && !stopped) {
+      if (!stopped && isHere(text, given)) {
         stopped = true
         await meanwhile(tx)
       }
@@ -166,6 +170,27 @@ describe('a call that comes while its contact is merged away', () => {
     const { call } = await ring(phone, stoppedAfter('contacts_find', () => merge(from, into)))
     expect(call).toMatchObject({ status: 'initiated', contactId: into })
     expect(await rows('SELECT contact_id FROM conversations WHERE id = $1', [call.conversationId])).toEqual([{ contact_id: into }])
+    expect(await orphans()).toEqual([])
+  })
+})
+
+describe('a supplier that tells of a new id of somebody who is being merged', () => {
+  it('waits for the merge, and the other contact has it; bug: each waited for the other, and Postgres ended one', async () => {
+    const { phone, from, into } = await two()
+    const current = newPhone()
+    const effect = { id: 1, tenantId: place.tenantId, numberId, address: 'address', event: { kind: 'identity_change', to: 'address', atMs: 1, eventId: 'change', previous: phone, current } } as const
+    const pid = Promise.withResolvers<number>()
+    let changing: Promise<string> | undefined
+    await place.db.tenant(place.tenantId, (tx) =>
+      merges.merge(stoppedAfterText(/FOR UPDATE/, async () => {
+        changing = system(async (own) => {
+          pid.resolve(await backendOf(own))
+          return applyIdentityChange(own, effect)
+        })
+        await waits(await pid.promise)
+      })(tx), { fromId: from, intoId: into, actor: 'test' }))
+    expect(await changing).toBe('applied')
+    expect(await rows('SELECT value FROM contact_identities WHERE contact_id = $1 AND value = ANY ($2) AND ended_at IS NULL', [into, [phone.value, current.value]])).toEqual([{ value: current.value }])
     expect(await orphans()).toEqual([])
   })
 })
