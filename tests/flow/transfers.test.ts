@@ -124,6 +124,31 @@ describe.each(LINES)('a transfer by %s whose answer is lost', LONG, (name, wish)
   })
 })
 
+describe('a caller who is to come back, and whose sound does not', LONG, () => {
+  /** As it is left by a process whose command the carrier did not take: the other phone rings no more, and nobody is heard. */
+  async function left(seconds: number) {
+    const talk = await callers.talking(await town.telephone(business, { settings: { greeting: GREETING } }))
+    await transfer(talk.call.id, callers.person({ does: 'no_answer' }))
+    await callers.untilRow(talk.call.id, "transfer = 'ringing' AND lease_owner IS NULL")
+    await town.rows("UPDATE calls SET wish = 'return', transfer = NULL, transfer_at = now() - make_interval(secs => $2) WHERE id = $1 RETURNING 1", [talk.call.id, seconds])
+    return talk
+  }
+
+  it('is asked for again, and hears the agent', async () => {
+    const { call, phone } = await left(15)
+    await hears(phone, /nobody is there/)
+    await goesOn(phone)
+    phone.hangUp()
+    expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
+  })
+
+  it('is hung up after a minute of silence, and the call says why', async () => {
+    const { call, phone } = await left(120)
+    await phone.waitFor('ended')
+    expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'line_lost' })
+  })
+})
+
 describe('a transfer that hangs', LONG, () => {
   it('is waited for eight seconds, and then the caller hears about it', async () => {
     const telephone = await town.telephone(business, { settings: { greeting: GREETING, transfer_to: callers.person() }, prompt: HANDOVER })

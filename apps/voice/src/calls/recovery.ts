@@ -71,8 +71,12 @@ async function unstick(deps: RecoveryDeps, { callId, kind }: calls.StuckCall): P
   const config = configOf(number, VoiceSettings.parse(number.settings))
   const carrier = carrierOf(call.carrier, config)
   deps.log.warn({ callId, kind }, 'nobody is heard in a call')
-  // A colleague who was to be connected has nobody to talk to.
-  if (kind === 'hopeless' || briefingOf(call.options)) return hangUpAtCarrier(deps, call, config)
+  const isColleague = briefingOf(call.options) !== null
+  if (kind === 'hopeless' || isColleague) {
+    // A colleague who was to be connected has nobody to talk to.
+    await giveUp(deps, { callId, tenantId: call.tenantId, kind: 'released', at: new Date(deps.clock.nowMs()) }, { status: 'completed', reason: isColleague ? 'agent_hung_up' : 'line_lost' })
+    return hangUpAtCarrier(deps, call, config)
+  }
   if (kind === 'doubtful') await takeBack(deps, call, carrier, config)
   else await bringBack(deps, call, carrier, config)
 }
