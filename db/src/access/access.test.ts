@@ -64,7 +64,9 @@ async function newKey(change: { expiresAt?: Date } = {}): Promise<MintedKey & { 
 }
 
 /** A verdict is told to the others while whoever asked goes on. */
-const shared = (digest: Buffer) => expect.poll(() => two.redis.exists(`verdict:key:${digest.toString('hex')}`)).toBe(1)
+async function shared(digest: Buffer): Promise<void> {
+  await expect.poll(() => two.redis.exists(`verdict:key:${digest.toString('hex')}`)).toBe(1)
+}
 const outcome = (process: Process, text: string): Promise<string> => process.access.keys.check(text).then(() => 'ok', (error: unknown) => (error instanceof AppError ? error.code : String(error)))
 
 describe('checking an API key', () => {

@@ -34,10 +34,7 @@ export function createEventBus({ redis, keyring, clock, log }: EventBusDeps, opt
     publisher.missed()
   })
   return {
-    publish: publisher.publish,
-    committed: publisher.committed,
-    idle: publisher.idle,
-    stats: publisher.stats,
+    ...publisher,
     ...stream,
     async watch(tenantId) {
       const watch = await stream.watch(tenantId)
