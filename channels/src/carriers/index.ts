@@ -6,6 +6,9 @@ import type { CarrierId } from './events.ts'
 /** One command to a carrier: callers wait while it lasts. */
 export const CARRIER_TIMEOUT_MS = 8_000
 
+/** What a carrier did without saying so is heard of in that time: the other phone rings, and that is told by itself. */
+export const NEWS_WITHIN_MS = 1_500
+
 /** All carriers. Adding one is a folder and a line here. */
 export const carriers: Record<CarrierId, Carrier> = { twilio, telnyx }
 

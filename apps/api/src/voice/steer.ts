@@ -1,9 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, newId } from '@trunkline/core'
 import { calls, type Tx } from '@trunkline/db'
 import type { ApiDeps } from '../deps.ts'
 import { asking, type Fields } from './carrier-error.ts'
 import { carryingPrice } from '@trunkline/billing'
-import { CARRIER_TIMEOUT_MS, isUndone, stepUrl, streamCall } from '@trunkline/channels'
+import { CARRIER_TIMEOUT_MS, isUndone, NEWS_WITHIN_MS, stepUrl, streamCall } from '@trunkline/channels'
 import type { VoiceNumber } from './events.ts'
 
 // What people ask of a call that runs. Each wish is kept with the call before the carrier hears of it: whoever has the call's sound then
@@ -49,23 +50,28 @@ export async function transferCall(deps: SteerDeps, steered: Steered, { to, from
   try {
     await asking(call.carrier, { to: 'body.to', from: 'body.from' }, { call_id: call.id }, transfer)
   } catch (error) {
-    await notTransferred(deps, place, call, isUndone(error))
-    throw error
+    if (await notTransferred(deps, place, call, isUndone(error))) throw error
+    return
   }
   // It is done; what is told of the other phone says so, too.
   await deps.db.tenant(call.tenantId, (tx) => calls.transferring(tx, call.id, 'accepted')).catch((error: unknown) => deps.log.warn({ error, callId: call.id }, 'a transfer that a carrier took could not be noted'))
 }
 
-/** Nobody has been called, or nobody knows: then whatever the carrier does is ended by what it is told next, and the caller is the agent's again. */
-async function notTransferred(deps: SteerDeps, { carrier, config }: VoiceNumber, call: NamedCall, isCertain: boolean): Promise<void> {
+/**
+ * Nobody has been called, or nobody knows: then whatever the carrier does is ended by what it is told next, and the caller is the agent's again.
+ * False: the other phone has been heard of meanwhile.
+ */
+async function notTransferred(deps: SteerDeps, { carrier, config }: VoiceNumber, call: NamedCall, isCertain: boolean): Promise<boolean> {
+  if (!isCertain) await delay(NEWS_WITHIN_MS)
   // Refused as a whole: the sound was never away.
   const stays = isCertain && carrier.can.socketEndsStep
   const isOurs = await deps.db.tenant(call.tenantId, (tx) => calls.transferFailed(tx, call.id, { stays, data: { by: 'api' } }))
-  if (stays || !isOurs) return
+  if (stays || !isOurs) return isOurs
   const back = streamCall(deps.voice.addresses, carrier, call)
   // What fails here is tried again by the recovery of calls.
   await deps.carrierClients[carrier.id].redirect(config, call.carrierCallId, back, { key: `return:${newId()}`, reference: call.id }, deadline())
     .catch((error: unknown) => deps.log.warn({ error, callId: call.id }, 'the sound of a call could not be brought back'))
+  return true
 }
 
 /** Keys for a machine at the other end. Where the sound ends for it, it comes back afterwards. Only their number is kept: they may be a secret. */

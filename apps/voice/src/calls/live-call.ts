@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { HistoryItem, HttpToolPort, TurnDeps, TurnResult } from '@trunkline/agents'
 import { carryingPrice, holdForCall, rateModels, rateSpeech } from '@trunkline/billing'
-import { CARRIER_TIMEOUT_MS, isUndone, stepUrl, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
+import { CARRIER_TIMEOUT_MS, isUndone, NEWS_WITHIN_MS, stepUrl, type Carrier, type CarrierClient, type CarrierConfig, type VoiceAddresses } from '@trunkline/channels'
 import { AppError, CallOptions, modelsOf, newId, parseCallWord, type Breakers, type CallEndReason, type CarrierId, type Clock, type EndedCallStatus, type Id, type Logger, type ModelUsage, type PromptContent, type SpeechUsage, type VoiceSettings } from '@trunkline/core'
 import { calls, sealJson, type Bell, type Db, type Keyring, type Saying } from '@trunkline/db'
 import { Dictation, type AmdVerdict, type MediaPlane, type PipelineEvent, type PlayoutClock, type RecordingSink, type SaidInCall, type SmartTurn, type SttEngine, type TtsEngine, type Vad } from '@trunkline/media'
@@ -357,6 +358,7 @@ export class LiveCall {
   async #notTransferred(isCertain: boolean): Promise<void> {
     const { call, carrier, config } = this.facts
     const stays = isCertain && carrier.can.socketEndsStep
+    if (!isCertain) await delay(NEWS_WITHIN_MS)
     const isOurs = await this.#deps.db.system('calls', (tx) => calls.transferFailed(tx, call.id, { stays, data: {} }))
     if (stays) return this.#phone.say(this.#phrases.transfer_failed)
     if (!isOurs || (await bringBack(this.#deps, call, carrier, config)) || this.#over) return
