@@ -151,6 +151,7 @@ class ChainUtterance implements TtsStream {
   *#pass(leg: Leg, event: TtsEvent): Generator<TtsEvent> {
     this.#failure = null
     if (event.type === 'failed') return void (this.#failure = event.failure)
+    if (event.type === 'aside') return yield { type: 'aside', charEnd: leg.charBase + event.charEnd }
     for (const ready of leg.release.take(event)) {
       if (ready.type === 'audio') {
         this.#candidates.succeeded(leg.trial)

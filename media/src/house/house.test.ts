@@ -153,6 +153,13 @@ describe('when every voice is down', { timeout: 30_000 }, () => {
     const message = await synthesise(first.tts([], { onUsage }), SAID, { ...options, language: 'en' })
     expect(Math.abs(message.pcm.length - recorded)).toBeLessThan(RATE_HZ / 2)
     expect(message.spans).toEqual([])
+    const said = first.tts([], { onUsage }).speak({ ...options, language: 'en' })
+    said.write(SAID)
+    said.end()
+    const told: string[] = []
+    for await (const event of said.events) told.push(event.type === 'aside' ? `aside from ${event.charEnd}` : event.type)
+    said.close()
+    expect([told[0], told.at(-1)]).toEqual(['aside from 0', 'done'])
     expect(used.at(-1)).toMatchObject({ engine: 'prerecorded', characters: 0, outcome: 'ok' })
     await expect(synthesise(first.tts([], { lastResort: 'fail' }), SAID, options)).rejects.toMatchObject({ name: 'SpeechError' })
   })

@@ -6,8 +6,8 @@ import { durationMs } from '../frame.ts'
 export const MESSAGE_VOICE = { id: 'prerecorded', model: 'message' } as const
 
 /**
- * The last of a chain, when every voice is down: whatever was to be said, it says that there is trouble, and is done. It tells no spans, since
- * nothing of the text was heard.
+ * The last of a chain, when every voice is down: whatever was to be said, it says that there is trouble, and is done. It tells so, since
+ * nothing of the text is heard.
  */
 export function messageVoice(messages: Prerecorded): TtsEngine {
   return { ...MESSAGE_VOICE, voices: async () => [], speak: (options) => new MessageStream(messages, options) }
@@ -56,6 +56,7 @@ class MessageStream implements TtsStream {
     if (this.#outcome) return
     if (pcm) {
       this.#audioMs = durationMs(pcm, sampleRateHz)
+      yield { type: 'aside', charEnd: 0 }
       yield { type: 'audio', pcm }
     }
     if (this.#outcome) return

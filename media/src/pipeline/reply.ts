@@ -158,6 +158,7 @@ export class Utterance {
         first = false
         await this.#enqueue(event.pcm)
       } else if (event.type === 'spans') this.#player.spans(this.id, event.spans, event.estimated)
+      else if (event.type === 'aside') this.#player.aside(this.id, event.charEnd)
       else if (event.type === 'done') {
         this.#player.end(this.id)
         this.#stream.close()

@@ -252,6 +252,25 @@ describe('heard text', () => {
     expect(all.ledger.heardUntil(500)).toEqual([{ utteranceId: 'a', ms: 400, char: 7, exact: true }])
   })
 
+  it('ends where the sound begins to say something else, though all of that was heard', () => {
+    const place = setup()
+    const { ledger, send, settled } = place
+    speakWords(place)
+    ledger.aside('a', 7)
+    send('a', 0, 60)
+    ledger.ended('a', 60 * FRAME)
+    ledger.markReturned(ledger.mark(), 1_300)
+    expect(settled).toEqual(['a heard'])
+    expect(ledger.heardText('a', 1_300)).toBe('one two')
+    expect(ledger.heardWords('a', 1_300).map(({ charStart, charEnd }) => [charStart, charEnd])).toEqual([[0, 3], [4, 7]])
+    ledger.text('b', 'never said')
+    ledger.aside('b', 0)
+    send('b', 0, 10, 1_300)
+    ledger.ended('b', 10 * FRAME)
+    ledger.markReturned(ledger.mark(), 1_600)
+    expect(ledger.heardText('b', 1_600)).toBe('')
+  })
+
   it('of an unknown utterance is empty, and can be forgotten', () => {
     const { ledger } = setup()
     ledger.text('a', 'x')

@@ -84,6 +84,11 @@ export class HeardLedger {
     this.#entry(utteranceId).text.addSpans(spans, estimated)
   }
 
+  /** The sound that follows says something else: of the text nothing behind `charEnd` is spoken. */
+  aside(utteranceId: string, charEnd: number): void {
+    this.#entry(utteranceId).text.breakOff(charEnd)
+  }
+
   /** The utterance has `samples` in all, and no more will come. */
   ended(utteranceId: string, samples: number): void {
     const entry = this.#entry(utteranceId)
@@ -284,7 +289,7 @@ export class HeardLedger {
 
   /** Word times that come late, or a length that was guessed too short, must not take words back. */
   #chars(entry: Entry, belief: Belief): number {
-    const chars = entry.outcome === 'heard' ? entry.text.text.length : entry.text.charsAt((this.#samples(entry, belief) / this.#rate) * 1_000, this.#totalMs(entry))
+    const chars = entry.outcome === 'heard' ? entry.text.spokenLength : entry.text.charsAt((this.#samples(entry, belief) / this.#rate) * 1_000, this.#totalMs(entry))
     entry.chars[belief] = Math.max(entry.chars[belief], chars)
     return entry.chars[belief]
   }

@@ -112,6 +112,11 @@ export class CallPlayer {
     this.#ledger.spans(utteranceId, spans, estimated)
   }
 
+  /** The sound that follows says something else: of the text nothing behind `charEnd` is spoken. */
+  aside(utteranceId: string, charEnd: number): void {
+    this.#ledger.aside(utteranceId, charEnd)
+  }
+
   enqueue(utteranceId: string, pcm: Pcm): EnqueueResult {
     return this.#queue.enqueue(utteranceId, pcm)
   }

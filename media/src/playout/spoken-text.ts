@@ -16,9 +16,20 @@ export class SpokenText {
   /** No span, or spans that the engine only guessed. */
   estimated = true
   readonly #spans: ToldSpan[] = []
+  #until = Infinity
 
   append(piece: string): void {
     this.text += piece
+  }
+
+  /** Behind this character nothing of it is spoken, whatever sound comes. */
+  breakOff(charEnd: number): void {
+    this.#until = Math.min(this.#until, charEnd)
+  }
+
+  /** Characters that all of its sound speaks. */
+  get spokenLength(): number {
+    return Math.min(this.text.length, this.#until)
   }
 
   addSpans(spans: readonly SpokenSpan[], estimated: boolean): void {
@@ -28,7 +39,7 @@ export class SpokenText {
 
   /** How many characters have been spoken after `ms`, back to the border of a word. `totalMs`: how long all of it takes, if known. */
   charsAt(ms: number, totalMs: number | null): number {
-    return this.#wordBorder(Math.min(this.text.length, this.#spans.length > 0 ? this.#bySpans(ms) : this.#byPace(ms, totalMs)))
+    return this.#wordBorder(Math.min(this.spokenLength, this.#spans.length > 0 ? this.#bySpans(ms) : this.#byPace(ms, totalMs)))
   }
 
   /** When each word is spoken, counted from the first sample. */

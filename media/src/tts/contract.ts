@@ -9,6 +9,8 @@ export type TtsEvent =
   | { type: 'audio'; pcm: Pcm }
   /** In order; measured by the engine, or `estimated` from the length of the words when it tells none. */
   | { type: 'spans'; spans: SpokenSpan[]; estimated: boolean }
+  /** What follows says something else (there is trouble): of the text nothing behind `charEnd` is spoken. */
+  | { type: 'aside'; charEnd: number }
   | { type: 'done' }
   | { type: 'failed'; failure: SpeechFailure }
 
