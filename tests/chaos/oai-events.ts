@@ -12,6 +12,8 @@ export const noCalls: string | null = worker.reason
 
 /** So many at once: a data channel keeps what it cannot send yet in memory, and tells nobody that it is full. */
 const AT_ONCE = 100
+/** With its fences less than a call may send in a second: more is a flood, and ends it. */
+const PER_CALL = 400
 const FENCE_MS = 60_000
 
 /** One call's data channel, and what came over it. */
@@ -48,7 +50,7 @@ export const mutateOaiEvents: Scenario = (ground, size, seed) =>
     return {
       victim,
       bystander: await realtimeTalk(fleet.voiceUrl, other.key, broken),
-      perSocket: 500,
+      perSocket: PER_CALL,
       async abuse(chance, count) {
         const call = await ring(fleet.voiceUrl, business.key)
         const sent: string[] = []
