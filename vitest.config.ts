@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './tests/harness/longest-first.ts'
 
 export default defineConfig({
   test: {
@@ -8,7 +9,9 @@ export default defineConfig({
     globalSetup: ['tests/harness/global-setup.ts'],
     // Processes, not threads: native modules and process.env are then private to a test file.
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the cores of the smallest machine we test on: calls are tested in real time, and mostly wait.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     hookTimeout: 60_000,
     reporters: ['default', 'json'],

@@ -1,3 +1,4 @@
+import { exitOnSignals } from '../tests/harness/processes.ts'
 import { benches } from './catalogue.ts'
 import type { Bench, BenchOptions } from './bench.ts'
 import { figureOf, lineOf, verdictOf, type Figure } from './figure.ts'
@@ -54,6 +55,7 @@ const rowOf = (figure: Figure) => [
   figure.ratio ?? '', figure.floor ?? '', figure.goal ?? '', { goal: 'goal reached', floor: 'floor held', below: 'BELOW', open: '' }[verdictOf(figure)],
 ]
 
+exitOnSignals()
 try {
   process.exitCode = await main(process.argv.slice(2))
 } catch (error) {

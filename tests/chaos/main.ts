@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { simulateLedger } from '@trunkline/billing'
 import { simulate } from '../../db/src/queue/simulation/simulate.ts'
+import { exitOnSignals } from '../harness/processes.ts'
 import { openGround } from './ground.ts'
 import { SCENARIOS } from './run.ts'
 import type { Counts } from './scenario.ts'
@@ -87,6 +88,7 @@ async function runSimulation(name: string, first: number, seeds: number): Promis
   return broken
 }
 
+exitOnSignals()
 try {
   await main()
 } catch (error) {

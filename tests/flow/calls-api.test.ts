@@ -18,7 +18,7 @@ afterAll(() => town?.close())
 
 const GREETING = 'Hello, harbour bikes.'
 const CARRIERS = ['twilio', 'telnyx'] as const
-const LONG = { timeout: 60_000 }
+const LONG = { timeout: 60_000, retry: 2 }
 /** What the sandbox calls the request that places a call. */
 const ORDER = { twilio: 'twilio.calls.create', telnyx: 'telnyx.calls.dial' } as const
 

@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterEach(() => town.sandbox.faults.clear())
 afterAll(() => town?.close())
 
-const LONG = { timeout: 60_000 }
+const LONG = { timeout: 60_000, retry: 2 }
 /** Jitter of a mobile network, a tenth of the frames in the wrong order. */
 const ROUGH = { delay_ms: 40, jitter_ms: 60, reorder: 0.1, seed: 7 }
 

@@ -165,7 +165,7 @@ async function harmOfOne(abuse: (telephone: Telephone) => Promise<unknown>): Pro
 
 const stutters = (phone: CallHandle): number => phone.streams().reduce((sum, { stats }) => sum + stats.underruns, 0)
 
-describe('while others are on the phone', { timeout: 120_000 }, () => {
+describe('while others are on the phone', { timeout: 120_000, retry: 2 }, () => {
   it('is noticed when the voice itself stands still: what is asked below can fail', async () => {
     const harm = await harmOf(async () => {
       for (let times = 0; times < 4; times++) {
@@ -270,7 +270,7 @@ describe('while others are on the phone', { timeout: 120_000 }, () => {
 const TOLD = /moment|colleague/
 const balanced = async () => (await town.db.system('ledger', (tx) => ledger.verifyLedger(tx))).differences
 
-describe('a supplier that falls silent in the middle', { timeout: 120_000 }, () => {
+describe('a supplier that falls silent in the middle', { timeout: 120_000, retry: 2 }, () => {
   async function greeted(): Promise<{ telephone: Telephone; phone: CallHandle }> {
     const telephone = await town.telephone(business, { settings: { greeting: GREETING } })
     const phone = town.ring(telephone)
@@ -335,7 +335,7 @@ describe('a supplier that falls silent in the middle', { timeout: 120_000 }, () 
 /** Ends a thread of the process on SIGUSR2. */
 const THREAD_ENDER = new URL('../harness/thread-ender.ts', import.meta.url).href
 
-describe('a thread that dies', { timeout: 120_000 }, () => {
+describe('a thread that dies', { timeout: 120_000, retry: 2 }, () => {
   beforeAll(async () => {
     await voice.stop()
     voice = await town.spawnVoice({ VAD: 'silero', NODE_OPTIONS: `--import=${THREAD_ENDER}` })

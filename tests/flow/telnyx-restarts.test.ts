@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterEach(() => town.sandbox.faults.clear())
 afterAll(() => town?.close())
 
-const LONG = { timeout: 90_000 }
+const LONG = { timeout: 90_000, retry: 2 }
 const telephone = () => town.telephone(business, { carrier: 'telnyx', settings: { greeting: GREETING } })
 /** Commands that were to start the stream, refused ones too. */
 const starts = (id: string) => town.sandbox.journal.query({ target: 'telnyx.actions.streaming_start', to: id })

@@ -1,6 +1,6 @@
 import { ledger } from '@trunkline/db'
 import { TELNYX_ACCOUNT_SID, TELNYX_PUBLIC_KEY } from '@trunkline/app-sandbox'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
 import { callersOf, GREETING, type Callers } from './callers.ts'
 import type { Business, Json } from './business.ts'
@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterEach(() => town.sandbox.faults.clear())
 afterAll(() => town?.close())
 
-const LONG = { timeout: 60_000 }
+const LONG = { timeout: 60_000, retry: 2 }
 const telephone = (settings: Json = {}) => town.telephone(business, { texml: true, settings: { greeting: GREETING, ...settings } })
 /** What Telnyx posted of a call, in order. */
 const posted = (id: string) => town.sandbox.journal.query({ target: 'telnyx.webhook', id }).map((entry) => ({ kind: entry.kind, to: entry.to ?? '', status: entry.status, form: new URLSearchParams(String(entry.body)) }))
@@ -103,7 +103,7 @@ describe('a call that is placed by TeXML', LONG, () => {
     expect((await business.call('POST', `/v1/calls/${call.id}/hangup`)).status).toBe(200)
     await phone.waitFor('ended')
     expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'hung_up_by_api' })
-    expect(posted(phone.id).map(({ form }) => form.get('CallStatus'))).toEqual(['initiated', 'ringing', 'in-progress', 'completed'])
+    await vi.waitFor(() => expect(posted(phone.id).map(({ form }) => form.get('CallStatus'))).toEqual(['initiated', 'ringing', 'in-progress', 'completed']))
     const [order] = town.sandbox.journal.query({ target: 'telnyx.texml.create', to: call.to }).map(({ body }) => body as Json)
     expect(order).toMatchObject({ ApplicationSid: expect.stringMatching(/^\d+$/), Texml: expect.stringContaining('<Stream '), StatusCallback: expect.stringContaining(`/status/${call.id}`) })
   })

@@ -29,6 +29,11 @@ const running = new Set<ChildProcess>()
 // A test that fails half-way must not leave processes behind. SIGKILL also ends one that is frozen by SIGSTOP.
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')))
 
+/** For programs that start processes: a signal ends them as `process.exit` does, so that nobody they started is left. */
+export function exitOnSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
+}
+
 /**
  * Starts a TypeScript entry file in a Node of its own. `env` is added to a bare environment (PATH, HOME, TZ), so that a
  * test never depends on what the machine has set.
