@@ -44,25 +44,35 @@ async function connect({ databaseUrl, redisUrl }: { databaseUrl: string; redisUr
 
 /** How late this machine lets a process be that has nothing to do: what a latency measured beside it cannot be better than. */
 async function nothing({ perSecond, durationMs }: Extract<AskerJob, { do: 'nothing' }>): Promise<Latencies> {
-  const ms: number[] = []
-  await atPace(perSecond, (perSecond * durationMs) / 1_000, async (_n, dueMs) => void ms.push(performance.now() - dueMs))
+  const ms = new Float64Array((perSecond * durationMs) / 1_000)
+  await atPace(perSecond, ms.length, async (n, dueMs) => {
+    ms[n] = performance.now() - dueMs
+  })
   return summarise(ms)
 }
 
+type Tally = { keys: string[]; share: number; ms: Float64Array; begun: number; passed: number; refused: number; failed: number }
+
 async function check({ perSecond, durationMs, classes }: Extract<AskerJob, { do: 'check' }>): Promise<Checked> {
-  const tallies = classes.map(() => ({ ms: [] as number[], next: 0, passed: 0, refused: 0, failed: 0 }))
-  // Classes are mixed evenly: each piece of work goes to the one that is furthest behind its share.
-  await atPace(perSecond, (perSecond * durationMs) / 1_000, async (n, dueMs) => {
-    const index = classes.map(({ share }, at) => ({ at, behind: share * (n + 1) - tallies[at]!.next })).reduce((most, one) => (one.behind > most.behind ? one : most)).at
-    const [{ keys }, tally] = [classes[index]!, tallies[index]!]
-    const outcome = await ask(keys[tally.next++ % keys.length]!)
-    tally[outcome] += 1
-    tally.ms.push(performance.now() - dueMs)
+  const total = (perSecond * durationMs) / 1_000
+  const tallies = classes.map(({ keys, share }): Tally => ({ keys, share, ms: new Float64Array(Math.ceil(share * total) + 1), begun: 0, passed: 0, refused: 0, failed: 0 }))
+  await atPace(perSecond, total, async (n, dueMs) => {
+    const tally = furthestBehind(tallies, n)
+    const nth = tally.begun++
+    tally[await ask(tally.keys[nth % tally.keys.length]!)] += 1
+    tally.ms[nth] = performance.now() - dueMs
   })
   return Object.fromEntries(classes.map(({ name }, at) => {
-    const { ms, passed, refused, failed } = tallies[at]!
-    return [name, { latency: summarise(ms), passed, refused, failed }]
+    const { ms, begun, passed, refused, failed } = tallies[at]!
+    return [name, { latency: summarise(ms.subarray(0, begun)), passed, refused, failed }]
   }))
+}
+
+/** Classes are mixed evenly: each piece of work goes to the one that is furthest behind its share. */
+function furthestBehind(tallies: readonly Tally[], n: number): Tally {
+  let most = tallies[0]!
+  for (const tally of tallies) if (tally.share * (n + 1) - tally.begun > most.share * (n + 1) - most.begun) most = tally
+  return most
 }
 
 const ask = (key: string): Promise<'passed' | 'refused' | 'failed'> =>
@@ -86,18 +96,25 @@ async function burst({ what, keys, count }: Extract<AskerJob, { do: 'burst' }>):
 /** The monotonic clock of the machine: the same in every process. */
 const sharedMs = () => Number(process.hrtime.bigint()) / 1e6
 
+/** The hot key is the first; of the others each is asked for as often. */
+const HOT_KEY = 0
+
 async function limit(job: Extract<AskerJob, { do: 'limit' }>): Promise<Limited> {
   const { perSecond, durationMs, keys, windowMs, hotShare } = job
-  const admitted: Record<string, Admission[]> = {}
-  const ms: number[] = []
+  const total = (perSecond * durationMs) / 1_000
+  const [ms, askedMs, toldMs] = [new Float64Array(total), new Float64Array(total), new Float64Array(total)]
+  const [keyOf, isAllowed] = [new Uint32Array(total), new Uint8Array(total)]
   const before = place.fallbacks()
-  await atPace(perSecond, (perSecond * durationMs) / 1_000, async (n, dueMs) => {
-    const key = n % Math.round(1 / hotShare) === 0 ? 'hot' : `k${Math.floor(Math.random() * keys)}`
-    const askedMs = sharedMs()
-    const { allowed } = await place.limiter.check([{ name: 'project', key, limit: job.limit, windowMs }])
-    if (allowed) (admitted[key] ??= []).push({ askedMs, toldMs: sharedMs() })
-    ms.push(performance.now() - dueMs)
+  await atPace(perSecond, total, async (n, dueMs) => {
+    keyOf[n] = n % Math.round(1 / hotShare) === 0 ? HOT_KEY : 1 + Math.floor(Math.random() * keys)
+    askedMs[n] = sharedMs()
+    const { allowed } = await place.limiter.check([{ name: 'project', key: `k${keyOf[n]}`, limit: job.limit, windowMs }])
+    toldMs[n] = sharedMs()
+    isAllowed[n] = allowed ? 1 : 0
+    ms[n] = performance.now() - dueMs
   })
   if (place.fallbacks() > before) throw new Error('Redis did not answer in time: these checks say nothing about the shared limit')
-  return { latency: summarise(ms), admitted, asked: ms.length }
+  const admitted: Record<string, Admission[]> = {}
+  for (let n = 0; n < total; n++) if (isAllowed[n]) (admitted[keyOf[n]!] ??= []).push({ askedMs: askedMs[n]!, toldMs: toldMs[n]! })
+  return { latency: summarise(ms), admitted, asked: total }
 }

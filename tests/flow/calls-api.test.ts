@@ -3,7 +3,7 @@ import type { CallHandle } from '@trunkline/app-sandbox'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
 import type { Answer, Business, Json } from './business.ts'
-import { hears, kept, openPhoneTown, type PhoneTown, type Telephone } from './phone-town.ts'
+import { BY_EAR, hears, kept, openPhoneTown, type PhoneTown, type Telephone } from './phone-town.ts'
 
 // What a developer does with calls, through the API alone, against both carriers' wire formats.
 
@@ -18,7 +18,7 @@ afterAll(() => town?.close())
 
 const GREETING = 'Hello, harbour bikes.'
 const CARRIERS = ['twilio', 'telnyx'] as const
-const LONG = { timeout: 60_000, retry: 2 }
+const LONG = { timeout: 60_000, retry: BY_EAR }
 /** What the sandbox calls the request that places a call. */
 const ORDER = { twilio: 'twilio.calls.create', telnyx: 'telnyx.calls.dial' } as const
 
@@ -114,7 +114,9 @@ describe.each(CARRIERS)('a call that is placed over %s', LONG, (carrier) => {
     phone.hangUp()
     expect(await over(call.id)).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
     const { data } = await business.ok('GET', `/v1/calls/${call.id}/events?kind=transfer`)
-    expect(data.map((event: Json) => event.data.outcome)).toEqual(['asked', 'ringing', behaviour.does === 'busy' ? 'busy' : 'no_answer'])
+    const outcomes = data.map((event: Json) => event.data.outcome)
+    // A busy phone is told of by two requests at once, whichever comes first.
+    expect(behaviour.does === 'busy' ? outcomes.filter((outcome: string) => outcome !== 'ringing') : outcomes).toEqual(behaviour.does === 'busy' ? ['asked', 'busy'] : ['asked', 'ringing', 'no_answer'])
   })
 
   it('stays with the agent when the carrier refuses to put it through, whoever asked for that', async () => {

@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => town?.close())
 
-const LONG = { timeout: 60_000, retry: 2 }
+const LONG = { timeout: 60_000 }
 const GREETING = 'Hello, harbour bikes.'
 const CARRIERS = ['twilio', 'telnyx'] as const
 

@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
 import { callersOf, GREETING, LINES, type Callers } from './callers.ts'
 import type { Business, Json } from './business.ts'
-import { hears, kept, openPhoneTown, type PhoneTown } from './phone-town.ts'
+import { BY_EAR, hears, kept, openPhoneTown, type PhoneTown } from './phone-town.ts'
 
 // What carriers do that one only notices in the field, in whole calls.
 
@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterEach(() => town.sandbox.faults.clear())
 afterAll(() => town?.close())
 
-const LONG = { timeout: 60_000, retry: 2 }
+const LONG = { timeout: 60_000, retry: BY_EAR }
 /** Jitter of a mobile network, a tenth of the frames in the wrong order. */
 const ROUGH = { delay_ms: 40, jitter_ms: 60, reorder: 0.1, seed: 7 }
 

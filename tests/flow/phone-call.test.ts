@@ -4,7 +4,7 @@ import { ledger } from '@trunkline/db'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { wordsOf } from '../../channels/testing/speech.ts'
 import type { Business, Json } from './business.ts'
-import { callOf, hears, kept, openPhoneTown, type PhoneTown } from './phone-town.ts'
+import { BY_EAR, callOf, hears, kept, openPhoneTown, type PhoneTown } from './phone-town.ts'
 
 let town: PhoneTown
 let business: Business
@@ -19,7 +19,7 @@ const ended = (call: Json) => call.ended_at !== null
 const GREETING = 'Hello, harbour bikes.'
 const balanced = async () => (await town.db.system('ledger', (tx) => ledger.verifyLedger(tx))).differences
 
-describe.concurrent.each(['twilio', 'telnyx'] as const)('a call that comes in over %s', { timeout: 60_000, retry: 2 }, (carrier) => {
+describe.concurrent.each(['twilio', 'telnyx'] as const)('a call that comes in over %s', { timeout: 60_000, retry: BY_EAR }, (carrier) => {
   it('is greeted, understood and answered; what was heard is a conversation, what was used is charged', async () => {
     const telephone = await town.telephone(business, { carrier, settings: { greeting: GREETING } })
     const phone = town.ring(telephone)
@@ -41,7 +41,7 @@ describe.concurrent.each(['twilio', 'telnyx'] as const)('a call that comes in ov
   })
 })
 
-describe.concurrent('after a call', { timeout: 60_000, retry: 2 }, () => {
+describe.concurrent('after a call', { timeout: 60_000, retry: BY_EAR }, () => {
   it('there is a summary, and the lead that fell out of it, without a wait', async () => {
     const telephone = await town.telephone(business, { settings: { greeting: GREETING }, prompt: { tools: [{ type: 'builtin', name: 'capture_lead_field' }] } })
     const phone = town.ring(telephone, '+14155550177')
@@ -59,7 +59,7 @@ describe.concurrent('after a call', { timeout: 60_000, retry: 2 }, () => {
   })
 })
 
-describe.concurrent('a call that comes in', { timeout: 60_000, retry: 2 }, () => {
+describe.concurrent('a call that comes in', { timeout: 60_000, retry: BY_EAR }, () => {
   it('is recorded in stereo, after the announcement that says so', async () => {
     const telephone = await town.telephone(business, { settings: { greeting: GREETING, recording: { enabled: true, announcement: 'This call is recorded.' } } })
     const phone = town.ring(telephone)

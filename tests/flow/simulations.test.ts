@@ -30,7 +30,7 @@ async function simulated(spec: Record<string, unknown>, of = telephone): Promise
   return read()
 }
 
-describe('a simulated caller', { timeout: 90_000, retry: 2 }, () => {
+describe('a simulated caller', { timeout: 90_000 }, () => {
   it('rings, waits, asks, interrupts and hangs up; what was heard passes, by transcript and by ear', async () => {
     const done = await simulated({
       callers: [{ name: 'Hasty', voice, script: [{ wait_for: 'how can we help' }, { say: 'What does it cost to rent a bike?' }, { interrupt_after_ms: 1_500, say: 'Fine. And when do you open?' }, { wait_for: '/nine/' }, { hang_up: true }] }],

@@ -66,7 +66,7 @@ async function listenerOf(): Promise<Caller> {
 
 const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 15_000, interval: 100 })
 
-describe.skipIf(worker.path === null)(worker.path === null ? `supervision (skipped: ${worker.reason})` : 'supervision', { timeout: 60_000, retry: 2 }, () => {
+describe.skipIf(worker.path === null)(worker.path === null ? `supervision (skipped: ${worker.reason})` : 'supervision', { timeout: 60_000 }, () => {
   it('hears both sides of a call, and is written into the audit', async () => {
     const { phone, id } = await talk()
     const { words } = await supervisor(id, 'listen')
@@ -92,7 +92,7 @@ describe.skipIf(worker.path === null)(worker.path === null ? `supervision (skipp
   })
 })
 
-describe.skipIf(worker.path === null)('a whisper', { timeout: 120_000, retry: 2 }, () => {
+describe.skipIf(worker.path === null)('a whisper', { timeout: 120_000 }, () => {
   it('is followed by the agent in its next answer; the caller hears nothing of it, nor has the recording or the transcript', async () => {
     const { phone, id, telephone } = await talk({ recording: { enabled: true } })
     const { person, words } = await supervisor(id, 'whisper')
@@ -186,7 +186,7 @@ describe.skipIf(worker.path === null)('a whisper', { timeout: 120_000, retry: 2 
   })
 })
 
-describe('without a media worker', { timeout: 60_000, retry: 2 }, () => {
+describe('without a media worker', { timeout: 60_000 }, () => {
   it('the agent reads a note before its next answer, and the caller never hears of it', async () => {
     const { phone, id, telephone } = await talk()
     expect((await business.call('POST', `/v1/calls/${id}/note`, { text: 'The shop closes at seven today.' })).status).toBe(202)

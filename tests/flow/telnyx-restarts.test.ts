@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { callersOf, GREETING, type Callers } from './callers.ts'
 import type { SpawnedNode } from '../harness/processes.ts'
 import type { Business } from './business.ts'
-import { hears, openPhoneTown, type PhoneTown } from './phone-town.ts'
+import { BY_EAR, hears, openPhoneTown, type PhoneTown } from './phone-town.ts'
 
 // Telnyx does not ask what comes next when a media stream breaks: it is started again by command, and a command may be refused.
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterEach(() => town.sandbox.faults.clear())
 afterAll(() => town?.close())
 
-const LONG = { timeout: 90_000, retry: 2 }
+const LONG = { timeout: 90_000, retry: BY_EAR }
 const telephone = () => town.telephone(business, { carrier: 'telnyx', settings: { greeting: GREETING } })
 /** Commands that were to start the stream, refused ones too. */
 const starts = (id: string) => town.sandbox.journal.query({ target: 'telnyx.actions.streaming_start', to: id })

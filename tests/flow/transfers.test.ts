@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { callersOf, GREETING, HANDOVER, LINES, type Callers } from './callers.ts'
 import { isThorough } from '../harness/thorough.ts'
 import type { Business, Json } from './business.ts'
-import { hears, openPhoneTown, type PhoneTown } from './phone-town.ts'
+import { BY_EAR, hears, openPhoneTown, type PhoneTown } from './phone-town.ts'
 
 // Calls that are put through, when the command gets lost, the caller is gone before, or the news comes late.
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterEach(() => town.sandbox.faults.clear())
 afterAll(() => town?.close())
 
-const LONG = { timeout: 60_000, retry: 2 }
+const LONG = { timeout: 60_000, retry: BY_EAR }
 /** What the sandbox calls the request that puts a call through. */
 const COMMAND: Record<string, string> = { Twilio: 'twilio.calls.update', Telnyx: 'telnyx.actions.transfer', TeXML: 'telnyx.texml.update' }
 const dials = (phone: { moments(): readonly { kind: string }[] }) => phone.moments().filter(({ kind }) => kind === 'dialed').length

@@ -4,7 +4,7 @@ import { wordsOf } from '../../channels/testing/speech.ts'
 import { isThorough } from '../harness/thorough.ts'
 import { callersOf, GREETING, HANDOVER, LINES, type Callers } from './callers.ts'
 import type { Business, Json } from './business.ts'
-import { hears, openPhoneTown, type PhoneTown } from './phone-town.ts'
+import { BY_EAR, hears, openPhoneTown, type PhoneTown } from './phone-town.ts'
 
 // Callers who wait for a colleague, and whom the carrier then does not connect.
 
@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterEach(() => town.sandbox.faults.clear())
 afterAll(() => town?.close())
 
-const LONG = { timeout: 90_000, retry: 2 }
+const LONG = { timeout: 90_000, retry: BY_EAR }
 /** What the sandbox calls the request that connects two legs; by documents each leg has one. */
 const BRIDGE: Record<string, string> = { Twilio: 'twilio.calls.update', Telnyx: 'telnyx.actions.bridge', TeXML: 'telnyx.texml.update' }
 

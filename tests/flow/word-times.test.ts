@@ -79,7 +79,7 @@ function lieIn(sound: readonly Spoken[], words: readonly Json[], withinMs: numbe
 const of = (said: readonly Json[], by: 'agent' | 'customer'): Json[] => said.filter((item) => item.by === by)
 const voice = (engine: string) => ({ voice: { tts: [{ engine, voice_id: null }] } })
 
-describe.concurrent('word times of a call', { timeout: 60_000, retry: 2 }, () => {
+describe.concurrent('word times of a call', { timeout: 60_000 }, () => {
   it.each([['elevenlabs', false], ['openai', true]] as const)('whose voice is %s are those of the recording, both sides (estimated: %s)', async (engine, estimated) => {
     const { said, customer, agent } = await recorded(voice(engine), async (phone, telephone) => {
       await hears(phone, /harbour bikes/)

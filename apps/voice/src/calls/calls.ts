@@ -48,7 +48,8 @@ export function createCalls(deps: CallsDeps): Calls {
   const live = new Map<Id, LiveCall | BriefingCall>()
   const starting = new Map<Id, Promise<LiveCall | BriefingCall | null>>()
   const watched = new Set<Promise<Gone>>()
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false })
+  // One message a turn of the event loop: what a network held back, or a flood, comes in thousands at once, and the others' frames are due in between.
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false, allowSynchronousEvents: false })
   let closing = false
 
   async function upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
