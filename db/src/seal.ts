@@ -19,11 +19,11 @@ const HEADER = 1 + 4
 const NONCE = 12
 const TAG = 16
 
-type Key = { id: Buffer; /** A key object: raw bytes would be made into one for every message. */ key: KeyObject }
+type Key = { id: number; /** A key object: raw bytes would be made into one for every message. */ key: KeyObject }
 
 const keyOf = (secret: string): Key => {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'trunkline seal', 32))
-  return { key: createSecretKey(key), id: createHash('sha256').update(key).digest().subarray(0, 4) }
+  return { key: createSecretKey(key), id: createHash('sha256').update(key).digest().readUInt32BE(0) }
 }
 
 /** Nonces are drawn by the thousand: one call to the system's generator costs as much as sealing a short message. Each is given out once. */
@@ -37,25 +37,38 @@ function freshNonce(): Buffer {
   return nonce
 }
 
+/** The same few tenants again and again. */
+const CONTEXTS = 1_000
+const contexts = new Map<string, Buffer>()
+
+function authenticated(context: string): Buffer {
+  const known = contexts.get(context)
+  if (known) return known
+  const bytes = Buffer.from(context)
+  if (contexts.size >= CONTEXTS) contexts.delete(contexts.keys().next().value!)
+  contexts.set(context, bytes)
+  return bytes
+}
+
 /** `secrets`: newest first; older ones only open. Each needs 32 characters or more. */
 export function createKeyring(secrets: readonly string[]): Keyring {
   if (secrets.length === 0 || secrets.some((secret) => secret.length < 32)) {
     throw new AppError('internal', { message: 'Every master secret needs 32 characters or more.' })
   }
   const keys = secrets.map(keyOf)
-  const byId = new Map(keys.map((key) => [key.id.toString('hex'), key]))
+  const byId = new Map(keys.map((key) => [key.id, key]))
   const newest = keys[0]!
 
   return {
     seal(plain, context) {
       const nonce = freshNonce()
-      const cipher = createCipheriv('aes-256-gcm', newest.key, nonce).setAAD(Buffer.from(context))
+      const cipher = createCipheriv('aes-256-gcm', newest.key, nonce).setAAD(authenticated(context))
       // A stream mode: all of the ciphertext comes at once, and `final` adds only the tag.
       const body = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain)
       cipher.final()
       const sealed = Buffer.allocUnsafe(HEADER + NONCE + TAG + body.length)
       sealed[0] = VERSION
-      sealed.set(newest.id, 1)
+      sealed.writeUInt32BE(newest.id, 1)
       sealed.set(nonce, HEADER)
       sealed.set(cipher.getAuthTag(), HEADER + NONCE)
       sealed.set(body, HEADER + NONCE + TAG)
@@ -63,11 +76,11 @@ export function createKeyring(secrets: readonly string[]): Keyring {
     },
     open(sealed, context) {
       const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
-      const key = byId.get(bytes.subarray(1, HEADER).toString('hex'))
-      if (bytes[0] !== VERSION || !key || bytes.length < HEADER + NONCE + TAG) throw new AppError('internal', { message: 'A sealed value has no known key.' })
+      const key = bytes.length < HEADER + NONCE + TAG ? undefined : byId.get(bytes.readUInt32BE(1))
+      if (bytes[0] !== VERSION || !key) throw new AppError('internal', { message: 'A sealed value has no known key.' })
       try {
         const decipher = createDecipheriv('aes-256-gcm', key.key, bytes.subarray(HEADER, HEADER + NONCE))
-        decipher.setAAD(Buffer.from(context)).setAuthTag(bytes.subarray(HEADER + NONCE, HEADER + NONCE + TAG))
+        decipher.setAAD(authenticated(context)).setAuthTag(bytes.subarray(HEADER + NONCE, HEADER + NONCE + TAG))
         const plain = decipher.update(bytes.subarray(HEADER + NONCE + TAG))
         decipher.final()
         return plain

@@ -1,18 +1,13 @@
 import { createHmac } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { AppError, Id } from '@trunkline/core'
-import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import { drizzle } from 'drizzle-orm/node-postgres'
 import { migrate as runMigrations } from 'drizzle-orm/node-postgres/migrator'
 import pg from 'pg'
-import { isDatabaseAway } from './away.ts'
-import { notesOf, type Note } from './events/notes.ts'
+import type { Note } from './events/notes.ts'
+import { onlyStatement, transactor, type Tx } from './transaction.ts'
 
-/** One connection inside one transaction. `query` for hand-written SQL on hot paths, `orm` for everything else. */
-export type Tx = {
-  orm: NodePgDatabase
-  /** A `name` makes it a prepared statement of the connection. */
-  query<Row extends pg.QueryResultRow>(text: string, values?: unknown[], name?: string): Promise<pg.QueryResult<Row>>
-}
+export type { Tx } from './transaction.ts'
 
 /** Why code may look across tenants. Closed, so that a reader can find every place. */
 export type SystemReason = 'auth' | 'sign-up' | 'routing' | 'queue' | 'schedule' | 'maintenance' | 'ledger' | 'calls' | 'platform-admin' | 'test'
@@ -23,6 +18,8 @@ export type Db = {
   tenant<T>(tenantId: Id, work: (tx: Tx) => Promise<T>): Promise<T>
   /** A transaction across tenants, for the machinery itself. Rows carry their tenant_id explicitly. */
   system<T>(reason: SystemReason, work: (tx: Tx) => Promise<T>): Promise<T>
+  /** As `system`, for one statement: PostgreSQL makes a transaction of it by itself, without BEGIN and COMMIT. */
+  single<T>(reason: SystemReason, work: (one: Pick<Tx, 'query'>) => Promise<T>): Promise<T>
   /** Throws AppError `unavailable` when Postgres does not answer in time. */
   ping(): Promise<void>
   close(): Promise<void>
@@ -93,6 +90,10 @@ export function connectDb(options: DbOptions): Db {
       options.onSystem?.(reason)
       return inTransaction(pools.system, 'BEGIN', work)
     },
+    async single(reason, work) {
+      options.onSystem?.(reason)
+      return work(onlyStatement(pools.system))
+    },
     async ping() {
       await pools.app.query('SELECT 1').catch((cause: unknown) => {
         throw new AppError('unavailable', { message: 'Postgres does not answer.', cause })
@@ -116,46 +117,12 @@ function createPool(options: DbOptions, role: Role): pg.Pool {
     idle_in_transaction_session_timeout: 30_000,
     application_name: role,
     keepAlive: true,
+    // What is asked without waiting is sent without waiting: see transaction.ts. https://node-postgres.com/features/pipelining
+    pipeline: true,
   })
   // An idle connection that breaks (server restart) is replaced by the pool; without a listener it would end the process.
   pool.on('error', () => {})
   // The same for one that is in use: the pool takes its listener off meanwhile, and the query that runs (or comes next) reports the failure.
   pool.on('connect', (client) => client.on('error', () => {}))
   return pool
-}
-
-type InTransaction = <T>(pool: pg.Pool, begin: string, work: (tx: Tx) => Promise<T>) => Promise<T>
-
-const transactor = (onCommitted: DbOptions['onCommitted']): InTransaction => async (pool, begin, work) => {
-  const client = await pool.connect()
-  const tx = txOf(client)
-  let broken: Error | undefined
-  let result: Awaited<ReturnType<typeof work>>
-  try {
-    await client.query(begin)
-    result = await work(tx)
-    await client.query('COMMIT')
-  } catch (error) {
-    // A connection that does not answer is not asked to roll back: the server does that when it is gone.
-    if (isDatabaseAway(error)) broken = error as Error
-    else await client.query('ROLLBACK').catch((failure: Error) => {
-      broken = failure
-    })
-    throw error
-  } finally {
-    client.release(broken)
-  }
-  const notes = notesOf(tx)
-  if (notes.length > 0) onCommitted?.(notes)
-  return result
-}
-
-function txOf(client: pg.PoolClient): Tx {
-  let orm: NodePgDatabase | undefined
-  return {
-    get orm() {
-      return (orm ??= drizzle(client))
-    },
-    query: (text, values, name) => client.query(name === undefined ? { text, values } : { text, values, name }),
-  }
 }

@@ -42,7 +42,7 @@ async function store({ db, keyring }: Deps, { callId, tenantId, projectId, conve
   const charge = rateModels({ atMs, usage })
   await db.system('schedule', async (tx) => {
     const fresh = await storeSummary(tx, callId, sealJson(keyring, { text }, tenantId), charge.totalMicros)
-    await insertUsage(tx, [{ tenantId, projectId, conversationId, turnId: null, usage: usage.map((each, index) => ({ ...each, costMicros: charge.callMicros[index] ?? 0n })) }])
+    insertUsage(tx, [{ tenantId, projectId, conversationId, turnId: null, usage: usage.map((each, index) => ({ ...each, costMicros: charge.callMicros[index] ?? 0n })) }])
     if (!holdId) return
     const base = { tenantId, holdId, turnId: null }
     if (fresh && charge.totalMicros > 0n) await ledger.settleMany(tx, [{ ...base, amountMicros: charge.totalMicros, memo: 'call summary', details: { call_id: callId }, idempotencyKey: `settle:call-summary:${callId}` }])

@@ -61,7 +61,7 @@ async function extractAndStore(deps: Deps, due: DueConversation, signal: AbortSi
   const stored = await deps.db.system('schedule', async (tx) => {
     const fresh = await storeExtraction(tx, due, found.fields, found.extractedBy, deps.intervals.quietMs)
     const usage = found.usage.map((each, index) => ({ ...each, costMicros: charge.callMicros[index] ?? 0n }))
-    await insertUsage(tx, [{ tenantId: due.tenantId, projectId: due.projectId, conversationId: due.id, turnId: null, usage }])
+    insertUsage(tx, [{ tenantId: due.tenantId, projectId: due.projectId, conversationId: due.id, turnId: null, usage }])
     const base = { tenantId: due.tenantId, holdId: hold.holdId, turnId: null }
     if (fresh) await ledger.settleMany(tx, [{ ...base, amountMicros: charge.totalMicros, memo: 'lead', details: { conversation_id: due.id }, idempotencyKey: `settle:${hold.key}` }])
     else await ledger.voidMany(tx, [{ ...base, memo: 'extracted before', idempotencyKey: `void:${hold.key}` }])

@@ -155,12 +155,12 @@ describe('checking an API key', () => {
     const { promise: goOn, resolve: release } = Promise.withResolvers<void>()
     const slowDb: Db = {
       ...db,
-      system: (reason, work) => db.system(reason, async (tx) => {
-        const result = await work(tx)
+      async single(reason, work) {
+        const result = await db.single(reason, work)
         begin()
         await goOn
         return result
-      }),
+      },
     }
     const slow = createAccess({ db: slowDb, redis: one.redis, subscriber: one.subscriber, keyring, clock: systemClock, log: silentLogger })
     const check = slow.keys.check(key.text)

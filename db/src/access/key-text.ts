@@ -1,4 +1,4 @@
-import { createHmac, randomInt, timingSafeEqual } from 'node:crypto'
+import { createHmac, randomInt, timingSafeEqual, type KeyObject } from 'node:crypto'
 
 // `tl_<env>_<keyId>_<secret>`; the secret is 32 random characters (190 bits) and a checksum of 16 hexadecimal digits, which is
 // the head of an HMAC-SHA512 over all before it under the server's key. Nobody else can make a text whose checksum fits, so a
@@ -15,15 +15,18 @@ const ALPHABET = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 export type MintedKey = { text: string; keyId: string; digest: Buffer; lastFour: string }
 
+/** Whoever reads many keys gives a `KeyObject`: bytes are made into one by every HMAC, which costs six times as much as the HMAC. */
+export type ServerKey = Buffer | KeyObject
+
 /** `digest` in hexadecimal: it is also the name of the verdict in caches. */
 export type ReadKey = { keyId: string; digest: string }
 
 const randomText = (length: number): string => Array.from({ length }, () => ALPHABET[randomInt(ALPHABET.length)]).join('')
 
-const macOf = (serverKey: Buffer, head: string): string => createHmac('sha512', serverKey).update(head).digest('hex')
+const macOf = (serverKey: ServerKey, head: string): string => createHmac('sha512', serverKey).update(head).digest('hex')
 const digestOf = (mac: string): string => mac.slice(64)
 
-export function mintKey(serverKey: Buffer, environment: ProjectEnvironment): MintedKey {
+export function mintKey(serverKey: ServerKey, environment: ProjectEnvironment): MintedKey {
   const keyId = randomText(12)
   const head = `tl_${KEY_ENVIRONMENTS[environment]}_${keyId}_${randomText(32)}`
   const mac = macOf(serverKey, head)
@@ -32,7 +35,7 @@ export function mintKey(serverKey: Buffer, environment: ProjectEnvironment): Min
 }
 
 /** Null: not one of our making. `serverKeys` newest first; a key minted under an older master secret still reads. */
-export function readKey(serverKeys: readonly Buffer[], text: string): ReadKey | null {
+export function readKey(serverKeys: readonly ServerKey[], text: string): ReadKey | null {
   if (text.length > LENGTH_MAX) return null
   const shape = SHAPE.exec(text)
   if (shape === null) return null

@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto'
 import { AppError, type Clock, type Logger } from '@trunkline/core'
 import { findKeyFacts, touchKeys, type KeyFacts } from '../repos/keys.ts'
 import type { Keyring } from '../seal.ts'
@@ -25,7 +26,7 @@ export type KeyCheckerDeps = { db: Db; keyring: Keyring; verdicts: Verdicts<Aske
 
 /** What Postgres knows of keys, in their order. */
 export async function loadKeys(db: Db, asked: readonly AskedKey[]): Promise<Verdict<KeyFacts>[]> {
-  const found = await db.system('auth', (tx) => findKeyFacts(tx, asked))
+  const found = await db.single('auth', (one) => findKeyFacts(one, asked))
   return asked.map(({ digest }) => {
     const facts = found.get(digest)
     return { tenantId: facts?.tenantId ?? null, value: facts === undefined || facts.revoked ? null : facts }
@@ -34,7 +35,7 @@ export async function loadKeys(db: Db, asked: readonly AskedKey[]): Promise<Verd
 
 /** Shape, checksum, copy of a second, Redis, Postgres: each only when the one before cannot tell. */
 export function createKeyChecker({ db, keyring, verdicts, clock, log }: KeyCheckerDeps): KeyChecker {
-  const serverKeys = keyring.deriveAll(API_KEY_PURPOSE)
+  const serverKeys = keyring.deriveAll(API_KEY_PURPOSE).map((bytes) => createSecretKey(bytes))
   const used = new Map<string, number>()
   let cancel = () => {}
 

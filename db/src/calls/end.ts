@@ -66,7 +66,7 @@ async function costOf(tx: Tx, call: Call, carrier: Micros): Promise<CallCost> {
 async function charge(tx: Tx, { id, tenantId, holdIds }: Call, cost: CallCost): Promise<void> {
   const [first, ...later] = holdIds
   if (first === undefined) return
-  await lockWallets(tx, [tenantId])
+  lockWallets(tx, [tenantId])
   const amountMicros = cost.carrier + cost.stt + cost.tts + cost.model
   const given = amountMicros === 0n ? holdIds : later
   await voidMany(tx, given.map((holdId) => ({ tenantId, holdId, memo: 'call: not needed', idempotencyKey: `void:call:${holdId}` })))

@@ -97,7 +97,7 @@ export async function unwish(tx: Tx, callId: Id, only: readonly CallWish[] = ['h
 
 /** What the agent learned of the caller. A name that a person has given stays. */
 export async function noteContact(tx: Tx, contactId: Id, fields: Record<string, string>): Promise<void> {
-  await noteContactFields(tx, [{ contactId, contactFields: fields }])
+  noteContactFields(tx, [{ contactId, contactFields: fields }])
 }
 
 /** What is said of the context before: the latest messages of the call's conversation, oldest first. */

@@ -50,7 +50,7 @@ export async function open(tx: Tx, wish: OpenCall): Promise<OpenedCall> {
   const { binding, isActive } = await bindingOf(tx, wish.numberId)
   const refusal = status === 'suspended' ? 'tenant_suspended' : !isActive ? 'number_inactive' : binding.agentId === null ? 'no_agent' : await busy(tx, wish)
   if (refusal) return { call: await insert(tx, wish, binding, { refusal }), isNew: true }
-  await lockWallets(tx, [wish.tenantId])
+  lockWallets(tx, [wish.tenantId])
   const holdId = wish.holdMicros > 0n ? newId() : null
   if (holdId && !(await held(tx, wish, holdId))) return { call: await insert(tx, wish, binding, { refusal: 'insufficient_credit' }), isNew: true }
   const place = wish.internal ? { contactId: null, conversationId: null } : await joinConversation(tx, wish, binding)

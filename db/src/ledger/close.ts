@@ -125,7 +125,7 @@ function voiding(row: VoidRow, becomes: 'voided' | 'expired'): Closing {
 async function closeMany(tx: Tx, rows: readonly Closing[]): Promise<Map<Id, CloseResult>> {
   const { first, repeated } = withoutTwins(rows)
   if (first.length === 0) return new Map()
-  await lockWallets(tx, first.map((row) => row.tenantId))
+  lockWallets(tx, first.map((row) => row.tenantId))
   const answer = await tx.query<{ hold_id: Id; outcome: CloseOutcome; state: HoldState | null; overrun: string; available: string }>(
     CLOSE, [JSON.stringify(first.map(toJson))], 'ledger-close')
   const results = new Map(answer.rows.map((row): [Id, CloseResult] =>

@@ -140,7 +140,7 @@ describe('the ledger under concurrency', () => {
       const order = n % 2 === 0 ? tenants : tenants.toReversed()
       const rows = order.map((tenantId) => holdOf(tenantId, 1n))
       await db.system('ledger', async (tx) => {
-        await lockWallets(tx, tenants)
+        lockWallets(tx, tenants)
         await holdMany(tx, rows.slice(0, 6))
         await settleMany(tx, rows.slice(0, 6).toReversed().map((row) => settleOf(row, 1n)))
         await holdMany(tx, rows.slice(6))

@@ -43,7 +43,7 @@ export function adjust(tx: Tx, row: FundingRow): Promise<Funded> {
 async function fund(tx: Tx, kind: 'topup' | 'adjust', row: FundingRow): Promise<Funded> {
   const transferId = newId()
   await openAccounts(tx, row.tenantId)
-  await lockWallets(tx, [row.tenantId])
+  lockWallets(tx, [row.tenantId])
   const { rows } = await tx.query<{ known_id: Id | null; known_kind: string; known_amount: string; done: boolean; available: string }>(
     FUND,
     [row.tenantId, row.idempotencyKey, transferId, kind, row.amountMicros, row.memo, JSON.stringify({ actor: row.actor })],

@@ -72,7 +72,7 @@ export async function holdMany(tx: Tx, rows: readonly HoldRow[]): Promise<Map<Id
   if (rows.some((row) => row.amountMicros < 0n)) throw new AppError('internal', { cause: new Error('a hold is never negative') })
   const { first, outcomes } = withoutTwins(rows)
   if (first.length === 0) return outcomes
-  await lockWallets(tx, first.map((row) => row.tenantId))
+  lockWallets(tx, first.map((row) => row.tenantId))
   const answer = await tx.query<{ hold_id: Id; outcome: HoldOutcome }>(HOLD, [JSON.stringify(first.map(toJson))], 'ledger-hold')
   for (const row of answer.rows) outcomes.set(row.hold_id, row.outcome)
   return outcomes

@@ -26,8 +26,8 @@ export async function openAccounts(tx: Tx, tenantId: Id): Promise<void> {
  * It also forbids sequential scans for the rest of the transaction: the plans of the next statements are kept by the connection, and
  * one that was made while the tables were nearly empty would read them whole when they are full (until the next ANALYZE).
  */
-export async function lockWallets(tx: Tx, tenantIds: Iterable<Id>): Promise<void> {
-  await tx.query(
+export function lockWallets(tx: Tx, tenantIds: Iterable<Id>): void {
+  tx.send(
     `WITH plans AS MATERIALIZED (SELECT set_config('enable_seqscan', 'off', true))
      SELECT a.tenant_id FROM plans, accounts a WHERE a.kind = 'available' AND a.tenant_id = ANY($1::uuid[]) ORDER BY a.tenant_id FOR NO KEY UPDATE OF a`,
     [[...new Set(tenantIds)]],

@@ -115,11 +115,10 @@ async function write(tx: Parameters<typeof lockLanes>[0], keyring: Keyring, mess
   const lanes = await lockLanes(tx, [...new Set(rows.map((row) => row.number.id))])
   const missing = new Set(rows.filter((row) => lanes.get(row.number.id) !== row.number.tenantId).map((row) => row.number.id))
   const present = (row: { number: NumberRef }) => !missing.has(row.number.id)
-  return {
-    missing,
-    messages: await appendMessages(tx, keyring, messages.filter(present)),
-    effects: await appendEffects(tx, keyring, effects.filter(present)),
-  }
+  const appended = Promise.all([appendMessages(tx, keyring, messages.filter(present)), appendEffects(tx, keyring, effects.filter(present))])
+  tx.commit()
+  const [newMessages, newEffects] = await appended
+  return { missing, messages: newMessages, effects: newEffects }
 }
 
 /** Takes what is its own out of `written`: of twins in one batch only the first is the new one. */
@@ -174,7 +173,7 @@ function createAdmission({ db, gate, clock, log, capacity }: AdmissionDeps) {
     try {
       const answer = await gate.admit(capacity, keys, clock.nowMs())
       if (answer) return answer
-      await gate.correct(await db.system('queue', countWaiting), null, { slack: 0, force: false })
+      await gate.correct(await db.single('queue', countWaiting), null, { slack: 0, force: false })
       return await gate.admit(capacity, keys, clock.nowMs())
     } catch (error) {
       if (error instanceof AppError) throw error
@@ -186,7 +185,7 @@ function createAdmission({ db, gate, clock, log, capacity }: AdmissionDeps) {
   }
 
   async function bySample(bodies: readonly Body[]): Promise<Admitted> {
-    if (clock.nowMs() - sample.atMs > SAMPLE_MS) sample = { atMs: clock.nowMs(), waiting: await db.system('queue', countWaiting) }
+    if (clock.nowMs() - sample.atMs > SAMPLE_MS) sample = { atMs: clock.nowMs(), waiting: await db.single('queue', countWaiting) }
     const admitted = bodies.map((body) => {
       if (body.messages.length > 0 && sample.waiting + body.messages.length > capacity) return false
       sample.waiting += body.messages.length

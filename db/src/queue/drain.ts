@@ -210,10 +210,21 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
     return life.stopping || (lane.order.turns.length === 0 && !lane.more && lane.heard === lane.seen)
   }
 
+  /** An alarm that rings too early costs one look; to set it anew with every step costs more. */
   function setTimer(lane: HeldLane, nowMs: number): void {
-    lane.cancelTimer?.()
     const dueMs = nextDueMs(lane.order, nowMs)
-    lane.cancelTimer = dueMs === null ? null : clock.after(Math.max(0, dueMs - nowMs), () => step(lane))
+    if (dueMs === null || dueMs >= lane.alarmMs) return
+    stopTimer(lane)
+    lane.alarmMs = dueMs
+    lane.cancelTimer = clock.after(Math.max(0, dueMs - nowMs), () => {
+      lane.alarmMs = Infinity
+      step(lane)
+    })
+  }
+
+  function stopTimer(lane: HeldLane): void {
+    lane.cancelTimer?.()
+    lane.alarmMs = Infinity
   }
 
   function act(lane: HeldLane, action: Action<LogRow>): void {
@@ -327,7 +338,7 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
   // ── Numbers out ─────────────────────────────────────────────────────────────────────────────────────────────────────
   async function letGo(lane: HeldLane): Promise<void> {
     lane.state = 'releasing'
-    lane.cancelTimer?.()
+    stopTimer(lane)
     const workRemains = lane.order.turns.length > 0 || lane.more || lane.heard !== lane.seen
     const kept = await releaser.add({ numberId: lane.numberId, seen: workRemains ? -1 : lane.seen, againInMs: workRemains ? 0 : null }).catch(() => 0)
     if (lane.state !== 'releasing') return
@@ -341,7 +352,7 @@ export function createDrain({ store, wakes, open, handler, clock, log, defer }: 
 
   function forget(lane: HeldLane): void {
     lane.state = 'gone'
-    lane.cancelTimer?.()
+    stopTimer(lane)
     starving.delete(lane)
     if (lanes.get(lane.numberId) === lane) lanes.delete(lane.numberId)
     if (hasRoom()) tell('room')

@@ -43,7 +43,7 @@ export function createDrainer(options: DrainerOptions): Drain {
   const store: LaneStore = {
     readLimit: lookAhead,
     claim: (numberIds) => db.system('queue', (tx) => claimLanes(tx, numberIds, owner, lookAhead)),
-    read: (after) => db.system('queue', (tx) => readLog(tx, after, lookAhead)),
+    read: (after) => db.single('queue', (one) => readLog(one, after, lookAhead)),
   }
   const link = redisWakes(redis, owner, leaseMs)
   const drain = createDrain(

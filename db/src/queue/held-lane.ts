@@ -21,6 +21,8 @@ export type HeldLane = {
   heard: number
   seen: number
   cancelTimer: (() => void) | null
+  /** When the timer rings; Infinity: none is set. */
+  alarmMs: number
 }
 
 export function holdLane(claimed: ClaimedLane, settings: LaneSettings, limits: LaneLimits, leaseUntilMs: number, nowMs: number): HeldLane {
@@ -40,6 +42,7 @@ export function holdLane(claimed: ClaimedLane, settings: LaneSettings, limits: L
     heard: 0,
     seen: 0,
     cancelTimer: null,
+    alarmMs: Infinity,
   }
 }
 

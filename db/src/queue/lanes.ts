@@ -1,5 +1,6 @@
 import { AppError, type Id } from '@trunkline/core'
 import type { Tx } from '../tenancy.ts'
+import { arrayOf, arrayOfArrays } from './array-literal.ts'
 import type { BegunTurn, LaneSettings } from './order.ts'
 
 /** Says that some messages of a number are done with: `seqs` under the `epoch` that was claimed. */
@@ -13,7 +14,7 @@ export async function createLane(tx: Tx, tenantId: Id, numberId: Id): Promise<vo
 
 // Lock first, write in a second statement. In one (`WITH … FOR UPDATE` and an UPDATE of its rows) the update begins at the version its
 // snapshot saw; when that version has been replaced and others wait on it, PostgreSQL may find a ring of one row and end it with 40P01.
-const LOCK = 'SELECT number_id, epoch, cursor_seq, ahead FROM lanes WHERE number_id = ANY($1::uuid[]) ORDER BY number_id FOR NO KEY UPDATE'
+const LOCK = "SELECT number_id, epoch, cursor_seq, NULLIF(ahead, '{}') AS ahead FROM lanes WHERE number_id = ANY($1::uuid[]) ORDER BY number_id FOR NO KEY UPDATE"
 const RETIRE = `
   UPDATE lanes l SET cursor_seq = n.cursor_seq, ahead = n.ahead::bigint[]
   FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS n(number_id, cursor_seq, ahead) WHERE l.number_id = n.number_id`
@@ -25,6 +26,8 @@ export type LaneCursor = { cursorSeq: number; ahead: readonly number[] }
  * one of them is done with already.
  */
 export function cursorAfter({ cursorSeq, ahead }: LaneCursor, seqs: readonly number[]): LaneCursor | null {
+  // Nearly always: the next one, and nothing before its time.
+  if (ahead.length === 0 && seqs.length === 1 && seqs[0] === cursorSeq + 1) return { cursorSeq: cursorSeq + 1, ahead }
   const done = new Set(ahead)
   for (const seq of new Set(seqs)) {
     if (seq <= cursorSeq || done.has(seq)) return null
@@ -43,20 +46,20 @@ export function cursorAfter({ cursorSeq, ahead }: LaneCursor, seqs: readonly num
  */
 export async function retireTurns(tx: Tx, rows: readonly Retirement[]): Promise<Set<Id>> {
   const asked = Map.groupBy(rows, (row) => row.numberId)
-  const { rows: lanes } = await tx.query<{ number_id: Id; epoch: string; cursor_seq: string; ahead: string[] }>(LOCK, [[...asked.keys()]], 'queue-retire-lock')
+  const { rows: lanes } = await tx.query<{ number_id: Id; epoch: string; cursor_seq: string; ahead: string[] | null }>(LOCK, [arrayOf([...asked.keys()])], 'queue-retire-lock')
   const refused = new Set(asked.keys())
-  const columns: [Id[], number[], string[]] = [[], [], []]
+  const moved: { numberId: Id; next: LaneCursor }[] = []
   for (const lane of lanes) {
     const mine = asked.get(lane.number_id)!
     if (mine.some((row) => row.epoch !== Number(lane.epoch))) continue
-    const next = cursorAfter({ cursorSeq: Number(lane.cursor_seq), ahead: lane.ahead.map(Number) }, mine.flatMap((row) => row.seqs))
+    const next = cursorAfter({ cursorSeq: Number(lane.cursor_seq), ahead: lane.ahead?.map(Number) ?? [] }, mine.length === 1 ? mine[0]!.seqs : mine.flatMap((row) => row.seqs))
     if (!next) continue
     refused.delete(lane.number_id)
-    columns[0].push(lane.number_id)
-    columns[1].push(next.cursorSeq)
-    columns[2].push(`{${next.ahead.join(',')}}`)
+    moved.push({ numberId: lane.number_id, next })
   }
-  if (columns[0].length > 0) await tx.query(RETIRE, columns, 'queue-retire')
+  if (moved.length > 0) {
+    tx.send(RETIRE, [arrayOf(moved.map(({ numberId }) => numberId)), arrayOf(moved.map(({ next }) => next.cursorSeq)), arrayOfArrays(moved.map(({ next }) => next.ahead))], 'queue-retire')
+  }
   return refused
 }
 
@@ -67,7 +70,7 @@ export async function retireTurns(tx: Tx, rows: readonly Retirement[]): Promise<
 export async function checkFence(tx: Tx, rows: readonly Fenced[]): Promise<Set<Id>> {
   const { rows: held } = await tx.query<{ number_id: Id; epoch: string }>(
     'SELECT number_id, epoch FROM lanes WHERE number_id = ANY($1::uuid[]) ORDER BY number_id FOR KEY SHARE',
-    [[...new Set(rows.map((row) => row.numberId))]],
+    [arrayOf([...new Set(rows.map((row) => row.numberId))])],
     'queue-fence',
   )
   const epochs = new Map(held.map((lane) => [lane.number_id, Number(lane.epoch)]))
@@ -121,14 +124,17 @@ type BegunRow = { number_id: Id; id: Id; seqs: string[]; state: 'open' | 'answer
 
 /** Raises the epoch of those numbers where something waits and reads what waits: the fence is up from the commit on. */
 export async function claimLanes(tx: Tx, numberIds: readonly Id[], owner: string, limit: number): Promise<ClaimedLane[]> {
-  const { rows: waiting } = await tx.query<{ number_id: Id }>(CLAIM_LOCK, [numberIds], 'queue-claim-lock')
+  const { rows: waiting } = await tx.query<{ number_id: Id }>(CLAIM_LOCK, [arrayOf(numberIds)], 'queue-claim-lock')
   if (waiting.length === 0) return []
-  const { rows } = await tx.query<ClaimRow>(CLAIM, [waiting.map((row) => row.number_id), owner], 'queue-claim')
+  const { rows } = await tx.query<ClaimRow>(CLAIM, [arrayOf(waiting.map((row) => row.number_id)), owner], 'queue-claim')
   const lanes = new Map(rows.map((row) => [row.number_id, claimedOf(row)]))
   const ids = rows.map((row) => row.number_id)
-  const begun = await tx.query<BegunRow>(BEGUN, [ids], 'queue-begun')
+  const [begun, log] = await Promise.all([
+    tx.query<BegunRow>(BEGUN, [arrayOf(ids)], 'queue-begun'),
+    readLog(tx, [...lanes.values()].map((lane) => ({ numberId: lane.numberId, after: lane.readUpTo })), limit),
+  ])
   for (const row of begun.rows) lanes.get(row.number_id)!.begun.push({ id: row.id, seqs: row.seqs.map(Number), state: row.state, attempts: row.attempts })
-  for (const row of await readLog(tx, [...lanes.values()].map((lane) => ({ numberId: lane.numberId, after: lane.readUpTo })), limit)) lanes.get(row.numberId)!.rows.push(row)
+  for (const row of log) lanes.get(row.numberId)!.rows.push(row)
   for (const lane of lanes.values()) {
     lane.more = lane.rows.length === limit
     lane.readUpTo = lane.rows.at(-1)?.seq ?? lane.readUpTo
@@ -152,13 +158,13 @@ async function addRowsOfBegun(tx: Tx, lanes: Map<Id, ClaimedLane>): Promise<void
     }
   }
   if (ids.length === 0) return
-  const { rows } = await tx.query<LogSqlRow>(READ_EXACTLY, [ids, seqs], 'queue-read-exactly')
+  const { rows } = await tx.query<LogSqlRow>(READ_EXACTLY, [arrayOf(ids), arrayOf(seqs)], 'queue-read-exactly')
   for (const row of rows) lanes.get(row.number_id)!.rows.push(logRowOf(row))
 }
 
 /** The next messages of each log, in order, that are not retired. */
-export async function readLog(tx: Tx, after: readonly { numberId: Id; after: number }[], limit: number): Promise<LogRow[]> {
-  const { rows } = await tx.query<LogSqlRow>(READ, [after.map((lane) => lane.numberId), after.map((lane) => lane.after), limit], 'queue-read')
+export async function readLog(tx: Pick<Tx, 'query'>, after: readonly { numberId: Id; after: number }[], limit: number): Promise<LogRow[]> {
+  const { rows } = await tx.query<LogSqlRow>(READ, [arrayOf(after.map((lane) => lane.numberId)), arrayOf(after.map((lane) => lane.after)), limit], 'queue-read')
   return rows.map(logRowOf)
 }
 

@@ -1,16 +1,16 @@
 import { conversationKey, newId, type Id, type InboundEvent, type InboundMessage } from '@trunkline/core'
 import { sealJson, type Keyring } from '../seal.ts'
 import type { Tx } from '../tenancy.ts'
+import { arrayOf } from './array-literal.ts'
 
 /** Any event that is not a customer's message. */
 export type EffectEvent = Exclude<InboundEvent, InboundMessage>
 export type NumberRef = { id: Id; tenantId: Id }
-export type MessageRow = { number: NumberRef; messageId: Id; message: InboundMessage }
+export type MessageRow = { number: NumberRef; messageId: Id; message: InboundMessage; /** What makes a message the same for ever: the number and the supplier's id. */ key: string }
 export type EffectRow = { number: NumberRef; dedupeKey: string; event: EffectEvent }
 
-export const messageRow = (number: NumberRef, message: InboundMessage): MessageRow => ({ number, messageId: newId(), message })
-/** What makes a message the same for ever: the number and the supplier's id. */
-export const messageKey = (row: MessageRow): string => `${row.number.id}|${row.message.providerMessageId}`
+export const messageRow = (number: NumberRef, message: InboundMessage): MessageRow => ({ number, messageId: newId(), message, key: `${number.id}|${message.providerMessageId}` })
+export const messageKey = (row: MessageRow): string => row.key
 export const effectRow = (number: NumberRef, event: EffectEvent): EffectRow => ({ number, event, dedupeKey: dedupeKeyOf(event) })
 export const effectKey = (row: EffectRow): string => `${row.number.id}|${row.dedupeKey}`
 
@@ -40,7 +40,7 @@ function targetOf(event: EffectEvent): string | null {
 export async function lockLanes(tx: Tx, numberIds: readonly Id[]): Promise<Map<Id, Id>> {
   const { rows } = await tx.query<{ number_id: Id; tenant_id: Id }>(
     'SELECT number_id, tenant_id FROM lanes WHERE number_id = ANY($1::uuid[]) ORDER BY number_id FOR NO KEY UPDATE',
-    [numberIds],
+    [arrayOf(numberIds)],
     'queue-lock',
   )
   return new Map(rows.map((row) => [row.number_id, row.tenant_id]))
@@ -97,22 +97,19 @@ export async function appendEffects(tx: Tx, keyring: Keyring, rows: readonly Eff
   const { rows: added } = await tx.query<{ number_id: Id; dedupe_key: string }>(
     APPEND_EFFECTS,
     [
-      rows.map((row) => row.number.tenantId),
-      rows.map((row) => row.number.id),
+      arrayOf(rows.map((row) => row.number.tenantId)),
+      arrayOf(rows.map((row) => row.number.id)),
       rows.map((row) => row.event.kind),
       rows.map((row) => row.dedupeKey),
       rows.map((row) => targetOf(row.event)),
-      payloads.starts,
-      payloads.lengths,
+      arrayOf(payloads.starts),
+      arrayOf(payloads.lengths),
       payloads.bytes,
     ],
     'queue-effects',
   )
   return new Set(added.map((row) => `${row.number_id}|${row.dedupe_key}`))
 }
-
-/** An array's literal for values that need no quotes (ids, numbers); the client would look at every character. */
-const arrayOf = (values: readonly (string | number)[]): string => `{${values.join(',')}}`
 
 /** SQL counts bytes from 1. */
 function pack(parts: readonly Buffer[]): { bytes: Buffer; starts: number[]; lengths: number[] } {
@@ -126,7 +123,7 @@ function pack(parts: readonly Buffer[]): { bytes: Buffer; starts: number[]; leng
 }
 
 /** Messages that wait in the whole installation. */
-export async function countWaiting(tx: Tx): Promise<number> {
+export async function countWaiting(tx: Pick<Tx, 'query'>): Promise<number> {
   const { rows } = await tx.query<{ waiting: string }>('SELECT coalesce(sum(next_seq - 1 - cursor_seq - cardinality(ahead)), 0) AS waiting FROM lanes')
   return Number(rows[0]!.waiting)
 }

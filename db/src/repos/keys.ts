@@ -100,7 +100,7 @@ export type KeyFacts = {
 }
 
 /** By digest (hexadecimal), those that there are. Across tenants (`auth`): the key's text is all there is to go by. */
-export async function findKeyFacts(tx: Tx, asked: readonly { keyId: string; digest: string }[]): Promise<Map<string, KeyFacts>> {
+export async function findKeyFacts(tx: Pick<Tx, 'query'>, asked: readonly { keyId: string; digest: string }[]): Promise<Map<string, KeyFacts>> {
   const { rows } = await tx.query<Omit<KeyFacts, 'endsAtMs'> & { digest: string; endsAtMs: string | null }>(
     `SELECT a.digest, k.id, k.tenant_id AS "tenantId", k.project_id AS "projectId", k.scopes, k.revoked_at IS NOT NULL OR p.archived_at IS NOT NULL AS revoked,
             t.status = 'suspended' AS suspended, p.rate_limit_per_minute AS "projectRateLimitPerMinute",

@@ -45,13 +45,13 @@ export async function answerTurns(tx: Tx, turns: AnswerTurn[]): Promise<Map<Id, 
 
   const seqs = await claimSeqs(tx, mine)
   for (const turn of mine) results.set(turn.turnId, seqs.has(turn.turnId) ? 'ready' : 'discarded')
-  await insertUsage(tx, mine)
+  insertUsage(tx, mine)
   const kept = mine.filter((turn) => seqs.has(turn.turnId))
   if (kept.length === 0) return results
-  await insertReplies(tx, kept, seqs)
-  await insertOutbox(tx, kept)
-  await markAnswered(tx, kept)
-  await noteContactFields(tx, kept.filter((turn) => Object.keys(turn.contactFields).length > 0))
+  insertReplies(tx, kept, seqs)
+  insertOutbox(tx, kept)
+  markAnswered(tx, kept)
+  noteContactFields(tx, kept.filter((turn) => Object.keys(turn.contactFields).length > 0))
   return results
 }
 
@@ -75,9 +75,9 @@ async function claimSeqs(tx: Tx, turns: AnswerTurn[]): Promise<Map<Id, number>> 
   return new Map(rows.map((row) => [row.turn_id, Number(row.before)]))
 }
 
-async function insertReplies(tx: Tx, turns: AnswerTurn[], seqs: Map<Id, number>): Promise<void> {
+function insertReplies(tx: Tx, turns: AnswerTurn[], seqs: Map<Id, number>): void {
   const rows = turns.flatMap((turn) => turn.replies.map((reply, index) => ({ turn, reply, seq: seqs.get(turn.turnId)! + index + 1 })))
-  await tx.query(
+  tx.send(
     `INSERT INTO messages (id, tenant_id, conversation_id, number_id, turn_id, agent_id, prompt_id, prompt_version, seq, direction, author, kind, content_sealed, status, details)
      SELECT id, tenant_id, conversation_id, number_id, turn_id, agent_id, prompt_id, prompt_version, seq, 'outbound', 'agent', kind, content_sealed, 'queued', details
      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::int[], $9::bigint[], $10::text[], $11::bytea[], $12::jsonb[])
@@ -100,9 +100,9 @@ async function insertReplies(tx: Tx, turns: AnswerTurn[], seqs: Map<Id, number>)
   )
 }
 
-async function insertOutbox(tx: Tx, turns: AnswerTurn[]): Promise<void> {
+function insertOutbox(tx: Tx, turns: AnswerTurn[]): void {
   const rows = turns.flatMap((turn) => turn.replies.flatMap((reply) => reply.parts.map((part) => ({ turn, reply, part }))))
-  await tx.query(
+  tx.send(
     `INSERT INTO outbox (id, tenant_id, number_id, conversation_id, turn_id, message_id, part, state, epoch, handler_epoch, request_sealed)
      SELECT id, tenant_id, number_id, conversation_id, turn_id, message_id, part, 'pending', epoch, handler_epoch, request_sealed
      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int[], $8::bigint[], $9::int[], $10::bytea[])
@@ -123,9 +123,9 @@ async function insertOutbox(tx: Tx, turns: AnswerTurn[]): Promise<void> {
   )
 }
 
-async function markAnswered(tx: Tx, turns: AnswerTurn[]): Promise<void> {
+function markAnswered(tx: Tx, turns: AnswerTurn[]): void {
   const total = (turn: AnswerTurn, field: 'inputTokens' | 'outputTokens') => turn.usage.reduce((sum, usage) => sum + usage[field], 0)
-  await tx.query(
+  tx.send(
     `UPDATE turns t SET state = 'answered', answered_at = now(), vendor = i.vendor, model = i.model, input_tokens = i.input_tokens, output_tokens = i.output_tokens, details = i.details
      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::int[], $5::int[], $6::jsonb[]) AS i (id, vendor, model, input_tokens, output_tokens, details)
      WHERE t.id = i.id`,
@@ -142,10 +142,10 @@ async function markAnswered(tx: Tx, turns: AnswerTurn[]): Promise<void> {
 }
 
 /** Measured vendor calls are kept also when their answer was thrown away: they were paid for. */
-export async function insertUsage(tx: Tx, turns: (Pick<AnswerTurn, 'tenantId' | 'projectId' | 'conversationId' | 'usage'> & { turnId: Id | null })[]): Promise<void> {
+export function insertUsage(tx: Tx, turns: (Pick<AnswerTurn, 'tenantId' | 'projectId' | 'conversationId' | 'usage'> & { turnId: Id | null })[]): void {
   const rows = turns.flatMap((turn) => turn.usage.map((usage) => ({ turn, usage })))
   if (rows.length === 0) return
-  await tx.query(
+  tx.send(
     `INSERT INTO usage_records (id, tenant_id, project_id, conversation_id, turn_id, vendor, model, purpose, input_tokens, cached_input_tokens, output_tokens, latency_ms, first_token_ms, outcome, cost_micros, request_id, own_key)
      SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::int[], $10::int[], $11::int[], $12::int[], $13::int[], $14::text[], $15::bigint[], $16::text[], $17::boolean[])`,
     [
@@ -171,9 +171,9 @@ export async function insertUsage(tx: Tx, turns: (Pick<AnswerTurn, 'tenantId' | 
   )
 }
 
-export async function noteContactFields(tx: Tx, turns: readonly Pick<AnswerTurn, 'contactId' | 'contactFields'>[]): Promise<void> {
+export function noteContactFields(tx: Tx, turns: readonly Pick<AnswerTurn, 'contactId' | 'contactFields'>[]): void {
   if (turns.length === 0) return
-  await tx.query(
+  tx.send(
     "UPDATE contacts c SET fields = c.fields || i.fields, name = coalesce(c.name, i.fields->>'name') FROM unnest($1::uuid[], $2::jsonb[]) AS i (id, fields) WHERE c.id = i.id",
     [turns.map((turn) => turn.contactId), turns.map((turn) => storableJson(turn.contactFields))],
     'contacts_note',

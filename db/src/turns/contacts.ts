@@ -33,8 +33,8 @@ export async function resolveContacts(tx: Tx, askers: Asker[]): Promise<Map<Id, 
       known.set(key.text, contact)
     }
   }
-  await insertContacts(tx, made)
-  await insertIdentities(tx, added.filter(({ witness }) => witness === null))
+  insertContacts(tx, made)
+  insertIdentities(tx, added.filter(({ witness }) => witness === null))
   await addIdentities(tx, added.filter((row): row is Witnessed => row.witness !== null))
   await noteStated(tx, askers, resolved)
   return resolved
@@ -94,9 +94,9 @@ async function findIdentities(tx: Tx, askers: Asker[]): Promise<Map<string, Reso
   return new Map(rows.map((row) => [keyOf(row.tenant_id, row.kind, row.scope, row.value), { contactId: row.contact_id, name: row.name, fields: row.fields, optedOut: row.opted_out }]))
 }
 
-async function insertContacts(tx: Tx, rows: { tenantId: Id; contact: ResolvedContact }[]): Promise<void> {
+function insertContacts(tx: Tx, rows: { tenantId: Id; contact: ResolvedContact }[]): void {
   if (rows.length === 0) return
-  await tx.query(
+  tx.send(
     'INSERT INTO contacts (id, tenant_id, name) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])',
     [rows.map((row) => row.contact.contactId), rows.map((row) => row.tenantId), rows.map((row) => row.contact.name)],
     'contacts_insert',
@@ -104,9 +104,9 @@ async function insertContacts(tx: Tx, rows: { tenantId: Id; contact: ResolvedCon
 }
 
 /** A twin that commits first makes this one fail on the unique index; the turn is tried again and finds it. */
-async function insertIdentities(tx: Tx, rows: NewIdentity[]): Promise<void> {
+function insertIdentities(tx: Tx, rows: NewIdentity[]): void {
   if (rows.length === 0) return
-  await tx.query(
+  tx.send(
     `INSERT INTO contact_identities (id, tenant_id, contact_id, kind, scope, value, source)
      SELECT id, tenant_id, contact_id, kind, scope, value, 'message' FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[]) AS i (id, tenant_id, contact_id, kind, scope, value)`,
     [rows.map(() => newId()), rows.map((row) => row.tenantId), rows.map((row) => row.contactId), rows.map((row) => row.key.kind), rows.map((row) => row.key.scope), rows.map((row) => row.key.value)],

@@ -30,7 +30,7 @@ export async function closeDirect(tx: Tx, rows: { outboxId: Id; accepted: boolea
     'direct_holds',
   )
   if (holds.length === 0) return
-  await lockWallets(tx, holds.map((hold) => hold.tenant_id))
+  lockWallets(tx, holds.map((hold) => hold.tenant_id))
   const accepted = new Set(rows.filter((row) => row.accepted).map((row) => row.outboxId))
   const base = (hold: (typeof holds)[number]) => ({ tenantId: hold.tenant_id, holdId: hold.id, turnId: null, memo: 'message' })
   const [sent, refused] = [holds.filter((hold) => accepted.has(hold.id)), holds.filter((hold) => !accepted.has(hold.id))]

@@ -42,8 +42,8 @@ export async function finishTurns(tx: Tx, turns: FinishTurn[]): Promise<Set<Id>>
   const mine = turns.filter((turn) => !fencedNumbers.has(turn.numberId))
   if (mine.length > 0) {
     const known = await knownMeanwhile(tx, mine.filter((turn) => turn.outcome === 'unknown'))
-    await closeTurns(tx, mine)
-    await markInbound(tx, mine)
+    closeTurns(tx, mine)
+    markInbound(tx, mine)
     await settleTurns(tx, mine)
     if (known.length > 0) await settleReconciled(tx, known)
     await changeHands(tx, mine.filter((turn) => turn.handover || turn.close))
@@ -80,8 +80,8 @@ async function knownMeanwhile(tx: Tx, turns: FinishTurn[]): Promise<{ turnId: Id
   )
 }
 
-async function closeTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
-  await tx.query(
+function closeTurns(tx: Tx, turns: FinishTurn[]): void {
+  tx.send(
     `UPDATE turns t SET state = 'retired', outcome = i.outcome, reason = i.reason, cost_micros = i.cost_micros, retired_at = now()
      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) AS i (id, outcome, reason, cost_micros) WHERE t.id = i.id`,
     [
@@ -94,9 +94,9 @@ async function closeTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
   )
 }
 
-async function markInbound(tx: Tx, turns: FinishTurn[]): Promise<void> {
+function markInbound(tx: Tx, turns: FinishTurn[]): void {
   const rows = turns.flatMap((turn) => turn.inboundMessageIds.map((id) => ({ id, turn })))
-  await tx.query(
+  tx.send(
     `UPDATE messages m SET status = i.status, reason = i.reason FROM unnest($1::uuid[], $2::text[], $3::text[]) AS i (id, status, reason) WHERE m.id = i.id`,
     [rows.map((row) => row.id), rows.map((row) => INBOUND_STATUS[row.turn.outcome]), rows.map((row) => row.turn.reason)],
     'turns_mark_inbound',
@@ -109,7 +109,7 @@ async function settleTurns(tx: Tx, turns: FinishTurn[]): Promise<void> {
   const settled = held.flatMap((turn) => (turn.money.action === 'settle' ? [{ turn, money: turn.money }] : []))
   const voided = held.filter((turn) => turn.money.action === 'void')
   // One order over both lists, or two workers that settle and void each other's tenants wait for each other.
-  if (held.length > 0) await lockWallets(tx, held.map((turn) => turn.tenantId))
+  if (held.length > 0) lockWallets(tx, held.map((turn) => turn.tenantId))
   if (settled.length > 0) {
     await settleMany(
       tx,
@@ -155,7 +155,7 @@ export async function settleReconciled(tx: Tx, rows: { turnId: Id; accepted: boo
   )
   const accepted = new Set(rows.filter((row) => row.accepted).map((row) => row.turnId))
   const [kept, lost] = [turns.filter((turn) => accepted.has(turn.id)), turns.filter((turn) => !accepted.has(turn.id))]
-  if (turns.length > 0) await lockWallets(tx, turns.map((turn) => turn.tenant_id))
+  if (turns.length > 0) lockWallets(tx, turns.map((turn) => turn.tenant_id))
   const base = (turn: (typeof turns)[number]) => ({ tenantId: turn.tenant_id, holdId: turn.hold_id, turnId: turn.id })
   if (kept.length > 0) {
     await settleMany(tx, kept.map((turn) => ({ ...base(turn), amountMicros: BigInt(turn.cost_micros ?? 0), memo: 'turn', details: { reconciled: true }, idempotencyKey: `settle:${turn.id}` })))

@@ -53,6 +53,8 @@ function stopping(isHere: (text: string, name: string | undefined) => boolean, m
     get orm() {
       return tx.orm
     },
+    send: tx.send,
+    commit: tx.commit,
     async query(text, values, given) {
       const answer = await tx.query<never>(text, values, given)
       if (!stopped && isHere(text, given)) {

@@ -80,9 +80,8 @@ const HISTORY_LIMIT = 80
  */
 export async function openTurns(tx: Tx, turns: OpenTurn[]): Promise<Map<Id, OpenResult>> {
   const results = new Map<Id, OpenResult>()
-  const fenced = await checkFence(tx, turns)
+  const [fenced, ended] = await Promise.all([checkFence(tx, turns), endedAgents(tx, turns)])
   for (const turn of turns) if (fenced.has(turn.numberId)) results.set(turn.turnId, 'fenced')
-  const ended = await endedAgents(tx, turns)
   for (const turn of turns) if (turn.agentId !== null && ended.has(turn.agentId)) results.set(turn.turnId, 'rebound')
 
   const contacts = await resolveContacts(tx, turns.filter((turn) => !results.has(turn.turnId)))
@@ -103,11 +102,11 @@ export async function openTurns(tx: Tx, turns: OpenTurn[]): Promise<Map<Id, Open
   for (const turn of idle) if (!conversations.has(turn.turnId)) results.set(turn.turnId, 'rebound')
   if (open.length === 0) return results
   const holds = await holdCredits(tx, open)
-  await insertTurns(tx, open, conversations, holds)
-  await insertMessages(tx, open, conversations)
-  await insertMedia(tx, open)
-  await linkUploads(tx, open)
-  const history = await readHistory(tx, [...conversations.values()])
+  insertTurns(tx, open, conversations, holds)
+  const stored = insertMessages(tx, open, conversations)
+  insertMedia(tx, open)
+  linkUploads(tx, open)
+  const [history] = await Promise.all([readHistory(tx, [...conversations.values()]), stored])
   for (const turn of open) {
     const conversation = conversations.get(turn.turnId)!
     const contact = contacts.get(turn.turnId)!
@@ -259,8 +258,8 @@ async function holdCredits(tx: Tx, turns: OpenTurn[]): Promise<Map<Id, Hold>> {
   return holds
 }
 
-async function insertTurns(tx: Tx, turns: OpenTurn[], conversations: Map<Id, ConversationRow>, holds: Map<Id, Hold>): Promise<void> {
-  await tx.query(
+function insertTurns(tx: Tx, turns: OpenTurn[], conversations: Map<Id, ConversationRow>, holds: Map<Id, Hold>): void {
+  tx.send(
     `INSERT INTO turns (id, tenant_id, number_id, conversation_id, agent_id, prompt_id, prompt_version, first_seq, seqs, attempts, handler_epoch, hold_id)
      SELECT id, tenant_id, number_id, conversation_id, agent_id, prompt_id, prompt_version, first_seq, seqs::bigint[], 1, handler_epoch, hold_id
      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::int[], $8::bigint[], $9::text[], $10::int[], $11::uuid[])
@@ -319,10 +318,10 @@ async function insertMessages(tx: Tx, turns: OpenTurn[], conversations: Map<Id, 
   for (const row of inserted.rows) happened(tx, row.tenant_id, { type: 'message.received', projectId: null, data: { message_id: row.id, status: 'received', reason: null } })
 }
 
-async function linkUploads(tx: Tx, turns: OpenTurn[]): Promise<void> {
+function linkUploads(tx: Tx, turns: OpenTurn[]): void {
   const rows = turns.flatMap((turn) => turn.items.flatMap((item) => (item.uploadId ? [{ numberId: turn.numberId, messageId: item.messageId, uploadId: item.uploadId }] : [])))
   if (rows.length === 0) return
-  await tx.query(
+  tx.send(
     `UPDATE media m SET message_id = i.message_id FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS i (id, number_id, message_id)
      WHERE m.id = i.id AND m.number_id = i.number_id AND m.message_id IS NULL`,
     [rows.map((row) => row.uploadId), rows.map((row) => row.numberId), rows.map((row) => row.messageId)],
@@ -330,10 +329,10 @@ async function linkUploads(tx: Tx, turns: OpenTurn[]): Promise<void> {
   )
 }
 
-async function insertMedia(tx: Tx, turns: OpenTurn[]): Promise<void> {
+function insertMedia(tx: Tx, turns: OpenTurn[]): void {
   const rows = turns.flatMap((turn) => turn.items.flatMap((item) => (item.media ? [{ turn, item, media: item.media }] : [])))
   if (rows.length === 0) return
-  await tx.query(
+  tx.send(
     `INSERT INTO media (id, tenant_id, number_id, message_id, source, mime_type, sha256, filename, next_attempt_at)
      SELECT id, tenant_id, number_id, message_id, source, source->>'mimeType', source->>'sha256', source->>'filename', now()
      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::jsonb[]) AS i (id, tenant_id, number_id, message_id, source)

@@ -1,17 +1,10 @@
-import type { Clock } from '@trunkline/core'
+import { mulberry, type Clock } from '@trunkline/core'
 
 /** Small, fast, seedable: the same seed gives the same run. */
 export type Random = { /** 0 <= x < 1 */ next(): number; chance(p: number): boolean; between(low: number, high: number): number; pick<T>(from: readonly T[]): T }
 
-/** mulberry32, a public-domain generator by Tommy Ettinger. */
 export function createRandom(seed: number): Random {
-  let state = seed >>> 0
-  const next = () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let x = Math.imul(state ^ (state >>> 15), state | 1)
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61)
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32
-  }
+  const next = mulberry(seed)
   const between = (low: number, high: number) => low + Math.floor(next() * (high - low + 1))
   return { next, between, chance: (p) => next() < p, pick: (from) => from[between(0, from.length - 1)]! }
 }

@@ -7,19 +7,28 @@ local depth = redis.call('HGET', KEYS[1], 'depth')
 if not depth then return false end
 depth = tonumber(depth)
 local capacity, at = tonumber(ARGV[1]), 2
-local bodies, marks, reserved = {}, {}, 0
+local ids = {}
+while at <= #ARGV do
+  local count = tonumber(ARGV[at])
+  for i = at + 1, at + count do ids[#ids + 1] = ARGV[i] end
+  at = at + count + 1
+end
+
+-- In slices: Lua hands over some thousands of arguments at most.
+local known = {}
+for from = 1, #ids, 1000 do
+  local upto = math.min(from + 999, #ids)
+  local now, before = redis.call('SMISMEMBER', KEYS[2], unpack(ids, from, upto)), redis.call('SMISMEMBER', KEYS[3], unpack(ids, from, upto))
+  for i = 1, #now do known[from + i - 1] = (now[i] == 1 or before[i] == 1) and '1' or '0' end
+end
+
+local bodies, reserved, id = {}, 0, 0
+at = 2
 while at <= #ARGV do
   local count = tonumber(ARGV[at])
   local fresh = 0
-  if count > 0 then
-    local ids = {}
-    for i = 1, count do ids[i] = ARGV[at + i] end
-    local now, before = redis.call('SMISMEMBER', KEYS[2], unpack(ids)), redis.call('SMISMEMBER', KEYS[3], unpack(ids))
-    for i = 1, count do
-      local known = now[i] == 1 or before[i] == 1
-      marks[#marks + 1] = known and '1' or '0'
-      if not known then fresh = fresh + 1 end
-    end
+  for i = id + 1, id + count do
+    if known[i] == '0' then fresh = fresh + 1 end
   end
   if fresh > 0 and depth + reserved + fresh > capacity then
     bodies[#bodies + 1] = 'f'
@@ -27,6 +36,7 @@ while at <= #ARGV do
     reserved = reserved + fresh
     bodies[#bodies + 1] = 'a'
   end
+  id = id + count
   at = at + count + 1
 end
 if reserved > 0 then
@@ -34,4 +44,4 @@ if reserved > 0 then
   redis.call('HINCRBY', KEYS[1], 'pending', reserved)
   redis.call('HINCRBY', KEYS[1], 'changes', 1)
 end
-return { table.concat(bodies), table.concat(marks) }
+return { table.concat(bodies), table.concat(known) }

@@ -3,15 +3,12 @@
 -- ARGV owner, lease in ms, how many at most, number that a blocking pop took already...
 -- Returns {claimed numbers, how many of them were another's lease that had ended, how many were refused because leased}.
 local now = nowMs()
-for _, number in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 200)) do
-  redis.call('ZREM', KEYS[2], number)
-  redis.call('ZADD', KEYS[1], 'NX', now, number)
-end
+local due = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, 200)
+tell('ZREM', KEYS[2], due)
+addNew(KEYS[1], now, due)
 local ended = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 200)
-for _, number in ipairs(ended) do
-  forget(KEYS[3], KEYS[4], KEYS[5], number)
-  redis.call('ZADD', KEYS[1], 'NX', now, number)
-end
+forget(KEYS[3], KEYS[4], KEYS[5], ended)
+addNew(KEYS[1], now, ended)
 
 local numbers = {}
 for i = 4, #ARGV do numbers[#numbers + 1] = ARGV[i] end
@@ -21,19 +18,27 @@ if more > 0 then
   for i = 1, #popped, 2 do numbers[#numbers + 1] = popped[i] end
 end
 
-local claimed, refused = {}, 0
-for _, number in ipairs(numbers) do
-  if leased(KEYS[3], number, now) then
-    -- The owner looks again before it lets go.
-    redis.call('HINCRBY', KEYS[5], number, 1)
-    refused = refused + 1
+-- One that a blocking pop has taken may have become ready again since: the second time it is leased already.
+local claimed, refused, taken = {}, {}, {}
+local ends, owned = {}, {}
+for i, isLeased in ipairs(leased(KEYS[3], numbers, now)) do
+  local number = numbers[i]
+  if isLeased or taken[number] then
+    refused[#refused + 1] = number
   else
-    redis.call('ZADD', KEYS[3], now + ARGV[2], number)
-    redis.call('HSET', KEYS[4], number, ARGV[1])
-    redis.call('HDEL', KEYS[5], number)
-    redis.call('ZREM', KEYS[1], number)
-    redis.call('ZREM', KEYS[2], number)
+    taken[number] = true
     claimed[#claimed + 1] = number
+    ends[#ends + 1] = now + ARGV[2]
+    ends[#ends + 1] = number
+    owned[#owned + 1] = number
+    owned[#owned + 1] = ARGV[1]
   end
 end
-return { claimed, #ended, refused }
+tell('ZADD', KEYS[3], ends)
+tell('HSET', KEYS[4], owned)
+tell('HDEL', KEYS[5], claimed)
+tell('ZREM', KEYS[1], claimed)
+tell('ZREM', KEYS[2], claimed)
+-- Their owners look again before they let go.
+for _, number in ipairs(refused) do redis.call('HINCRBY', KEYS[5], number, 1) end
+return { claimed, #ended, #refused }

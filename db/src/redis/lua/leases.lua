@@ -10,32 +10,67 @@ local function nowMs()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function leased(leases, number, now)
-  local ends = redis.call('ZSCORE', leases, number)
-  return ends and tonumber(ends) > now
+-- One call with many arguments costs a small part of many calls. Lua hands over some thousands at most: `work` is called with the
+-- bounds of slices.
+local function sliced(list, work)
+  for from = 1, #list, 1000 do work(from, math.min(from + 999, #list)) end
+end
+
+-- The answers of a command that takes many numbers, in their order.
+local function ask(command, key, numbers)
+  local answers = {}
+  sliced(numbers, function(from, upto)
+    for i, answer in ipairs(redis.call(command, key, unpack(numbers, from, upto))) do answers[from + i - 1] = answer end
+  end)
+  return answers
+end
+
+local function tell(command, key, list)
+  sliced(list, function(from, upto) redis.call(command, key, unpack(list, from, upto)) end)
+end
+
+-- For each number whether somebody has it.
+local function leased(leases, numbers, now)
+  local marks = {}
+  for i, ends in ipairs(ask('ZMSCORE', leases, numbers)) do marks[i] = ends and tonumber(ends) > now end
+  return marks
+end
+
+-- Adds numbers to a sorted set that are not in it yet.
+local function addNew(key, at, numbers)
+  sliced(numbers, function(from, upto)
+    local entries = {}
+    for i = from, upto do
+      entries[#entries + 1] = at
+      entries[#entries + 1] = numbers[i]
+    end
+    redis.call('ZADD', key, 'NX', unpack(entries))
+  end)
 end
 
 -- Makes numbers ready; the owner of a leased one is told, with the count that lets it see whether it has looked since.
 local function wake(ready, leases, owners, news, channel, now, numbers)
-  local told = {}
-  for _, number in ipairs(numbers) do
-    if leased(leases, number, now) then
+  local told, idle = {}, {}
+  for i, isLeased in ipairs(leased(leases, numbers, now)) do
+    local number = numbers[i]
+    if isLeased then
       local count = redis.call('HINCRBY', news, number, 1)
       local owner = redis.call('HGET', owners, number)
       if owner then
         told[owner] = (told[owner] and told[owner] .. ',' or '') .. number .. '=' .. count
       end
     else
-      redis.call('ZADD', ready, 'NX', now, number)
+      idle[#idle + 1] = number
     end
   end
+  addNew(ready, now, idle)
   for owner, text in pairs(told) do
     redis.call('PUBLISH', channel .. owner, text)
   end
 end
 
-local function forget(leases, owners, news, number)
-  redis.call('ZREM', leases, number)
-  redis.call('HDEL', owners, number)
-  redis.call('HDEL', news, number)
+local function forget(leases, owners, news, numbers)
+  tell('ZREM', leases, numbers)
+  tell('HDEL', owners, numbers)
+  tell('HDEL', news, numbers)
 end

@@ -4,23 +4,31 @@
 -- ARGV owner, then three for each number: number, wake-ups seen (-1: do not ask), delay in ms until it is ready again (-1: no work remains)
 -- Returns for each number 0 (released), -1 (another owner holds it) or its count of wake-ups (kept).
 local now = nowMs()
-local answer = {}
-for i = 2, #ARGV, 3 do
-  local number, seen, delay = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-  local owner = redis.call('HGET', KEYS[4], number)
-  local count = tonumber(redis.call('HGET', KEYS[5], number) or 0)
+local numbers = {}
+for i = 2, #ARGV, 3 do numbers[#numbers + 1] = ARGV[i] end
+local owners, counts = ask('HMGET', KEYS[4], numbers), ask('HMGET', KEYS[5], numbers)
+
+local answer, freed, isFreed, ready, delayed = {}, {}, {}, {}, {}
+for i, number in ipairs(numbers) do
+  local seen, delay = tonumber(ARGV[i * 3]), tonumber(ARGV[i * 3 + 1])
+  local owner, count = not isFreed[number] and owners[i], tonumber(not isFreed[number] and counts[i] or 0)
   if owner and owner ~= ARGV[1] then
-    answer[#answer + 1] = -1
+    answer[i] = -1
   elseif owner and seen >= 0 and count ~= seen then
-    answer[#answer + 1] = count
+    answer[i] = count
   else
-    forget(KEYS[3], KEYS[4], KEYS[5], number)
+    answer[i] = 0
+    isFreed[number] = true
+    freed[#freed + 1] = number
     if delay == 0 then
-      redis.call('ZADD', KEYS[1], 'NX', now, number)
+      ready[#ready + 1] = number
     elseif delay > 0 then
-      redis.call('ZADD', KEYS[2], now + delay, number)
+      delayed[#delayed + 1] = now + delay
+      delayed[#delayed + 1] = number
     end
-    answer[#answer + 1] = 0
   end
 end
+forget(KEYS[3], KEYS[4], KEYS[5], freed)
+addNew(KEYS[1], now, ready)
+tell('ZADD', KEYS[2], delayed)
 return answer

@@ -3,10 +3,9 @@
 -- ARGV number...
 -- Returns how many were really idle.
 local now = nowMs()
+local isLeased, delayed = leased(KEYS[3], ARGV, now), ask('ZMSCORE', KEYS[2], ARGV)
 local woken = 0
-for _, number in ipairs(ARGV) do
-  if not leased(KEYS[3], number, now) and not redis.call('ZSCORE', KEYS[2], number) then
-    woken = woken + redis.call('ZADD', KEYS[1], 'NX', now, number)
-  end
+for i, number in ipairs(ARGV) do
+  if not isLeased[i] and not delayed[i] then woken = woken + redis.call('ZADD', KEYS[1], 'NX', now, number) end
 end
 return woken
