@@ -30,8 +30,9 @@ type Burst = { ms: number; cpuMs: number }
 
 async function run(stack: Stack, { quick }: BenchOptions): Promise<BenchReport> {
   const durationMs = quick ? 1_000 : 5_000
-  const cold = (PER_SECOND * COLD_SHARE * durationMs) / 1_000
-  const keys = await makeKeys(stack, { valid: HOT + cold, revoked: HOT + cold })
+  const cold = { warm: coldIn(WARM_MS), measured: coldIn(durationMs) }
+  const count = HOT + cold.warm + cold.measured
+  const keys = await makeKeys(stack, { valid: count, revoked: count })
   const askers = await Promise.all([1, 2, 3].map(() => startActor(new URL('./asker.ts', import.meta.url))))
   try {
     await Promise.all(askers.map((asker) => asker.ask({ do: 'connect', databaseUrl: stack.databaseUrl, redisUrl: stack.redisUrl } satisfies AskerJob)))
@@ -40,8 +41,8 @@ async function run(stack: Stack, { quick }: BenchOptions): Promise<BenchReport> 
     const bursts = await compare(place)
     await Promise.all(askers.map((asker) => asker.ask<Limited>({ ...LIMIT_JOB, durationMs: WARM_MS } satisfies AskerJob)))
     const [limited, besideLimiter] = await Promise.all([limiter(place), idle()])
-    await check({ ...place, durationMs: WARM_MS }, warmSets(place))
-    const [mixed, besideChecks] = await Promise.all([check(place, mixOf(place)), idle()])
+    await check({ ...place, durationMs: WARM_MS }, mixOf(place, HOT, cold.warm))
+    const [mixed, besideChecks] = await Promise.all([check(place, mixOf(place, HOT + cold.warm, cold.measured)), idle()])
     // The last: this Redis does not come back. The kill is of the stack's own server.
     process.kill(stack.redis.pid, 'SIGKILL')
     const away = await check(place, warmSets(place))
@@ -53,7 +54,13 @@ async function run(stack: Stack, { quick }: BenchOptions): Promise<BenchReport> 
 
 const forgedKeys = () => Array.from({ length: 1_000 }, forgedKey)
 const warmSets = ({ keys }: Place) => ({ hot: keys.valid.slice(0, HOT), forged: forgedKeys(), revoked: keys.revoked.slice(0, HOT) })
-const mixOf = (place: Place) => ({ ...warmSets(place), 'cold, valid': place.keys.valid.slice(HOT), 'cold, revoked': place.keys.revoked.slice(HOT) })
+/** With `count` keys from the `first` on that nobody has asked for. */
+const mixOf = (place: Place, first: number, count: number) => ({
+  ...warmSets(place),
+  'cold, valid': place.keys.valid.slice(first, first + count),
+  'cold, revoked': place.keys.revoked.slice(first, first + count),
+})
+const coldIn = (ms: number): number => Math.ceil((PER_SECOND * COLD_SHARE * ms) / 1_000)
 
 /** Forged and known-revoked keys are a fifth each, cold ones one in twenty each, the rest is hot. */
 async function check({ askers, durationMs }: Place, sets: Record<string, string[]>): Promise<Checked> {
