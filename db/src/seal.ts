@@ -37,19 +37,6 @@ function freshNonce(): Buffer {
   return nonce
 }
 
-/** The same few tenants again and again. */
-const CONTEXTS = 1_000
-const contexts = new Map<string, Buffer>()
-
-function authenticated(context: string): Buffer {
-  const known = contexts.get(context)
-  if (known) return known
-  const bytes = Buffer.from(context)
-  if (contexts.size >= CONTEXTS) contexts.delete(contexts.keys().next().value!)
-  contexts.set(context, bytes)
-  return bytes
-}
-
 /** `secrets`: newest first; older ones only open. Each needs 32 characters or more. */
 export function createKeyring(secrets: readonly string[]): Keyring {
   if (secrets.length === 0 || secrets.some((secret) => secret.length < 32)) {
@@ -62,7 +49,7 @@ export function createKeyring(secrets: readonly string[]): Keyring {
   return {
     seal(plain, context) {
       const nonce = freshNonce()
-      const cipher = createCipheriv('aes-256-gcm', newest.key, nonce).setAAD(authenticated(context))
+      const cipher = createCipheriv('aes-256-gcm', newest.key, nonce).setAAD(Buffer.from(context))
       // A stream mode: all of the ciphertext comes at once, and `final` adds only the tag.
       const body = typeof plain === 'string' ? cipher.update(plain, 'utf8') : cipher.update(plain)
       cipher.final()
@@ -80,7 +67,7 @@ export function createKeyring(secrets: readonly string[]): Keyring {
       if (bytes[0] !== VERSION || !key) throw new AppError('internal', { message: 'A sealed value has no known key.' })
       try {
         const decipher = createDecipheriv('aes-256-gcm', key.key, bytes.subarray(HEADER, HEADER + NONCE))
-        decipher.setAAD(authenticated(context)).setAuthTag(bytes.subarray(HEADER + NONCE, HEADER + NONCE + TAG))
+        decipher.setAAD(Buffer.from(context)).setAuthTag(bytes.subarray(HEADER + NONCE, HEADER + NONCE + TAG))
         const plain = decipher.update(bytes.subarray(HEADER + NONCE + TAG))
         decipher.final()
         return plain

@@ -23,7 +23,7 @@ export function onlyStatement(pool: pg.Pool): Pick<Tx, 'query'> {
     query(text, values, name) {
       if (isAsked) throw new Error('A second statement needs a transaction.')
       isAsked = true
-      return pool.query(name === undefined ? { text, values } : { text, values, name })
+      return pool.query(statementOf(text, values, name))
     },
   }
 }
@@ -81,7 +81,7 @@ function openTransaction(client: pg.PoolClient, begin: string): Transaction {
   const begun = noted(client.query(begin))
   const ask: Tx['query'] = (text, values, name) => {
     if (committing) throw new Error('COMMIT has been sent: nothing more can be asked of this transaction.')
-    return noted(client.query(name === undefined ? { text, values } : { text, values, name }))
+    return noted(client.query(statementOf(text, values, name)))
   }
   const sendCommit = () => (committing ??= noted(client.query('COMMIT')))
   return {
@@ -105,3 +105,5 @@ function openTransaction(client: pg.PoolClient, begin: string): Transaction {
 
 const isAftermath = (error: unknown): boolean =>
   error instanceof Error && (('code' in error && error.code === IN_FAILED_TRANSACTION) || (error.cause !== undefined && isAftermath(error.cause)))
+
+const statementOf = (text: string, values?: unknown[], name?: string): pg.QueryConfig => (name === undefined ? { text, values } : { text, values, name })

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium, type BrowserContext, type BrowserContextOptions } from 'playwright-core'
+import { isCi } from '../harness/env.ts'
 
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 
@@ -12,7 +13,7 @@ export const executable = PLACES.find((place) => existsSync(place)) ?? null
 
 /** Why the browser tests cannot run here, or null. In CI a missing browser is a fault: `.ci/run` installs it. */
 export function whySkipped(): string | null {
-  if (executable !== null || process.env.CI === 'true') return null
+  if (executable !== null || isCi) return null
   return 'no Chromium here (apt-get install chromium)'
 }
 

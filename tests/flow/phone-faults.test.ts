@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { TEST_SECRET } from '../harness/database.ts'
 import { Intruder, knock, openCallFor, signed, type OpenedCall } from '../harness/media-intruder.ts'
 import type { SpawnedNode } from '../harness/processes.ts'
-import { isThorough } from '../harness/thorough.ts'
+import { isThorough } from '../harness/env.ts'
 import { Beats, differsAt, startMetronome, STEADY, unsteadiness, type Unsteadiness } from '../harness/steady.ts'
 import type { Business, Json } from './business.ts'
 import { callOf, hears, kept, openPhoneTown, type PhoneTown, type Telephone } from './phone-town.ts'

@@ -1,7 +1,7 @@
 import { ledger } from '@trunkline/db'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { callersOf, GREETING, HANDOVER, LINES, type Callers } from './callers.ts'
-import { isThorough } from '../harness/thorough.ts'
+import { isThorough } from '../harness/env.ts'
 import type { Business, Json } from './business.ts'
 import { BY_EAR, hears, openPhoneTown, type PhoneTown } from './phone-town.ts'
 

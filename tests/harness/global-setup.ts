@@ -4,6 +4,7 @@ import type { TestProject } from 'vitest/node'
 import { startPostgres, type RunningPostgres } from '../../apps/standalone/src/infra/postgres.ts'
 import { startRedis, type RunningRedis } from '../../apps/standalone/src/infra/redis.ts'
 import { dropLeftovers } from './database.ts'
+import { databaseUrl, redisUrl } from './env.ts'
 import { takeSlot } from './slot.ts'
 
 const DATA = fileURLToPath(new URL('../../.data/test', import.meta.url))
@@ -44,8 +45,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 type Server = Pick<RunningPostgres | RunningRedis, 'url' | 'stop'>
 
 function postgresFor(folder: string): Promise<Server> {
-  const given = process.env.TEST_DATABASE_URL
-  if (given) return Promise.resolve({ url: given, stop: async () => {} })
+  if (databaseUrl) return Promise.resolve({ url: databaseUrl, stop: async () => {} })
   return startPostgres({
     dataDir: join(folder, 'postgres'),
     log: (line) => console.log(`[harness] ${line}`),
@@ -55,8 +55,7 @@ function postgresFor(folder: string): Promise<Server> {
 }
 
 function redisFor(folder: string): Promise<Server> {
-  const given = process.env.TEST_REDIS_URL
-  if (given) return Promise.resolve({ url: given, stop: async () => {} })
+  if (redisUrl) return Promise.resolve({ url: redisUrl, stop: async () => {} })
   return startRedis({ dataDir: join(folder, 'redis'), fresh: true })
 }
 

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 
 const [FRAME_MS, WORK_MS] = [20, 2]
 
-const socket = connect(Number(process.env.PORT), '127.0.0.1')
+const socket = connect(Number(process.argv[2]), '127.0.0.1')
 socket.setNoDelay(true)
 socket.on('close', () => process.exit(0))
 socket.on('error', () => process.exit(0))

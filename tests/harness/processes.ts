@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { bareEnvironment } from './env.ts'
 
 export { freePort } from '../../apps/standalone/src/infra/port.ts'
 
@@ -102,9 +103,4 @@ function keepLines(stream: NodeJS.ReadableStream, kept: string[], tell: (line: s
 function describeEnd(child: ChildProcess): string {
   if (child.exitCode === null && child.signalCode === null) return 'still running'
   return `ended with ${child.exitCode ?? child.signalCode}`
-}
-
-function bareEnvironment(): Record<string, string> {
-  const { PATH = '', HOME = '/', TZ = 'UTC' } = process.env
-  return { PATH, HOME, TZ }
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { inject } from 'vitest'
+import { workerNumber } from './env.ts'
 
 export interface FreshRedis {
   /** With the number of the database in its path. */
@@ -18,8 +19,7 @@ export interface FreshRedis {
  * FLUSHALL, CONFIG SET and killing the server would hurt the others: start a server of your own for that (startRedis).
  */
 export function freshRedis(): FreshRedis {
-  const worker = Number(process.env.VITEST_POOL_ID ?? 1)
-  const db = worker % 16
+  const db = workerNumber % 16
   const url = new URL(inject('redisUrl'))
   url.pathname = `/${db}`
   return { url: url.href, prefix: `t${randomBytes(6).toString('hex')}:`, db }

@@ -40,7 +40,7 @@ export async function startMetronome(): Promise<{ beats: Beats; stop(): Promise<
   const server = createServer((socket) => socket.on('data', (bytes) => beats.note(performance.now(), bytes.length)).on('error', () => {}))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  const node = spawnNode(fileURLToPath(new URL('./metronome.ts', import.meta.url)), { PORT: String((server.address() as AddressInfo).port) })
+  const node = spawnNode(fileURLToPath(new URL('./metronome.ts', import.meta.url)), {}, [String((server.address() as AddressInfo).port)])
   const [socket] = (await once(server, 'connection')) as [Socket]
   await once(socket, 'data')
   return {

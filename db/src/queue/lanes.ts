@@ -52,7 +52,7 @@ export async function retireTurns(tx: Tx, rows: readonly Retirement[]): Promise<
   for (const lane of lanes) {
     const mine = asked.get(lane.number_id)!
     if (mine.some((row) => row.epoch !== Number(lane.epoch))) continue
-    const next = cursorAfter({ cursorSeq: Number(lane.cursor_seq), ahead: lane.ahead?.map(Number) ?? [] }, mine.length === 1 ? mine[0]!.seqs : mine.flatMap((row) => row.seqs))
+    const next = cursorAfter({ cursorSeq: Number(lane.cursor_seq), ahead: lane.ahead?.map(Number) ?? [] }, mine.flatMap((row) => row.seqs))
     if (!next) continue
     refused.delete(lane.number_id)
     moved.push({ numberId: lane.number_id, next })

@@ -14,7 +14,7 @@ export type RedisOptions = {
  * Commands that are gathered by ourselves: one of them carries what many ask for. A pipeline more around each waits for the one before it,
  * and keeps its memory until a full collection.
  */
-export const ALONE = ['rateCheck', 'mget'] as const
+const ALONE = ['rateCheck', 'mget']
 
 /** A connection that fails fast: a command waits at most `commandTimeoutMs` and is not queued while Redis is away. */
 export function connectRedis(options: RedisOptions & { commandTimeoutMs?: number }): Redis {
@@ -25,7 +25,7 @@ export function connectRedis(options: RedisOptions & { commandTimeoutMs?: number
     commandTimeout: options.commandTimeoutMs ?? 1_000,
     connectTimeout: 2_000,
     enableAutoPipelining: true,
-    autoPipeliningIgnoredCommands: [...ALONE],
+    autoPipeliningIgnoredCommands: ALONE,
     retryStrategy: (attempt) => Math.min(50 * attempt, 1_000),
     reconnectOnError: isDemoted,
     lazyConnect: true,

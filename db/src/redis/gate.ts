@@ -4,8 +4,8 @@ import { channelPrefix, LEASE_KEYS, queueKey } from './ready.ts'
 import { loadScript, runScript } from './script.ts'
 
 const scripts = {
-  admit: loadScript('admit'),
-  settle: loadScript('settle', 'leases'),
+  admit: loadScript('admit', 'slices'),
+  settle: loadScript('settle', 'slices', 'leases'),
   correct: loadScript('correct'),
   retired: loadScript('retired'),
 }

@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { channelPrefix, LEASE_KEYS, slices } from './ready.ts'
 import { loadScript, runScript } from './script.ts'
 
-const scripts = { heartbeat: loadScript('heartbeat', 'leases'), release: loadScript('release', 'leases') }
+const scripts = { heartbeat: loadScript('heartbeat', 'slices', 'leases'), release: loadScript('release', 'slices', 'leases') }
 
 /** A lease limits waiting only. Who may commit is decided by the epoch in Postgres. */
 export type Lease = { numberId: Id; /** Wake-ups seen; -1 in a release means "do not ask". */ seen: number }

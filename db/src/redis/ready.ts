@@ -11,9 +11,9 @@ export const queueKey = (name: string): string => TAG + name
 export const channelPrefix = (redis: Redis): string => `${redis.options.keyPrefix ?? ''}${TAG}`
 
 const scripts = {
-  wake: loadScript('wake', 'leases'),
-  wakeIdle: loadScript('wake-idle', 'leases'),
-  claim: loadScript('claim', 'leases'),
+  wake: loadScript('wake', 'slices', 'leases'),
+  wakeIdle: loadScript('wake-idle', 'slices', 'leases'),
+  claim: loadScript('claim', 'slices', 'leases'),
 }
 // A Lua call blocks the server while it runs: large sets go in slices.
 const SLICE = 500

@@ -14,13 +14,8 @@ while at <= #ARGV do
   at = at + count + 1
 end
 
--- In slices: Lua hands over some thousands of arguments at most.
-local known = {}
-for from = 1, #ids, 1000 do
-  local upto = math.min(from + 999, #ids)
-  local now, before = redis.call('SMISMEMBER', KEYS[2], unpack(ids, from, upto)), redis.call('SMISMEMBER', KEYS[3], unpack(ids, from, upto))
-  for i = 1, #now do known[from + i - 1] = (now[i] == 1 or before[i] == 1) and '1' or '0' end
-end
+local now, before, known = ask('SMISMEMBER', KEYS[2], ids), ask('SMISMEMBER', KEYS[3], ids), {}
+for i = 1, #ids do known[i] = (now[i] == 1 or before[i] == 1) and '1' or '0' end
 
 local bodies, reserved, id = {}, 0, 0
 at = 2

@@ -8,8 +8,9 @@ if reserved > 0 and redis.call('HEXISTS', KEYS[6], 'depth') == 1 then
   redis.call('HINCRBY', KEYS[6], 'changes', 1)
 end
 if ids > 0 then
-  -- In slices: Lua hands over some thousands of arguments at most.
-  for from = 7, 6 + ids, 1000 do redis.call('SADD', KEYS[7], unpack(ARGV, from, math.min(from + 999, 6 + ids))) end
+  local committed = {}
+  for i = 1, ids do committed[i] = ARGV[6 + i] end
+  tell('SADD', KEYS[7], committed)
   redis.call('PEXPIRE', KEYS[7], ARGV[4])
 end
 local numbers = {}
